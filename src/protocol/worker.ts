@@ -1,0 +1,73 @@
+// What crosses the border between the control process and a worker, over the IPC channel of fork().
+// The control process decides (which listeners are open, which backends are up); a worker proxies and
+// counts. Handles (listening sockets, stray connections) travel as the second argument of send().
+
+import type { ListenerConfig, PoolConfig } from "../config/config.ts";
+
+/** A backend as the health checker sees it. Only `up` gets new requests; `suspect` too when none is up. */
+export type BackendHealth = "up" | "suspect" | "down";
+
+/** The part of the configuration that a worker needs. Immutable; a new one replaces it whole. */
+export interface WorkerConfig {
+  /** Name of the node, for logs and the Via-like fields. */
+  readonly node: string;
+  readonly listeners: readonly ListenerConfig[];
+  readonly pools: readonly PoolConfig[];
+  readonly logLevel: string;
+}
+
+/** health[pool][backend]; a backend that is not named is up. */
+export type HealthTable = Readonly<Record<string, Readonly<Record<string, BackendHealth>>>>;
+
+export type ToWorker =
+  /** Replaces config and health; keeps listening sockets, client connections and counters by name. */
+  | { readonly kind: "configure"; readonly config: WorkerConfig; readonly health: HealthTable }
+  | { readonly kind: "health"; readonly health: HealthTable }
+  /** With a net.Server handle that is bound and listening. `socketId` names it in later messages. */
+  | { readonly kind: "listen"; readonly listener: string; readonly socketId: string }
+  /** With a net.Socket handle, paused: a connection that the control process accepted before it let go. */
+  | { readonly kind: "connection"; readonly listener: string }
+  /**
+   * Stop accepting on this socket; end idle connections, and the others politely (`Connection: close`)
+   * as their exchange ends. `graceMs` later cut what is left (0: at once). Answered by `closed` when
+   * the last connection that came in through this socket has gone.
+   */
+  | { readonly kind: "close"; readonly socketId: string; readonly graceMs: number }
+  /** Answer with `report` now. */
+  | { readonly kind: "report" }
+  /** Close every socket as above, then exit 0. */
+  | { readonly kind: "drain"; readonly graceMs: number };
+
+export type FromWorker =
+  /** Privileges are dropped, messages are read: sockets may come. */
+  | { readonly kind: "ready" }
+  | { readonly kind: "listening"; readonly socketId: string }
+  | { readonly kind: "closed"; readonly socketId: string }
+  /** The answer to `report`, and unasked once a second when something changed. */
+  | { readonly kind: "report"; readonly counters: WorkerCounters }
+  /** A request failed on this backend: a hint for the health checker to look at once. */
+  | {
+      readonly kind: "backend-failure";
+      readonly pool: string;
+      readonly backend: string;
+      readonly reason: string;
+    };
+
+/** Totals since this worker started, but for the gauges, which are now. */
+export interface WorkerCounters {
+  /** Client connections open now. */
+  readonly connections: number;
+  /** Requests answered, by whomever. */
+  readonly requests: number;
+  /** backends[pool][backend] */
+  readonly backends: Readonly<Record<string, Readonly<Record<string, BackendCounters>>>>;
+}
+
+export interface BackendCounters {
+  /** Connections to it that carry a request or a tunnel now. */
+  readonly activeConnections: number;
+  /** Requests sent to it. */
+  readonly requests: number;
+  /** Connects refused or timed out, resets, malformed or missing responses. */
+  readonly failures: number;
+}
