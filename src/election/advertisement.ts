@@ -21,7 +21,7 @@ export interface Advertisement {
   readonly configHash: string;
 }
 
-const ROLES: ReadonlySet<unknown> = new Set<PeerRole>([
+const ROLES: ReadonlySet<string> = new Set<PeerRole>([
   "starting",
   "standby",
   "claiming",
@@ -29,19 +29,34 @@ const ROLES: ReadonlySet<unknown> = new Set<PeerRole>([
   "leaving",
   "fault",
 ]);
-const INTENTS: ReadonlySet<unknown> = new Set<Intent>(["none", "offer", "request"]);
+const INTENTS: ReadonlySet<string> = new Set<Intent>(["none", "offer", "request"]);
+
+function isPeerRole(value: unknown): value is PeerRole {
+  return typeof value === "string" && ROLES.has(value);
+}
+
+function isIntent(value: unknown): value is Intent {
+  return typeof value === "string" && INTENTS.has(value);
+}
+
+function isWholeNumber(value: unknown, range: { readonly to: number }): value is number {
+  return typeof value === "number" && Number.isSafeInteger(value) && value >= 0 && value <= range.to;
+}
+
+function isShortText(value: unknown): value is string {
+  return typeof value === "string" && value.length > 0 && value.length <= 64;
+}
 
 /** An Advertisement out of parsed JSON; undefined when any field is missing, of a wrong type or out of range. */
 export function parseAdvertisement(value: unknown): Advertisement | undefined {
   if (typeof value !== "object" || value === null) return undefined;
-  const { node, role, priority, epoch, ready, intent, configHash } = value as Record<string, unknown>;
-  if (typeof node !== "string" || node.length === 0 || node.length > 64) return undefined;
-  if (typeof priority !== "number" || !Number.isInteger(priority) || priority < 0 || priority > 254) {
-    return undefined;
-  }
-  if (typeof epoch !== "number" || !Number.isSafeInteger(epoch) || epoch < 0) return undefined;
+  const { node, role, priority, epoch, ready, intent, configHash }: Partial<Record<string, unknown>> = {
+    ...value,
+  };
+  if (!isShortText(node) || !isShortText(configHash)) return undefined;
+  if (!isPeerRole(role) || !isIntent(intent)) return undefined;
+  if (!isWholeNumber(priority, { to: 254 })) return undefined;
+  if (!isWholeNumber(epoch, { to: Number.MAX_SAFE_INTEGER })) return undefined;
   if (typeof ready !== "boolean") return undefined;
-  if (typeof configHash !== "string" || configHash.length > 64) return undefined;
-  if (!ROLES.has(role) || !INTENTS.has(intent)) return undefined;
-  return { node, role: role as PeerRole, priority, epoch, ready, intent: intent as Intent, configHash };
+  return { node, role, priority, epoch, ready, intent, configHash };
 }
