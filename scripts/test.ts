@@ -1,0 +1,171 @@
+// `npm test`: every check and every layer of tests, one after the other, and at the end one plain line
+// with the sum. Each check counts as one item beside the tests. Nothing can hang for ever: a layer that
+// takes longer than its limit is ended and counted as failed, and so is a layer in which no test ran, because
+// a suite that silently does not run looks exactly like one that passes.
+
+import { spawn, type StdioOptions } from "node:child_process";
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import type { TestResult } from "../test/support/reporter.ts";
+
+interface Layer {
+  readonly name: string;
+  readonly globs: readonly string[];
+  /** Test files at once. Those that measure time run alone. */
+  readonly concurrency: number;
+  readonly limitMs: number;
+}
+
+const CHECKS = ["types", "lint", "format", "unused"] as const;
+const CHECK_LIMIT_MS = 120_000;
+/** Between the polite and the hard end of a layer that takes too long. */
+const GRACE_MS = 5_000;
+
+/** Folders of test/ that are layers of their own; the others mirror src/ and make the unit layer. */
+const NOT_UNIT: ReadonlySet<string> = new Set(["sim", "integration", "lab"]);
+
+function glob(folder: string): string {
+  return `test/${folder}/**/*.test.ts`;
+}
+
+function layers(): Layer[] {
+  const units = readdirSync("test", { withFileTypes: true })
+    .filter((entry) => entry.isDirectory() && !NOT_UNIT.has(entry.name))
+    .map((entry) => entry.name);
+  return [
+    { name: "unit", globs: units.map(glob), concurrency: 2, limitMs: 120_000 },
+    { name: "sim", globs: [glob("sim")], concurrency: 2, limitMs: 120_000 },
+    { name: "integration", globs: [glob("integration")], concurrency: 1, limitMs: 180_000 },
+    { name: "lab", globs: [glob("lab")], concurrency: 1, limitMs: 180_000 },
+  ];
+}
+
+/** Runs a command in a process group of its own; past the limit the whole group is ended. */
+async function run(
+  argv: readonly [string, ...string[]],
+  { limitMs, stdio }: { readonly limitMs: number; readonly stdio: StdioOptions },
+): Promise<{ readonly code: number | null; readonly output: string; readonly timedOut: boolean }> {
+  const [command, ...args] = argv;
+  const child = spawn(command, args, { stdio, detached: true });
+  const endGroup = (signal: NodeJS.Signals) => {
+    if (child.pid === undefined) return;
+    try {
+      process.kill(-child.pid, signal);
+    } catch {
+      // The group has gone by itself.
+    }
+  };
+  let output = "";
+  child.stdout?.on("data", (chunk: Buffer) => (output += chunk.toString()));
+  child.stderr?.on("data", (chunk: Buffer) => (output += chunk.toString()));
+  const timedOut = { value: false };
+  const limit = new AbortController();
+  const guard = async () => {
+    await sleep(limitMs, undefined, { signal: limit.signal });
+    timedOut.value = true;
+    endGroup("SIGTERM");
+    await sleep(GRACE_MS, undefined, { signal: limit.signal });
+    endGroup("SIGKILL");
+  };
+  guard().catch(() => {
+    // Ended in time.
+  });
+  const interrupt = (signal: NodeJS.Signals) => {
+    endGroup(signal);
+    process.exitCode = 1;
+  };
+  process.once("SIGINT", interrupt).once("SIGTERM", interrupt);
+  const code = await new Promise<number | null>((resolve) => {
+    child.once("error", (error) => {
+      output += error.message;
+      resolve(null);
+    });
+    child.once("close", resolve);
+  });
+  limit.abort();
+  process.off("SIGINT", interrupt).off("SIGTERM", interrupt);
+  return { code, output, timedOut: timedOut.value };
+}
+
+async function runCheck(name: string): Promise<TestResult> {
+  const begin = performance.now();
+  const { code, output } = await run(["npm", "run", "--silent", `check:${name}`], {
+    limitMs: CHECK_LIMIT_MS,
+    stdio: ["ignore", "pipe", "pipe"],
+  });
+  const passed = code === 0;
+  console.log(`${passed ? "✔" : "✖"} ${name} (${String(Math.round(performance.now() - begin))}ms)`);
+  if (!passed) console.log(output);
+  return { outcome: passed ? "passed" : "failed", name, file: "check", reason: null };
+}
+
+async function runLayer(layer: Layer): Promise<TestResult[]> {
+  const folder = mkdtempSync(join(tmpdir(), "vipair-test-"));
+  const resultsFile = join(folder, "results");
+  const argv = [
+    process.execPath,
+    "--test",
+    `--test-concurrency=${String(layer.concurrency)}`,
+    "--test-reporter=spec",
+    "--test-reporter-destination=stdout",
+    "--test-reporter=./test/support/reporter.ts",
+    `--test-reporter-destination=${resultsFile}`,
+    ...layer.globs,
+  ] as const;
+  const { code, timedOut } = await run(argv, {
+    limitMs: layer.limitMs,
+    stdio: ["ignore", "inherit", "inherit"],
+  });
+  const results = readResults(resultsFile);
+  rmSync(folder, { recursive: true });
+  const failure = (name: string): TestResult => ({ outcome: "failed", name, file: layer.name, reason: null });
+  if (timedOut) results.push(failure(`not ended within ${String(layer.limitMs / 1000)} s`));
+  else if (results.length === 0) results.push(failure("no test ran"));
+  else if (code !== 0 && !results.some((result) => result.outcome === "failed")) {
+    results.push(failure(`node --test ended with ${String(code)}`));
+  }
+  return results;
+}
+
+function readResults(file: string): TestResult[] {
+  try {
+    return readFileSync(file, "utf8")
+      .split("\n")
+      .filter((line) => line !== "")
+      .map((line) => JSON.parse(line) as TestResult);
+  } catch {
+    // The run ended before its reporter began; the caller counts that.
+    return [];
+  }
+}
+
+const parts = new Set(process.argv.slice(2));
+const known = ["check", ...layers().map((layer) => layer.name)];
+const unknown = [...parts].filter((part) => !known.includes(part));
+if (unknown.length > 0) {
+  console.error(`no such part: ${unknown.join(", ")}; there are ${known.join(", ")}`);
+  process.exit(2);
+}
+const isWanted = (part: string) => (parts.size === 0 || parts.has(part)) && process.exitCode === undefined;
+
+const results: TestResult[] = [];
+if (isWanted("check")) {
+  console.log("\n== check");
+  for (const check of CHECKS) results.push(await runCheck(check));
+}
+for (const layer of layers()) {
+  if (!isWanted(layer.name)) continue;
+  console.log(`\n== ${layer.name}`);
+  results.push(...(await runLayer(layer)));
+}
+
+const having = (outcome: TestResult["outcome"]) => results.filter((result) => result.outcome === outcome);
+for (const { file, name, reason } of having("skipped"))
+  console.log(`skipped  ${file}: ${name}: ${reason ?? ""}`);
+for (const { file, name } of having("failed")) console.log(`failed   ${file}: ${name}`);
+if (having("failed").length > 0) process.exitCode = 1;
+console.log(
+  `\n${String(having("passed").length)} passed, ${String(having("failed").length)} failed, ${String(having("skipped").length)} skipped`,
+);
