@@ -2,8 +2,11 @@
 // state, not an event: a lost or repeated one does no harm, because the next says the same again.
 // The words follow RFC 9568; parseAdvertisement is the only door for what comes off the wire.
 
-/** `claiming`: has decided to be active, its hooks are still running. `leaving`: resigned, releases or drains. */
-export type PeerRole = "starting" | "standby" | "claiming" | "active" | "leaving" | "fault";
+/**
+ * `listening`: may not claim yet. `claiming`: has decided to be active, its hooks are still running.
+ * `leaving`: has resigned but may still have the address. `fault`, `stopped`: has not, and does not want it.
+ */
+export type PeerRole = "listening" | "standby" | "claiming" | "active" | "leaving" | "fault" | "stopped";
 
 /** `offer`: an active asks its peer to take over. `request`: a standby asks to be given the role. */
 export type Intent = "none" | "offer" | "request";
@@ -22,12 +25,13 @@ export interface Advertisement {
 }
 
 const ROLES: ReadonlySet<string> = new Set<PeerRole>([
-  "starting",
+  "listening",
   "standby",
   "claiming",
   "active",
   "leaving",
   "fault",
+  "stopped",
 ]);
 const INTENTS: ReadonlySet<string> = new Set<Intent>(["none", "offer", "request"]);
 

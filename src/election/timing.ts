@@ -1,4 +1,5 @@
-// How long to wait before judging: the two formulas of RFC 9568 section 6.1. Milliseconds in, milliseconds out.
+// How long to wait before judging: the two formulas of RFC 9568 section 6.1, and the waits that RFC 9568
+// has no words for. Milliseconds in, milliseconds out.
 
 /** Skew_Time: the higher the priority, the shorter; it orders nodes that time out together. */
 export function skewMs(priority: number, intervalMs: number): number {
@@ -9,3 +10,31 @@ export function skewMs(priority: number, intervalMs: number): number {
 export function activeDownMs(priority: number, intervalMs: number): number {
   return 3 * intervalMs + skewMs(priority, intervalMs);
 }
+
+/** A node that hears nobody at its start waits this long: a switch port may take that time to forward. */
+export const START_WAIT_MS = 30_000;
+
+/** The share of a lease after which it is not trusted any more: the rest is for slow hooks and clock drift. */
+export const LEASE_TRUST = 0.8;
+
+/** How much longer than a lease a careful successor waits: clocks drift, hooks start late. */
+export const LEASE_MARGIN = 1.05;
+
+/** An estranged peer that did not answer for so long is taken for silent; redials are at most 1 s apart. */
+export const ESTRANGED_MEMORY_MS = 3000;
+
+/** How long a peer may take to accept the role: its hooks time out after 2 s. */
+export const OFFER_MS = 3000;
+
+/** After a failed claim, so long until the next try. */
+export const CLAIM_RETRY_MS = 2000;
+
+/** After a claim the network is told at these moments (rule 3), once more when the lease of a dead
+ *  predecessor has ended for certain, and then each minute. */
+export const ANNOUNCE_AFTER_MS: readonly number[] = [0, 200, 1100, 2200, 5000];
+export const ANNOUNCE_AFTER_LEASE_MS = 500;
+export const ANNOUNCE_EVERY_MS = 60_000;
+
+/** Within this time the address may vanish LOSSES_MAX - 1 times before the node yields (rule 10). */
+export const LOSS_WINDOW_MS = 60_000;
+export const LOSSES_MAX = 3;

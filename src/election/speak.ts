@@ -1,0 +1,63 @@
+// What a node tells its peer, derived from its state alone, and when it says it.
+
+import type { Advertisement, Intent, PeerRole } from "./advertisement.ts";
+import type { Settings, State } from "./state.ts";
+import { type Turn, update } from "./turn.ts";
+
+/** Advertises each interval, and at once when there is news. */
+export function speak(turn: Turn): void {
+  const { state, settings, now } = turn;
+  const words = advertisementOf(settings, state);
+  const isNews = state.said === undefined || !isSame(state.said, words);
+  if (!isNews && now < state.advertiseAt) return;
+  turn.effects.push({ kind: "advertise", advertisement: words });
+  update(turn, { said: words, advertiseAt: now + settings.intervalMs });
+}
+
+function advertisementOf(settings: Settings, state: State): Advertisement {
+  const { phase } = state;
+  const role = roleOnWire(state);
+  const isResigned = role === "leaving" || role === "fault" || role === "stopped";
+  return {
+    node: settings.node,
+    role,
+    priority: isResigned ? 0 : settings.priority,
+    // A contender is judged by the epoch of its own claim, not by the newest that it has heard of.
+    epoch: phase.kind === "active" || phase.kind === "claiming" ? phase.epoch : state.epoch,
+    ready: role === "standby" && !state.stopping,
+    intent: intentOf(state),
+    configHash: settings.configHash,
+  };
+}
+
+function roleOnWire({ phase, releasing }: State): PeerRole {
+  switch (phase.kind) {
+    case "claiming":
+    case "active":
+    case "leaving":
+    case "stopped":
+      return phase.kind;
+    case "listening":
+    case "fault":
+      return releasing === undefined ? phase.kind : "leaving";
+    case "standby":
+    case "awaiting-lease":
+      return releasing === undefined ? "standby" : "leaving";
+  }
+}
+
+function intentOf(state: State): Intent {
+  if (state.offerUntil !== undefined) return "offer";
+  return state.requestUntil === undefined ? "none" : "request";
+}
+
+function isSame(one: Advertisement, other: Advertisement): boolean {
+  return (
+    one.role === other.role &&
+    one.priority === other.priority &&
+    one.epoch === other.epoch &&
+    one.ready === other.ready &&
+    one.intent === other.intent &&
+    one.configHash === other.configHash
+  );
+}

@@ -1,0 +1,169 @@
+// What a node knows and is, as far as the election goes; and what goes in and out of step().
+// Every moment is monotonic milliseconds of this node's own clock; nothing here is ever compared with
+// the other node's clock.
+
+import type { ClaimMode } from "../config/config.ts";
+import type { Advertisement } from "./advertisement.ts";
+
+export interface Settings {
+  readonly node: string;
+  readonly peer: string;
+  /** 1 to 254. */
+  readonly priority: number;
+  /** From the configuration: ranks a peer that cannot be understood. */
+  readonly peerPriority: number;
+  readonly intervalMs: number;
+  readonly leaseMs: number;
+  readonly claim: ClaimMode;
+  readonly preempt: boolean;
+  readonly preemptDelayMs: number;
+  readonly configHash: string;
+  /** How long a stopping node may hold the address while its last requests end. */
+  readonly stopGraceMs: number;
+}
+
+/**
+ *                 peer known, one active-down listened
+ *   listening ───────────────────────────────────────▶ standby ◀───────────────┐
+ *      ▲  ▲                                            │  │                    │
+ *      │  │ recovered               claim: safe        │  │ claim: fast,       │ released
+ *      │  └──────── fault       ┌──────────────────────┘  │ offer accepted     │
+ *      │              ▲         ▼                         ▼                    │
+ *      │              │    awaiting-lease ───────────▶ claiming                │
+ *      │              │ fault   predecessor's lease       │ claimed            │
+ *      │              │         has ended                 ▼                    │
+ *      │              └──────────────────────────────── active ────────────▶ leaving ──▶ stopped
+ *      └──────────────────── may have lost the lease ─────┘   handed over, or stop
+ */
+export type Phase =
+  /** May not claim: has not heard enough. Leaves when `until` has passed and the peer is known, or at `giveUpAt`. */
+  | { readonly kind: "listening"; readonly until: number; readonly giveUpAt: number }
+  /** `vacantSince`: since when no active is known to us; undefined while one is. */
+  | { readonly kind: "standby"; readonly vacantSince: number | undefined }
+  /** claim: safe. The predecessor is gone; its lease may still run until `claimAt`. */
+  | { readonly kind: "awaiting-lease"; readonly claimAt: number; readonly reason: string }
+  /** The hooks run. */
+  | { readonly kind: "claiming"; readonly epoch: number; readonly since: number; readonly handover: boolean }
+  | ActivePhase
+  /** Holds the address only for connections that are still open. */
+  | {
+      readonly kind: "leaving";
+      readonly lease: Lease;
+      readonly until: number;
+      /** The peer is active: the lease is not renewed any more. */
+      readonly handedOver: boolean;
+    }
+  /** May not hold the address; `State.faults` says why. */
+  | { readonly kind: "fault" }
+  | { readonly kind: "stopped" };
+
+export interface ActivePhase {
+  readonly kind: "active";
+  readonly epoch: number;
+  readonly lease: Lease;
+  /** Moments still to come at which to tell the network again where the address is; ascending. */
+  readonly announceAt: readonly number[];
+  /** When a preferred peer that has been ready all the time is offered the role (preempt). */
+  readonly preemptAt: number | undefined;
+  /** When the address vanished though its lease was good, within the last minute. */
+  readonly lossesAt: readonly number[];
+}
+
+export interface Lease {
+  /** Start of the hook that last set it: it lives until `from + leaseMs` at least. */
+  readonly from: number;
+  readonly renewAt: number;
+  /** A hook is setting it right now. */
+  readonly renewing: boolean;
+}
+
+/** What is known of the peer. Silence is derived: `heard` a long time ago. */
+export type Peer =
+  | { readonly kind: "unknown" }
+  | { readonly kind: "heard"; readonly said: Advertisement; readonly at: number }
+  /** Its machine refused a connection: no vipair runs there. `mayHold`: its lease may still run. */
+  | { readonly kind: "dead"; readonly mayHold: boolean }
+  /** It answers but cannot be understood. */
+  | { readonly kind: "estranged"; readonly problem: string; readonly at: number };
+
+export interface Fault {
+  /** What raised it; one fault per cause. */
+  readonly cause: string;
+  readonly detail: string;
+  /** Ends by itself then; undefined: when `recovered` says so. */
+  readonly until: number | undefined;
+}
+
+export interface State {
+  readonly phase: Phase;
+  /** The newest claim of the pair that this node knows of. Only grows. */
+  readonly epoch: number;
+  readonly peer: Peer;
+  readonly faults: readonly Fault[];
+  /** The address was just given up; it may still be on the interface until then, at the latest. */
+  readonly releasing: { readonly until: number } | undefined;
+  readonly advertiseAt: number;
+  readonly said: Advertisement | undefined;
+  /** The peer was asked to take over and has until then. */
+  readonly offerUntil: number | undefined;
+  /** A switchover was ordered on this standby: the active is asked for the role until then. */
+  readonly requestUntil: number | undefined;
+  /** An operator waits for the answer to `switchover`. */
+  readonly switchoverOrdered: boolean;
+  /** SIGTERM was given: the way out is `leaving`, then `stopped`. */
+  readonly stopping: boolean;
+  /** This process woke late: the peer is not judged until the messages that waited are read. */
+  readonly stalled: boolean;
+  /** When step() last ran. */
+  readonly at: number;
+}
+
+export type Input =
+  | { readonly kind: "advertisement"; readonly advertisement: Advertisement }
+  | { readonly kind: "peer-dead" }
+  | { readonly kind: "peer-estranged"; readonly problem: string }
+  /** The moment nextDeadline() named has come (or nothing happened: always safe to give). */
+  | { readonly kind: "deadline" }
+  /** Every message that waited when `read-queue` was asked for has been given. */
+  | { readonly kind: "queue-read" }
+  | { readonly kind: "fault"; readonly cause: string; readonly detail: string }
+  | { readonly kind: "recovered"; readonly cause: string }
+  /** The hooks have added the address; the lease counts from `startedAt`. */
+  | { readonly kind: "claimed"; readonly epoch: number; readonly startedAt: number }
+  | { readonly kind: "claim-failed"; readonly epoch: number; readonly reason: string }
+  | { readonly kind: "renewed"; readonly startedAt: number }
+  /** `gone`: the address was not on the interface any more. */
+  | { readonly kind: "renew-failed"; readonly gone: boolean; readonly reason: string }
+  /** The hooks have removed the address. */
+  | { readonly kind: "released" }
+  /** While leaving: no connection is open any more. */
+  | { readonly kind: "drained" }
+  | { readonly kind: "switchover" }
+  | { readonly kind: "stop" };
+
+export type LogLevel = "info" | "warn" | "error";
+
+export type Effect =
+  | { readonly kind: "advertise"; readonly advertisement: Advertisement }
+  /** `probe`: make sure first that nobody answers for the address, as the peer cannot be asked. */
+  | { readonly kind: "claim"; readonly epoch: number; readonly handover: boolean; readonly probe: boolean }
+  | { readonly kind: "renew" }
+  | { readonly kind: "announce" }
+  | { readonly kind: "release" }
+  /** End client connections politely; answer with `drained`. */
+  | { readonly kind: "drain" }
+  /** This process was stalled: give every message that waits, then `queue-read`. */
+  | { readonly kind: "read-queue" }
+  | { readonly kind: "switchover-done" }
+  | { readonly kind: "switchover-refused"; readonly reason: string }
+  | {
+      readonly kind: "log";
+      readonly level: LogLevel;
+      readonly event: string;
+      readonly subject: Readonly<Record<string, string | number | boolean>>;
+    };
+
+export interface Step {
+  readonly state: State;
+  readonly effects: readonly Effect[];
+}

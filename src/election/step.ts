@@ -1,0 +1,113 @@
+// Which node holds the addresses is decided here, and nowhere else. step() first learns what the input
+// says, then decides from what is known and what time it is, then speaks to the peer if there is news.
+// A decision never depends on which input came last, so a lost, late or repeated message costs time, not
+// safety. Nothing is performed here: the effects are the complete list of work that the node owes the world.
+
+import { decide } from "./decide.ts";
+import { learn } from "./learn.ts";
+import { speak } from "./speak.ts";
+import type { Input, Settings, State, Step } from "./state.ts";
+import { activeDownMs, ESTRANGED_MEMORY_MS, LEASE_TRUST, skewMs, START_WAIT_MS } from "./timing.ts";
+import { log, type Turn, update } from "./turn.ts";
+
+/** A node at its start: it removes what an earlier life may have left (rule 8), then listens. */
+export function start(settings: Settings, now: number): Step {
+  const state: State = {
+    phase: {
+      kind: "listening",
+      until: now + activeDownMs(settings.priority, settings.intervalMs),
+      giveUpAt: now + START_WAIT_MS,
+    },
+    epoch: 0,
+    peer: { kind: "unknown" },
+    faults: [],
+    releasing: { until: now + settings.leaseMs },
+    advertiseAt: now,
+    said: undefined,
+    offerUntil: undefined,
+    requestUntil: undefined,
+    switchoverOrdered: false,
+    stopping: false,
+    stalled: false,
+    at: now,
+  };
+  const turn: Turn = { settings, now, state, effects: [{ kind: "release" }] };
+  speak(turn);
+  return turn;
+}
+
+/** One input at one moment. `now` never goes back; no input is ever an error. */
+export function step(settings: Settings, before: State, input: Input, now: number): Step {
+  const turn: Turn = { settings, now, state: before, effects: [] };
+  if (before.phase.kind === "stopped") return turn;
+  noticeStall(turn, input);
+  learn(turn, input);
+  decide(turn);
+  speak(turn);
+  update(turn, { at: now });
+  return turn;
+}
+
+/**
+ * The next moment at which step() has something to do without any input; Infinity when stopped, or while
+ * `read-queue` is unanswered. A moment that has passed was looked at then, so only later ones count.
+ */
+export function nextDeadline(settings: Settings, state: State): number {
+  if (state.phase.kind === "stopped" || state.stalled) return Infinity;
+  let next = Infinity;
+  for (const moment of moments(settings, state)) if (moment > state.at && moment < next) next = moment;
+  return next;
+}
+
+function* moments(settings: Settings, state: State): Generator<number> {
+  const activeDown = activeDownMs(settings.priority, settings.intervalMs);
+  yield state.advertiseAt;
+  if (state.releasing !== undefined) yield state.releasing.until;
+  if (state.offerUntil !== undefined) yield state.offerUntil;
+  if (state.requestUntil !== undefined) yield state.requestUntil;
+  for (const fault of state.faults) if (fault.until !== undefined) yield fault.until;
+  if (state.peer.kind === "heard") yield state.peer.at + activeDown;
+  if (state.peer.kind === "estranged") yield state.peer.at + ESTRANGED_MEMORY_MS;
+  const { phase } = state;
+  switch (phase.kind) {
+    case "listening":
+      yield phase.until;
+      yield phase.giveUpAt;
+      return;
+    case "standby":
+      if (phase.vacantSince === undefined) return;
+      yield phase.vacantSince + skewMs(settings.priority, settings.intervalMs);
+      yield phase.vacantSince + activeDown;
+      return;
+    case "awaiting-lease":
+      yield phase.claimAt;
+      return;
+    case "active":
+      yield phase.lease.renewAt;
+      yield phase.lease.from + LEASE_TRUST * settings.leaseMs;
+      yield* phase.announceAt;
+      if (phase.preemptAt !== undefined) yield phase.preemptAt;
+      return;
+    case "leaving":
+      yield phase.lease.renewAt;
+      yield phase.lease.from + LEASE_TRUST * settings.leaseMs;
+      yield phase.until;
+      return;
+    case "claiming":
+    case "fault":
+    case "stopped":
+  }
+}
+
+/** Rule 5: a process that woke late reads what waits for it before it judges its peer by the clock. */
+function noticeStall(turn: Turn, input: Input): void {
+  if (input.kind === "queue-read") {
+    return update(turn, { stalled: false });
+  }
+  if (turn.state.stalled) return;
+  const lateMs = turn.now - nextDeadline(turn.settings, turn.state);
+  if (lateMs <= turn.settings.intervalMs) return;
+  update(turn, { stalled: true });
+  turn.effects.push({ kind: "read-queue" });
+  log(turn, "warn", "this process was stalled", { lateMs: Math.round(lateMs) });
+}
