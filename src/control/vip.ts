@@ -1,0 +1,361 @@
+// Holds a virtual address through its hook: which hook runs now, which intent comes next, and how long
+// the kernel will keep the address. It decides nothing about roles; it does what the election asked for
+// and tells how that went. Hooks of one address never overlap, and the newest intent wins: a release
+// must not wait for a claim that hangs.
+//
+//   claim, release    kill at once what runs and drop what waits
+//   renew             waits for what runs, goes before an announce or status that waits
+//   announce, status  wait
+//
+// An action that waits already is not queued a second time: the older one is dropped (`superseded`).
+
+import { accessSync, constants, statSync } from "node:fs";
+import type { NodeConfig, VirtualAddress } from "../config/config.ts";
+import type { Clock } from "../system/clock.ts";
+import { run } from "../system/exec.ts";
+import type { Run, RunResult } from "../system/exec.ts";
+import type { Log } from "../system/log.ts";
+
+/** What the hook is called with; docs/glossary.md. */
+export type VipAction = "claim" | "renew" | "release" | "announce" | "status";
+
+/** No hook may take longer, whatever it does. */
+const HOOK_TIMEOUT_MS = 2000;
+
+/** Exit codes that scripts/hooks/vip gives a meaning to. */
+const EXIT_NOT_HELD = 1;
+const EXIT_TAKEN = 3;
+const EXIT_GONE = 4;
+
+/** Which waiting action goes first: lower before higher. A lease cannot wait, an announcement can. */
+const RANK = { claim: 0, release: 0, renew: 1, announce: 2, status: 2 } satisfies Record<VipAction, number>;
+
+/** `gone`: not on the interface any more. `taken`: somebody else on the network answers for it. */
+export type HookFailure = "gone" | "taken" | "not-held" | "timeout" | "unusable" | "error";
+
+export type HookResult =
+  /** The lease, when the action sets one, counts from startedAtMs. Both are moments of the clock given. */
+  | {
+      readonly kind: "done";
+      readonly startedAtMs: number;
+      readonly finishedAtMs: number;
+      readonly stdout: string;
+      /** Not empty: it was done, but not all went as it should. */
+      readonly stderr: string;
+    }
+  | {
+      readonly kind: "failed";
+      readonly failure: HookFailure;
+      /** A sentence for the log, with the end of the hook's stderr. */
+      readonly reason: string;
+      readonly startedAtMs: number;
+      readonly finishedAtMs: number;
+    }
+  /** A newer intent took its place; what the address is now is that one's business. */
+  | { readonly kind: "superseded" };
+
+export interface ClaimOptions {
+  readonly epoch: number;
+  /** Planned switchover: the peer still holds the address and its connections; send it their packets. */
+  readonly handover: boolean;
+  /** Make sure first that nobody answers for the address. */
+  readonly probe: boolean;
+}
+
+export interface VipOptions {
+  readonly address: VirtualAddress;
+  readonly self: NodeConfig;
+  readonly peer: NodeConfig;
+  /** Absolute path of the hook program. */
+  readonly hook: string;
+  readonly leaseMs: number;
+  readonly clock: Clock;
+  readonly log: Log;
+  /** Added to the hook's environment (the demo's state directory). */
+  readonly hookEnv?: Readonly<Record<string, string>>;
+}
+
+interface Intent {
+  readonly action: VipAction;
+  readonly env: Readonly<Record<string, string>>;
+  readonly settle: (result: HookResult) => void;
+}
+
+interface Running {
+  readonly intent: Intent;
+  readonly handle: Run;
+}
+
+/** One virtual address and its hook. */
+export class Vip {
+  readonly address: VirtualAddress;
+  readonly #options: VipOptions;
+  #running: Running | undefined;
+  /** At most one of each action, oldest first. */
+  #waiting: Intent[] = [];
+  #epoch = 0;
+  /** When the kernel removes the address unless it is renewed; undefined: not held as far as we know. */
+  #leaseEndsAtMs: number | undefined;
+
+  constructor(options: VipOptions) {
+    this.#options = options;
+    this.address = options.address;
+  }
+
+  /** Whether the address is on the interface as far as the hooks that ran here have told. */
+  isHeld(): boolean {
+    return this.#leaseEndsAtMs !== undefined && this.#options.clock() < this.#leaseEndsAtMs;
+  }
+
+  /** Adds the address with its lease, or sets the lease anew when it is there already. */
+  claim(options: ClaimOptions): Promise<HookResult> {
+    this.#epoch = options.epoch;
+    return this.#order("claim", {
+      ...(options.handover ? { VIPAIR_HANDOVER: "1" } : {}),
+      ...(options.probe ? { VIPAIR_PROBE: "1" } : {}),
+    });
+  }
+
+  /** Extends the lease; never brings the address back: that fails with `gone`. */
+  renew(): Promise<HookResult> {
+    return this.#order("renew", {});
+  }
+
+  /** Removes the address; that it is not there is success. */
+  release(): Promise<HookResult> {
+    return this.#order("release", {});
+  }
+
+  /** Tells the network where the address is. */
+  announce(): Promise<HookResult> {
+    return this.#order("announce", {});
+  }
+
+  /** Asks the hook whether the address is on the interface: `done`, or `failed` with `not-held`. */
+  status(): Promise<HookResult> {
+    return this.#order("status", {});
+  }
+
+  #order(action: VipAction, env: Readonly<Record<string, string>>): Promise<HookResult> {
+    return new Promise((resolve) => {
+      this.#makeWay(action);
+      this.#waiting.push({ action, env, settle: resolve });
+      this.#waiting.sort((a, b) => RANK[a.action] - RANK[b.action]);
+      this.#startNext();
+    });
+  }
+
+  #makeWay(action: VipAction): void {
+    const changesHolding = action === "claim" || action === "release";
+    const dropped = changesHolding ? this.#waiting : this.#waiting.filter((other) => other.action === action);
+    this.#waiting = this.#waiting.filter((other) => !dropped.includes(other));
+    for (const intent of dropped) intent.settle({ kind: "superseded" });
+
+    if (changesHolding) this.#running?.handle.abort();
+  }
+
+  #startNext(): void {
+    if (this.#running !== undefined) return;
+    const intent = this.#waiting.shift();
+    if (intent === undefined) return;
+    const startedAtMs = this.#options.clock();
+    const handle = run(this.#options.hook, [intent.action], {
+      env: { ...this.#environment(), ...intent.env },
+      timeoutMs: hookTimeoutMs(intent.action, this.#options.leaseMs),
+    });
+    this.#running = { intent, handle };
+    void this.#finish({ intent, handle }, startedAtMs);
+  }
+
+  async #finish({ intent, handle }: Running, startedAtMs: number): Promise<void> {
+    const result = await handle.result;
+    this.#running = undefined;
+    const finishedAtMs = this.#options.clock();
+    const outcome = this.#judge(intent.action, result, { startedAtMs, finishedAtMs });
+    this.#noteLease(intent.action, outcome);
+    intent.settle(outcome);
+    this.#startNext();
+  }
+
+  #environment(): Record<string, string> {
+    const { address, self, peer, leaseMs, hookEnv } = this.#options;
+    return {
+      ...hookEnv,
+      VIPAIR_ADDRESS: address.address,
+      VIPAIR_PREFIX_LENGTH: String(address.prefixLength),
+      VIPAIR_INTERFACE: address.interface,
+      VIPAIR_LEASE_SECONDS: String(Math.round(leaseMs / 1000)),
+      VIPAIR_EPOCH: String(this.#epoch),
+      VIPAIR_NODE: self.name,
+      VIPAIR_PEER: peer.name,
+      VIPAIR_PEER_ADDRESS: peer.address,
+    };
+  }
+
+  #judge(
+    action: VipAction,
+    result: RunResult,
+    times: { readonly startedAtMs: number; readonly finishedAtMs: number },
+  ): HookResult {
+    if (result.kind === "aborted") return { kind: "superseded" };
+    if (result.kind === "exit" && result.code === 0) {
+      const stderr = lastLine(result.stderr);
+      const subject = { ...this.#subject(action), tookMs: Math.round(result.durationMs) };
+      if (stderr === "") this.#options.log.debug(subject, "hook done");
+      else this.#options.log.warn({ ...subject, stderr }, "hook done, with a complaint");
+      return { kind: "done", ...times, stdout: result.stdout.trim(), stderr };
+    }
+    const { failure, reason } = explainFailure(this.#options.hook, action, result);
+    if (failure !== "not-held") {
+      this.#options.log.warn({ ...this.#subject(action), failure, reason }, "hook failed");
+    }
+    return { kind: "failed", failure, reason, ...times };
+  }
+
+  #noteLease(action: VipAction, outcome: HookResult): void {
+    if (outcome.kind === "done") {
+      if (action === "claim" || action === "renew") {
+        this.#leaseEndsAtMs = outcome.startedAtMs + this.#options.leaseMs;
+      } else if (action === "release") {
+        this.#leaseEndsAtMs = undefined;
+      }
+    } else if (outcome.kind === "failed" && (outcome.failure === "gone" || outcome.failure === "not-held")) {
+      this.#leaseEndsAtMs = undefined;
+    }
+  }
+
+  #subject(action: VipAction): object {
+    return { address: this.address.address, interface: this.address.interface, action };
+  }
+}
+
+/** What became of an operation on all addresses of the node. */
+export type VipsResult =
+  /** The lease of all of them counts from the earliest start. */
+  | { readonly kind: "done"; readonly startedAtMs: number; readonly finishedAtMs: number }
+  | { readonly kind: "failed"; readonly failure: HookFailure; readonly reason: string }
+  | { readonly kind: "superseded" };
+
+/** Every virtual address of a node; they move together. */
+export class Vips {
+  readonly all: readonly Vip[];
+  /** Grows with each claim and release: a failed claim cleans up only while it is the newest wish. */
+  #generation = 0;
+  readonly #clock: Clock;
+
+  constructor(all: readonly Vip[], clock: Clock) {
+    this.all = all;
+    this.#clock = clock;
+  }
+
+  /** Claims all of them at the same time. One that fails yields all: they are released before this settles. */
+  async claim(options: ClaimOptions): Promise<VipsResult> {
+    const generation = ++this.#generation;
+    const result = await this.#each((vip) => vip.claim(options));
+    if (result.kind === "failed" && generation === this.#generation) await this.release();
+    return result;
+  }
+
+  renew(): Promise<VipsResult> {
+    return this.#each((vip) => vip.renew());
+  }
+
+  release(): Promise<VipsResult> {
+    this.#generation += 1;
+    return this.#each((vip) => vip.release());
+  }
+
+  announce(): Promise<VipsResult> {
+    return this.#each((vip) => vip.announce());
+  }
+
+  async #each(operate: (vip: Vip) => Promise<HookResult>): Promise<VipsResult> {
+    const orderedAtMs = this.#clock();
+    const results = await Promise.all(
+      this.all.map(async (vip) => ({ address: vip.address.address, result: await operate(vip) })),
+    );
+    const failures: { failure: HookFailure; reason: string }[] = [];
+    const starts: number[] = [];
+    let finishedAtMs = orderedAtMs;
+    let hasSuperseded = false;
+    for (const { address, result } of results) {
+      switch (result.kind) {
+        case "done":
+          starts.push(result.startedAtMs);
+          finishedAtMs = Math.max(finishedAtMs, result.finishedAtMs);
+          break;
+        case "failed":
+          failures.push({ failure: result.failure, reason: `${address}: ${result.reason}` });
+          break;
+        case "superseded":
+          hasSuperseded = true;
+          break;
+      }
+    }
+    const [first] = failures;
+    if (first !== undefined) {
+      return {
+        kind: "failed",
+        // An address that is merely gone can be claimed again; any other failure is worse.
+        failure: failures.find(({ failure }) => failure !== "gone")?.failure ?? first.failure,
+        reason: failures.map(({ reason }) => reason).join("; "),
+      };
+    }
+    if (hasSuperseded) return { kind: "superseded" };
+    return {
+      kind: "done",
+      startedAtMs: starts.length === 0 ? orderedAtMs : Math.min(...starts),
+      finishedAtMs,
+    };
+  }
+}
+
+/** Why this hook cannot run, in a sentence; undefined when it can. For the start of the program. */
+export function hookProblem(hook: string): string | undefined {
+  try {
+    if (!statSync(hook).isFile()) return `the hook ${hook} is not a file`;
+    accessSync(hook, constants.X_OK);
+    return undefined;
+  } catch (error) {
+    const code = error instanceof Error && "code" in error ? error.code : undefined;
+    if (code === "ENOENT") return `the hook ${hook} does not exist`;
+    if (code === "EACCES") return `the hook ${hook} is not executable: chmod +x it`;
+    return `the hook ${hook} cannot be used: ${String(error)}`;
+  }
+}
+
+/** A renewal that hangs must leave room for another within the lease; an announcement must not keep one waiting. */
+function hookTimeoutMs(action: VipAction, leaseMs: number): number {
+  if (action === "renew") return Math.min(HOOK_TIMEOUT_MS, leaseMs / 2);
+  if (action === "announce" || action === "status") return Math.min(HOOK_TIMEOUT_MS, leaseMs / 4);
+  return HOOK_TIMEOUT_MS;
+}
+
+function explainFailure(
+  hook: string,
+  action: VipAction,
+  result: Exclude<RunResult, { readonly kind: "aborted" }>,
+): { readonly failure: HookFailure; readonly reason: string } {
+  if (result.kind === "failed-to-start") {
+    return { failure: "unusable", reason: hookProblem(hook) ?? result.reason };
+  }
+  const detail = lastLine(result.stderr);
+  const said = detail === "" ? "" : `: ${detail}`;
+  if (result.kind === "timeout") {
+    const tookMs = String(Math.round(result.durationMs));
+    return { failure: "timeout", reason: `${action} hook: killed after ${tookMs} ms without an end${said}` };
+  }
+  if (result.kind === "signal") {
+    return { failure: "error", reason: `${action} hook: killed by ${result.signal}${said}` };
+  }
+  const reason = `${action} hook: exit ${String(result.code)}${said}`;
+  if (action === "claim" && result.code === EXIT_TAKEN) return { failure: "taken", reason };
+  if (action === "renew" && result.code === EXIT_GONE) return { failure: "gone", reason };
+  if (action === "status" && result.code === EXIT_NOT_HELD) return { failure: "not-held", reason };
+  return { failure: "error", reason };
+}
+
+/** The last line that says something: the tail of a hook's stderr, fit for one log line. */
+function lastLine(text: string): string {
+  return text.trim().split("\n").at(-1)?.trim() ?? "";
+}

@@ -1,0 +1,104 @@
+import assert from "node:assert/strict";
+import { existsSync, readFileSync } from "node:fs";
+import { test } from "node:test";
+import { run } from "../../src/system/exec.ts";
+
+const LIMIT_MS = 5000;
+
+function shell(script: string, options: { env?: Record<string, string>; timeoutMs?: number } = {}) {
+  return run("/bin/sh", ["-c", script], {
+    env: options.env ?? {},
+    timeoutMs: options.timeoutMs ?? LIMIT_MS,
+  });
+}
+
+/** A killed process that nobody has reaped yet is dead all the same. */
+function isAlive(pid: number): boolean {
+  if (!existsSync(`/proc/${String(pid)}/stat`)) return false;
+  try {
+    const state = readFileSync(`/proc/${String(pid)}/stat`, "utf8").split(") ")[1]?.[0];
+    return state !== "Z" && state !== "X";
+  } catch {
+    return false;
+  }
+}
+
+async function eventually(holds: () => boolean): Promise<void> {
+  const deadline = performance.now() + 2000;
+  while (!holds()) {
+    assert.ok(performance.now() < deadline, "did not become true within 2 s");
+    // oxlint-disable-next-line no-await-in-loop -- polls until the deadline above
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+}
+
+test("a program that ends tells its exit code, its output and how long it took", async () => {
+  const result = await shell("echo out; echo err >&2; exit 7").result;
+  assert.equal(result.kind, "exit");
+  assert.ok(result.kind === "exit");
+  assert.deepEqual([result.code, result.stdout, result.stderr], [7, "out\n", "err\n"]);
+  assert.ok(result.durationMs > 0 && result.durationMs < LIMIT_MS);
+});
+
+test("a program gets the given environment and PATH, nothing else of ours, and an empty stdin", async () => {
+  process.env["VIPAIR_TEST_LEAK"] = "leaked";
+  const result = await run("/usr/bin/env", [], { env: { A: "1" }, timeoutMs: LIMIT_MS }).result;
+  delete process.env["VIPAIR_TEST_LEAK"];
+  assert.ok(result.kind === "exit");
+  const names = result.stdout
+    .trim()
+    .split("\n")
+    .map((line) => line.split("=")[0]);
+  assert.deepEqual(new Set(names), new Set(["A", "PATH"]));
+  const stdin = await shell("wc -c").result;
+  assert.ok(stdin.kind === "exit");
+  assert.equal(stdin.stdout.trim(), "0");
+});
+
+test("a time limit kills the program and everything it started", async () => {
+  const result = await shell("sleep 60 & echo $!; wait", { timeoutMs: 150 }).result;
+  assert.ok(result.kind === "timeout");
+  assert.ok(result.durationMs >= 140 && result.durationMs < 1000, String(result.durationMs));
+  const grandchild = Number(result.stdout);
+  await eventually(() => !isAlive(grandchild));
+});
+
+test("an abort kills the program and everything it started", async () => {
+  const running = shell("sleep 60 & echo $!; wait");
+  const timer = setTimeout(() => running.abort(), 100);
+  const result = await running.result;
+  clearTimeout(timer);
+  assert.ok(result.kind === "aborted");
+  const grandchild = Number(result.stdout);
+  await eventually(() => !isAlive(grandchild));
+});
+
+test("what a program leaves running in its group dies with it, and does not hold the result up", async () => {
+  const result = await shell("sleep 60 & echo $!").result;
+  assert.ok(result.kind === "exit" && result.durationMs < 1000);
+  const left = Number(result.stdout);
+  await eventually(() => !isAlive(left));
+});
+
+test("a program that another process kills tells the signal", async () => {
+  const result = await shell("kill -9 $$").result;
+  assert.ok(result.kind === "signal");
+  assert.equal(result.signal, "SIGKILL");
+});
+
+test("a missing program, one without permission and an impossible one are values, not exceptions", async () => {
+  for (const program of ["/nonexistent/hook", "/proc/version", "/bin/\0sh"]) {
+    const running = run(program, [], { env: {}, timeoutMs: LIMIT_MS });
+    // oxlint-disable-next-line no-await-in-loop -- one after the other is what is tested
+    const result = await running.result;
+    assert.equal(result.kind, "failed-to-start", program);
+    running.abort();
+  }
+});
+
+test("only the last 8 KiB of an output are kept", async () => {
+  const result = await shell("yes | head -c 100000; echo; echo the-end").result;
+  assert.ok(result.kind === "exit");
+  assert.equal(result.stdout.length, 8192);
+  assert.ok(result.stdout.endsWith("the-end\n"));
+});
