@@ -1,0 +1,97 @@
+// Who held an address when. One long-lived `ip monitor` per node tells of every change as the kernel makes it,
+// also of a lease that ends on a node where no process lives any more. Polling would cost more processor
+// time than the pair itself, and would miss short overlaps.
+
+import { spawn, type ChildProcess } from "node:child_process";
+import { once } from "node:events";
+import { createInterface } from "node:readline";
+
+/** Milliseconds on the monotonic clock of the test process. `toMs` null: still held. */
+interface Holding {
+  readonly node: string;
+  readonly fromMs: number;
+  toMs: number | null;
+}
+
+/** Open it before the address is claimed for the first time; close() ends its processes. */
+export class AddressWatch {
+  readonly #address: string;
+  readonly #holdings: Holding[] = [];
+  readonly #monitors: ChildProcess[] = [];
+
+  constructor(address: string) {
+    this.#address = address;
+  }
+
+  open(nodes: Readonly<Record<string, string>>): void {
+    for (const [node, namespace] of Object.entries(nodes)) {
+      const monitor = spawn("ip", ["-n", namespace, "-oneline", "monitor", "address"], {
+        stdio: ["ignore", "pipe", "inherit"],
+      });
+      this.#monitors.push(monitor);
+      createInterface({ input: monitor.stdout }).on("line", (line) => {
+        this.#read(node, line);
+      });
+    }
+  }
+
+  /** So that a test which kills all processes of a node spares these. */
+  get pids(): ReadonlySet<number> {
+    return new Set(this.#monitors.flatMap(({ pid }) => (pid === undefined ? [] : [pid])));
+  }
+
+  async close(): Promise<void> {
+    for (const monitor of this.#monitors.splice(0)) {
+      if (monitor.exitCode !== null || monitor.signalCode !== null) continue;
+      monitor.kill();
+      await once(monitor, "exit");
+    }
+  }
+
+  /** The nodes that hold the address at that moment. */
+  holdersAt(atMs: number): string[] {
+    return this.#holdings
+      .filter(({ fromMs, toMs }) => fromMs <= atMs && (toMs ?? Infinity) > atMs)
+      .map(({ node }) => node);
+  }
+
+  /** The last moment since which `node` alone has held the address without a break, up to now; null when it does not, or not alone. */
+  soleHolderSince(node: string): number | null {
+    const own = this.#holdings.findLast((holding) => holding.node === node && holding.toMs === null);
+    if (own === undefined) return null;
+    const others = this.#holdings.filter((holding) => holding.node !== node);
+    if (others.some(({ toMs }) => toMs === null)) return null;
+    return Math.max(own.fromMs, ...others.map(({ toMs }) => toMs ?? 0));
+  }
+
+  /** For how long more than one node held the address since then. */
+  overlapMs(sinceMs: number): number {
+    const now = performance.now();
+    const moments = this.#holdings.flatMap(({ fromMs, toMs }) => [fromMs, toMs ?? now]);
+    const borders = [sinceMs, now, ...moments.filter((moment) => moment > sinceMs && moment < now)].toSorted(
+      (left, right) => left - right,
+    );
+    return borders.reduce((sum, border, index) => {
+      const previous = borders[index - 1];
+      return previous !== undefined && this.holdersAt(previous).length > 1 ? sum + border - previous : sum;
+    }, 0);
+  }
+
+  /** How many times a node began to hold the address since then. */
+  claimsSince(sinceMs: number): number {
+    return this.#holdings.filter(({ fromMs }) => fromMs >= sinceMs).length;
+  }
+
+  // "2: eth0    inet 10.77.0.100/24 scope global ...", with "Deleted " before it when the address has gone. A renewal
+  // repeats the first form.
+  #read(node: string, line: string): void {
+    if (!line.includes(` ${this.#address}/`)) return;
+    const held = this.#holdings.find((holding) => holding.node === node && holding.toMs === null);
+    const now = performance.now();
+    if (line.startsWith("Deleted")) {
+      if (held !== undefined) held.toMs = now;
+    } else if (held === undefined) {
+      this.#holdings.push({ node, fromMs: now, toMs: null });
+    }
+  }
+}

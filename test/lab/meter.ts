@@ -1,0 +1,79 @@
+// The open-loop client on a machine of the lab: a child process in that machine's namespace, asked over IPC.
+// A process of its own, so that nothing the test does can make the meter late.
+
+import { once } from "node:events";
+import type { ChildProcess } from "node:child_process";
+import { OpenLoopClient, type OpenLoopOptions, type OpenLoopReport } from "../../src/cli/open-loop-client.ts";
+import type { Machine, Network } from "./network.ts";
+
+type Order =
+  | { readonly kind: "start"; readonly options: OpenLoopOptions }
+  | { readonly kind: "mark"; readonly label: string }
+  | { readonly kind: "report"; readonly label: string }
+  | { readonly kind: "stop" };
+
+const ANSWER_WITHIN_MS = 5_000;
+
+/** Starts asking at once; every call resolves when the child has done it. One call at a time. */
+export class Meter {
+  readonly #child: ChildProcess;
+
+  private constructor(child: ChildProcess) {
+    this.#child = child;
+  }
+
+  static async start(network: Network, machine: Machine, options: OpenLoopOptions): Promise<Meter> {
+    const child = network.spawn(machine, [process.execPath, import.meta.filename], {
+      stdio: ["ignore", "inherit", "inherit", "ipc"],
+    });
+    const meter = new Meter(child);
+    await meter.#ask({ kind: "start", options });
+    return meter;
+  }
+
+  async mark(label: string): Promise<void> {
+    await this.#ask({ kind: "mark", label });
+  }
+
+  async outageSince(label: string): Promise<OpenLoopReport> {
+    return (await this.#ask({ kind: "report", label })) as OpenLoopReport;
+  }
+
+  /** Lets the requests in flight end; reports the whole run. */
+  async stop(): Promise<OpenLoopReport> {
+    const report = (await this.#ask({ kind: "stop" })) as OpenLoopReport;
+    this.#child.disconnect();
+    return report;
+  }
+
+  async #ask(order: Order): Promise<unknown> {
+    const answer = once(this.#child, "message", { signal: AbortSignal.timeout(ANSWER_WITHIN_MS) });
+    this.#child.send(order);
+    const [message] = (await answer) as [unknown];
+    return message;
+  }
+}
+
+/** The child's side: answers each order with a report, or with the order itself. */
+function serve(): void {
+  let client: OpenLoopClient | undefined;
+  const obey = async (order: Order): Promise<unknown> => {
+    if (order.kind === "start") {
+      client = new OpenLoopClient(order.options);
+      client.start();
+      return order;
+    }
+    if (client === undefined) throw new Error(`"${order.kind}" before "start"`);
+    if (order.kind === "stop") return client.stop();
+    if (order.kind === "report") return client.outageSince(order.label);
+    client.mark(order.label);
+    return order;
+  };
+  process.on("message", (order: Order) => {
+    void obey(order).then((answer) => process.send?.(answer));
+  });
+  // The test has gone: nobody wants to know any more.
+  process.on("disconnect", () => process.exit(0));
+}
+
+if (import.meta.main) serve();

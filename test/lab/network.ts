@@ -1,0 +1,152 @@
+// The wires of the lab: one network namespace per machine, each with an eth0 whose other end is a port of a
+// bridge in a namespace of its own, the switch.
+//
+//      a          b        client     gateway    backend1   backend2
+//   .2 |       .3 |       .10 |       .1 |       .21 |      .22 |        10.77.0.x and fd77::x
+//   ---+----------+-----------+----------+-----------+----------+---     switch (a bridge)
+//
+// Pulling a cable means taking the port at the switch down: the machine loses its carrier, as it does when
+// somebody pulls the plug. Names begin with vl-PID-, so labs of several test files can stand side by side, and
+// what a killed test run left behind is found and removed by the next one.
+
+import { execFile, spawn, spawnSync, type ChildProcess, type SpawnOptions } from "node:child_process";
+import { existsSync } from "node:fs";
+import { promisify } from "node:util";
+
+const run = promisify(execFile);
+
+export const MACHINES = ["a", "b", "client", "gateway", "backend1", "backend2"] as const;
+export type Machine = (typeof MACHINES)[number];
+
+/** Last part of the addresses: 10.77.0.N and fd77::N. */
+const HOST_PART: Readonly<Record<Machine, number>> = {
+  a: 2,
+  b: 3,
+  client: 10,
+  gateway: 1,
+  backend1: 21,
+  backend2: 22,
+};
+
+const SWITCH = "switch";
+let networks = 0;
+
+export function ipv4Of(machine: Machine): string {
+  return `10.77.0.${String(HOST_PART[machine])}`;
+}
+
+export function ipv6Of(machine: Machine): string {
+  return `fd77::${String(HOST_PART[machine])}`;
+}
+
+/** Builds the namespaces with up() and removes them, and every process in them, with down(). */
+export class Network {
+  readonly name = `vl-${String(process.pid)}-${String((networks += 1))}`;
+  readonly #onExit = () => {
+    this.down();
+  };
+  readonly #onSignal = () => {
+    this.down();
+    process.exit(1);
+  };
+
+  /** The namespace of a machine. */
+  namespace(machine: Machine | typeof SWITCH): string {
+    return `${this.name}-${machine}`;
+  }
+
+  async up(): Promise<void> {
+    removeOrphans();
+    process.once("exit", this.#onExit).once("SIGINT", this.#onSignal).once("SIGTERM", this.#onSignal);
+    const bridge = this.namespace(SWITCH);
+    await ip(`netns add ${bridge}`);
+    // Multicast snooping needs a querier, which a switch at home has not either.
+    await ip(`-n ${bridge} link add bridge0 type bridge stp_state 0 mcast_snooping 0`);
+    await ip(`-n ${bridge} link set bridge0 up`);
+    for (const machine of MACHINES) await this.#plugIn(machine, bridge);
+    await this.exec("gateway", ["sh", "-c", "echo 1 > /proc/sys/net/ipv4/ip_forward"]);
+  }
+
+  /** Kills every process in the namespaces and removes them. Never throws; can be called at any time, also twice. */
+  down(): void {
+    process.off("exit", this.#onExit).off("SIGINT", this.#onSignal).off("SIGTERM", this.#onSignal);
+    for (const machine of [...MACHINES, SWITCH] as const) removeNamespace(this.namespace(machine));
+  }
+
+  /** `ip COMMAND` in the namespace of a machine; resolves to its stdout. */
+  ip(machine: Machine, command: string): Promise<string> {
+    return ip(`-n ${this.namespace(machine)} ${command}`);
+  }
+
+  /** Runs a command to its end; rejects with its stderr when it fails or takes longer than 30 s. */
+  async exec(machine: Machine, argv: readonly string[]): Promise<string> {
+    const { stdout } = await run("ip", ["netns", "exec", this.namespace(machine), ...argv], {
+      timeout: 30_000,
+    });
+    return stdout;
+  }
+
+  /** Starts a command; the pid of the child is that of the command. */
+  spawn(machine: Machine, argv: readonly string[], options: SpawnOptions): ChildProcess {
+    return spawn("ip", ["netns", "exec", this.namespace(machine), ...argv], options);
+  }
+
+  /** Every process in the namespace of a machine, also `ip -n` commands that look into it from outside. */
+  async pids(machine: Machine): Promise<number[]> {
+    return numbersIn(await ip(`netns pids ${this.namespace(machine)}`));
+  }
+
+  async pullCable(machine: Machine): Promise<void> {
+    await ip(`-n ${this.namespace(SWITCH)} link set dev ${machine} down`);
+  }
+
+  async plugCable(machine: Machine): Promise<void> {
+    await ip(`-n ${this.namespace(SWITCH)} link set dev ${machine} up`);
+  }
+
+  async #plugIn(machine: Machine, bridge: string): Promise<void> {
+    const namespace = this.namespace(machine);
+    await ip(`netns add ${namespace}`);
+    await ip(`link add eth0 netns ${namespace} type veth peer name ${machine} netns ${bridge}`);
+    await ip(`-n ${bridge} link set dev ${machine} master bridge0 up`);
+    await this.ip(machine, "link set lo up");
+    await this.ip(machine, `addr add ${ipv4Of(machine)}/24 dev eth0`);
+    await this.ip(machine, `addr add ${ipv6Of(machine)}/64 dev eth0 nodad`);
+    await this.ip(machine, "link set eth0 up");
+    if (machine !== "gateway") await this.ip(machine, `route add default via ${ipv4Of("gateway")}`);
+  }
+}
+
+/** None of the words of these commands holds a space. */
+async function ip(command: string): Promise<string> {
+  const { stdout } = await run("ip", command.split(" "), { timeout: 10_000 });
+  return stdout;
+}
+
+function numbersIn(text: string): number[] {
+  return text.split(/\s+/).filter(Boolean).map(Number);
+}
+
+/** Networks whose makers have gone without taking them down. */
+function removeOrphans(): void {
+  const { stdout } = spawnSync("ip", ["netns", "list"], { encoding: "utf8" });
+  for (const line of stdout.split("\n")) {
+    const [name = ""] = line.split(" ");
+    const maker = /^vl-(\d+)-/.exec(name)?.[1];
+    if (maker !== undefined && !existsSync(`/proc/${maker}`)) removeNamespace(name);
+  }
+}
+
+/** Synchronous, because it must also work while this process ends. */
+function removeNamespace(name: string): void {
+  const { stdout, status } = spawnSync("ip", ["netns", "pids", name], { encoding: "utf8" });
+  if (status !== 0) return;
+  for (const pid of numbersIn(stdout)) {
+    try {
+      process.kill(pid, "SIGKILL");
+    } catch {
+      // Has ended by itself.
+    }
+  }
+  spawnSync("ip", ["netns", "del", name]);
+}
