@@ -36,7 +36,7 @@ export interface LabOptions {
   readonly pair?: string;
 }
 
-export function otherNode(node: Node): Node {
+function otherNode(node: Node): Node {
   return node === "a" ? "b" : "a";
 }
 

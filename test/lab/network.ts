@@ -15,7 +15,7 @@ import { promisify } from "node:util";
 
 const run = promisify(execFile);
 
-export const MACHINES = ["a", "b", "client", "gateway", "backend1", "backend2"] as const;
+const MACHINES = ["a", "b", "client", "gateway", "backend1", "backend2"] as const;
 export type Machine = (typeof MACHINES)[number];
 
 /** Last part of the addresses: 10.77.0.N and fd77::N. */
