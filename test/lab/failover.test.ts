@@ -3,7 +3,7 @@
 // begins with a pair at rest.
 
 import assert from "node:assert/strict";
-import { after, afterEach, before, describe, test, type TestContext } from "node:test";
+import { after, afterEach, before, test, type TestContext } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { OpenLoopReport } from "../../src/cli/open-loop-client.ts";
 import { Lab, LEASE_MS, NODES, type Node } from "./lab.ts";
@@ -15,40 +15,44 @@ const ONE_HOLDER_WITHIN_MS = LEASE_MS + 500;
 /** How long a test looks on after that: a second outage or a second holder would come now. */
 const LOOK_ON_MS = 1500;
 
-describe("failover", { skip: labIsMissing() }, () => {
-  const lab = new Lab();
-  let meter: Meter;
+const skip = labIsMissing();
+const lab = new Lab();
+let meter: Meter;
 
-  before(async () => {
-    await lab.up();
-    await lab.settle();
-    meter = await lab.startMeter();
-  });
-  after(() => lab.down());
-  afterEach((t) => {
-    if ((t as { readonly passed?: boolean }).passed === true) return;
-    for (const node of NODES) console.error(`--- ${node}\n${lab.logOf(node).slice(-40).join("\n")}`);
-  });
+before(async () => {
+  if (skip !== false) return;
+  await lab.up();
+  await lab.settle();
+  meter = await lab.startMeter();
+});
+after(() => lab.down());
+afterEach((t) => {
+  if ((t as { readonly passed?: boolean }).passed === true) return;
+  for (const node of NODES) console.error(`--- ${node}\n${lab.logOf(node).slice(-40).join("\n")}`);
+});
 
-  /** Looks on until the fault at `atMs` must be over and a while longer: what the client saw, and who holds the address. */
-  async function aftermath(
-    t: TestContext,
-    { label, atMs, holder }: { label: string; atMs: number; holder: Node },
-  ) {
-    await sleep(atMs + ONE_HOLDER_WITHIN_MS + LOOK_ON_MS - performance.now());
-    const report = await meter.outageSince(label);
-    const alone = lab.watch.soleHolderSince(holder);
-    t.diagnostic(
-      `${describeReport(report)}; one holder after ${alone === null ? "never" : ms(Math.max(0, alone - atMs))}, ` +
-        `two for ${ms(lab.watch.overlapMs(atMs))}`,
-    );
-    assert.deepEqual(await lab.holders(), [holder]);
-    assert.ok(alone !== null && alone - atMs <= ONE_HOLDER_WITHIN_MS, "one holder in time");
-    assert.ok(await lab.clientReaches(holder), "the client's neighbour table leads to the holder");
-    return report;
-  }
+/** Looks on until the fault at `atMs` must be over and a while longer: what the client saw, and who holds the address. */
+async function aftermath(
+  t: TestContext,
+  { label, atMs, holder }: { label: string; atMs: number; holder: Node },
+) {
+  await sleep(atMs + ONE_HOLDER_WITHIN_MS + LOOK_ON_MS - performance.now());
+  const report = await meter.outageSince(label);
+  const alone = lab.watch.soleHolderSince(holder);
+  t.diagnostic(
+    `${describeReport(report)}; one holder after ${alone === null ? "never" : ms(Math.max(0, alone - atMs))}, ` +
+      `two for ${ms(lab.watch.overlapMs(atMs))}`,
+  );
+  assert.deepEqual(await lab.holders(), [holder]);
+  assert.ok(alone !== null && alone - atMs <= ONE_HOLDER_WITHIN_MS, "one holder in time");
+  assert.ok(await lab.clientReaches(holder), "the client's neighbour table leads to the holder");
+  return report;
+}
 
-  test("SIGKILL of everything on the active: an outage of at most 300 ms, and the other node answers", async (t) => {
+test(
+  "SIGKILL of everything on the active: an outage of at most 300 ms, and the other node answers",
+  { skip },
+  async (t) => {
     const { active, standby } = await lab.settle();
     const requestsBefore = (await lab.status(standby))?.requests ?? NaN;
     await meter.mark("kill");
@@ -64,24 +68,28 @@ describe("failover", { skip: labIsMissing() }, () => {
     // A control process hears of its workers' counters once a second.
     const atLeast = (report.outcomes.ok ?? 0) - 300;
     assert.ok(atLeast > 0 && answered >= atLeast, `${String(answered)} answered by ${standby}`);
-  });
+  },
+);
 
-  test("a dead node that returns stays standby and causes no second outage", async (t) => {
-    const { active, standby: victim } = await lab.settle();
-    await lab.killEverything(victim);
-    await meter.mark("return");
-    const atMs = performance.now();
-    const epoch = (await lab.status(active))?.epoch;
-    await lab.settle();
-    const report = await aftermath(t, { label: "return", atMs, holder: active });
-    assert.equal(report.failed, 0);
-    assert.equal((await lab.vipair(active, "role")).trim(), "active");
-    assert.equal((await lab.vipair(victim, "role")).trim(), "standby");
-    assert.equal((await lab.status(active))?.epoch, epoch);
-    assert.equal(lab.watch.claimsSince(atMs), 0);
-  });
+test("a dead node that returns stays standby and causes no second outage", { skip }, async (t) => {
+  const { active, standby: victim } = await lab.settle();
+  await lab.killEverything(victim);
+  await meter.mark("return");
+  const atMs = performance.now();
+  const epoch = (await lab.status(active))?.epoch;
+  await lab.settle();
+  const report = await aftermath(t, { label: "return", atMs, holder: active });
+  assert.equal(report.failed, 0);
+  assert.equal((await lab.vipair(active, "role")).trim(), "active");
+  assert.equal((await lab.vipair(victim, "role")).trim(), "standby");
+  assert.equal((await lab.status(active))?.epoch, epoch);
+  assert.equal(lab.watch.claimsSince(atMs), 0);
+});
 
-  test("the active's cable pulled: an outage of at most 1000 ms, none when it is plugged in again", async (t) => {
+test(
+  "the active's cable pulled: an outage of at most 1000 ms, none when it is plugged in again",
+  { skip },
+  async (t) => {
     const { active, standby } = await lab.settle();
     await meter.mark("pull");
     const atMs = await lab.pullCable(active);
@@ -100,19 +108,19 @@ describe("failover", { skip: labIsMissing() }, () => {
     assert.deepEqual(settled, { active: standby, standby: active });
     const afterPlug = await aftermath(t, { label: "plug", atMs: pluggedMs, holder: standby });
     assert.equal(afterPlug.failed, 0);
-  });
+  },
+);
 
-  test("a planned switchover: no new connection fails", async (t) => {
-    const { active, standby } = await lab.settle();
-    await meter.mark("switchover");
-    const atMs = performance.now();
-    await lab.vipair(active, "switchover");
-    t.diagnostic(`the command took ${ms(performance.now() - atMs)}`);
-    await lab.waitForRole(standby, "active", { withinMs: 1000 });
-    await lab.waitForRole(active, "standby", { withinMs: 15_000 });
-    const report = await aftermath(t, { label: "switchover", atMs, holder: standby });
-    assert.equal(report.failed, 0, JSON.stringify(report.outages));
-  });
+test("a planned switchover: no new connection fails", { skip }, async (t) => {
+  const { active, standby } = await lab.settle();
+  await meter.mark("switchover");
+  const atMs = performance.now();
+  await lab.vipair(active, "switchover");
+  t.diagnostic(`the command took ${ms(performance.now() - atMs)}`);
+  await lab.waitForRole(standby, "active", { withinMs: 1000 });
+  await lab.waitForRole(active, "standby", { withinMs: 15_000 });
+  const report = await aftermath(t, { label: "switchover", atMs, holder: standby });
+  assert.equal(report.failed, 0, JSON.stringify(report.outages));
 });
 
 function describeReport({
