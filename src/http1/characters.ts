@@ -1,0 +1,76 @@
+// Which bytes may stand where, as tables: one look-up per character on the hot path.
+
+/** RFC 9110 5.6.2: tchar. */
+const TOKEN = tableOf("!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz");
+
+/** RFC 3986 3.2.2: reg-name and IP-literal, without the brackets' structure, which isHost checks. */
+const HOST = tableOf("!$%&'()*+,-.;=_~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz");
+
+const HEX = tableOf("0123456789ABCDEFabcdef");
+
+function tableOf(characters: string): Uint8Array {
+  const table = new Uint8Array(256);
+  for (let i = 0; i < characters.length; i += 1) table[characters.charCodeAt(i)] = 1;
+  return table;
+}
+
+function allIn(table: Uint8Array, text: string, start: number, end: number): boolean {
+  for (let i = start; i < end; i += 1) {
+    const code = text.charCodeAt(i);
+    if (code > 255 || table[code] === 0) return false;
+  }
+  return true;
+}
+
+/** True for a token of at least one character in text[start, end). RFC 9110 5.6.2. */
+export function isToken(text: string, start = 0, end = text.length): boolean {
+  return end > start && allIn(TOKEN, text, start, end);
+}
+
+/** True for one or more decimal digits and nothing else. */
+export function isDigits(text: string, start = 0, end = text.length): boolean {
+  if (end <= start) return false;
+  for (let i = start; i < end; i += 1) {
+    const code = text.charCodeAt(i);
+    if (code < 48 || code > 57) return false;
+  }
+  return true;
+}
+
+/**
+ * True for `uri-host [ ":" port ]` with a host that is not empty: RFC 9110 7.2, RFC 3986 3.2.2.
+ * A user name in front (`user@host`) is not a host.
+ */
+export function isAuthority(text: string): boolean {
+  let hostEnd: number;
+  if (text.charCodeAt(0) === 91) {
+    hostEnd = text.indexOf("]") + 1;
+    if (hostEnd < 4 || !isIpv6Shape(text, 1, hostEnd - 1)) return false;
+  } else {
+    const colon = text.indexOf(":");
+    hostEnd = colon === -1 ? text.length : colon;
+    if (hostEnd === 0 || !allIn(HOST, text, 0, hostEnd)) return false;
+  }
+  if (hostEnd === text.length) return true;
+  if (text.charCodeAt(hostEnd) !== 58) return false;
+  if (hostEnd + 1 === text.length) return true;
+  return text.length - hostEnd <= 6 && isDigits(text, hostEnd + 1);
+}
+
+/** Only the alphabet: whether the groups make an address does not matter to a balancer. */
+function isIpv6Shape(text: string, start: number, end: number): boolean {
+  for (let i = start; i < end; i += 1) {
+    const code = text.charCodeAt(i);
+    if (code !== 58 && code !== 46 && (code > 255 || HEX[code] === 0)) return false;
+  }
+  return true;
+}
+
+/** True when every character is printable ASCII but "#": what a request target may hold. */
+export function isTarget(text: string): boolean {
+  for (let i = 0; i < text.length; i += 1) {
+    const code = text.charCodeAt(i);
+    if (code <= 32 || code >= 127 || code === 35) return false;
+  }
+  return text.length > 0;
+}

@@ -1,0 +1,86 @@
+// Response heads of backends: bytes -> ResponseHead, or the reason why they are not to be believed.
+// The status in a fault is the one of the request parser; whoever judges a response answers 502.
+
+import { isDigits } from "./characters.ts";
+import { type Fields, listMembers, parseFields } from "./fields.ts";
+import { type BodyFraming, responseFraming } from "./framing.ts";
+import { type HeadFault, type HeadLimits, type HeadScan, fault, scanHead } from "./scan.ts";
+
+export interface ResponseHead {
+  readonly status: number;
+  /** May be empty. */
+  readonly reasonPhrase: string;
+  readonly minor: 0 | 1;
+  readonly fields: Fields;
+  readonly framing: BodyFraming;
+  /** The backend would keep the connection. RFC 9112 9.3. */
+  readonly isPersistent: boolean;
+  /** `Keep-Alive: timeout=N` in milliseconds; null when the backend did not say. */
+  readonly keepAliveTimeoutMs: number | null;
+}
+
+export type ResponseParse =
+  | { readonly kind: "incomplete" }
+  | HeadFault
+  /** The body starts at offset `end`. */
+  | { readonly kind: "head"; readonly head: ResponseHead; readonly end: number };
+
+const INCOMPLETE = { kind: "incomplete" } as const;
+const BAD_STATUS_LINE = fault(400, "the status line is invalid");
+const LEADING_LINE = fault(400, "an empty line before the status line");
+
+/**
+ * Parses the response head at the start of bytes, like parseRequestHead. `method` is the request's:
+ * the answer to HEAD has no body.
+ */
+export function parseResponseHead(
+  bytes: Buffer,
+  scan: HeadScan,
+  limits: HeadLimits,
+  method: string,
+): ResponseParse {
+  const scanned = scanHead(scan, bytes, limits);
+  if (scan.lineStart > 0) return LEADING_LINE;
+  if (scanned === "incomplete") return INCOMPLETE;
+  if (scanned !== "complete") return scanned;
+  const text = bytes.toString("latin1", 0, scan.scanned);
+  const line = text.slice(0, scan.lineEnd);
+  const status = statusOf(line);
+  if (status === null) return BAD_STATUS_LINE;
+  const minor = line.charCodeAt(7) === 49 ? 1 : 0;
+  const fields = parseFields(text, scan.lineEnd + 2, text.length - 2, limits.fieldsMax);
+  if ("kind" in fields) return fields;
+  const isBodiless = method === "HEAD" || status < 200 || status === 204 || status === 304;
+  const framing = responseFraming(fields, minor, isBodiless);
+  if (framing.kind === "invalid") return framing;
+  const { connection } = fields;
+  const head: ResponseHead = {
+    status,
+    reasonPhrase: line.slice(13),
+    minor,
+    fields,
+    framing,
+    isPersistent:
+      framing.kind !== "until-close" && !connection.close && (minor === 1 || connection.keepAlive),
+    keepAliveTimeoutMs: fields.keepAlive === null ? null : keepAliveTimeoutMs(fields.keepAlive),
+  };
+  return { kind: "head", head, end: scan.scanned };
+}
+
+/** RFC 9112 4. The space before an empty reason phrase may be missing: many servers leave it out. */
+function statusOf(line: string): number | null {
+  if (!line.startsWith("HTTP/1.1 ") && !line.startsWith("HTTP/1.0 ")) return null;
+  if (!isDigits(line, 9, 12) || (line.length > 12 && line[12] !== " ")) return null;
+  const status = Number(line.slice(9, 12));
+  return line.length >= 12 && status >= 100 ? status : null;
+}
+
+function keepAliveTimeoutMs(value: string): number | null {
+  for (const member of listMembers(value)) {
+    const lower = member.toLowerCase();
+    if (lower.startsWith("timeout=") && isDigits(lower, 8) && lower.length <= 16) {
+      return Number(lower.slice(8)) * 1000;
+    }
+  }
+  return null;
+}
