@@ -1,0 +1,117 @@
+// One connection to a backend: opened for an exchange, kept idle between exchanges, given to a tunnel
+// for the rest of its life.
+//
+//   connecting ──connected──> busy ──release──> idle ──take──> busy
+//       │                      │                 │
+//       └── failed ──> closed <┴── lost, cut ────┴── idle limit, or a byte that nobody asked for
+
+import { Socket } from "node:net";
+import type { Backend } from "./backend.ts";
+import { type StreamOwner, adoptStream } from "./stream.ts";
+import type { Expiring, Timers } from "./timers.ts";
+
+/** Who uses the connection now: an exchange or a tunnel. */
+export interface BackendUser {
+  backendConnected(): void;
+  backendBytes(bytes: Buffer): void;
+  /** The backend will send no more. */
+  backendEnded(): void;
+  backendWritable(): void;
+  /** The connection is gone; it is no longer the user's. */
+  backendLost(error: Error | null): void;
+  /** The deadline that the user set has passed. */
+  backendExpired(): void;
+}
+
+export class BackendConnection implements StreamOwner, Expiring {
+  deadlineAt = Infinity;
+  readonly backend: Backend;
+  readonly stream: Socket;
+  /** It carried an exchange before: the backend may be closing it at this moment. */
+  isReused = false;
+  private readonly timers: Timers;
+  /** null: idle or closed. */
+  private user: BackendUser | null;
+
+  constructor(backend: Backend, timers: Timers, user: BackendUser) {
+    this.backend = backend;
+    this.timers = timers;
+    this.user = user;
+    this.stream = new Socket({ allowHalfOpen: true });
+    this.stream.setNoDelay(true);
+    adoptStream(this.stream, this);
+    this.stream.once("connect", () => {
+      this.user?.backendConnected();
+    });
+    timers.watch(this);
+    backend.countActive(1);
+    this.stream.connect({ host: backend.host, port: backend.port });
+  }
+
+  /** Takes an idle connection for another exchange. */
+  reuse(user: BackendUser): void {
+    this.isReused = true;
+    this.user = user;
+    this.backend.countActive(1);
+  }
+
+  /** The same connection goes on under another user. */
+  handTo(user: BackendUser): void {
+    this.user = user;
+  }
+
+  /** Ends the use; the connection waits for the next one for at most `idleMs`. */
+  release(idleMs: number): void {
+    this.letGo();
+    this.deadlineAt = this.timers.after(idleMs);
+    if (this.stream.isPaused()) this.stream.resume();
+    this.backend.keepIdle(this);
+  }
+
+  /** Closes at once; the user hears nothing more. */
+  destroy(): void {
+    this.letGo();
+    this.stream.destroy();
+  }
+
+  receiveBytes(bytes: Buffer): void {
+    // Bytes on an idle connection answer nothing: whatever they are, they must not meet a request.
+    if (this.user === null) this.drop();
+    else this.user.backendBytes(bytes);
+  }
+
+  receiveEnd(): void {
+    if (this.user === null) this.drop();
+    else this.user.backendEnded();
+  }
+
+  becomeWritable(): void {
+    this.user?.backendWritable();
+  }
+
+  streamClosed(error: Error | null): void {
+    this.timers.unwatch(this);
+    if (this.user === null) this.backend.forgetIdle(this);
+    const { user } = this;
+    this.letGo();
+    user?.backendLost(error);
+  }
+
+  expire(): void {
+    if (this.user === null) this.drop();
+    else this.user.backendExpired();
+  }
+
+  /** Closes an idle connection; nobody may find it in the time until the stream says that it has closed. */
+  drop(): void {
+    this.backend.forgetIdle(this);
+    this.stream.destroy();
+  }
+
+  private letGo(): void {
+    if (this.user === null) return;
+    this.user = null;
+    this.deadlineAt = Infinity;
+    this.backend.countActive(-1);
+  }
+}

@@ -1,0 +1,113 @@
+// One backend of a pool, as this worker sees it: its counters and the connections that wait for reuse.
+
+import type { BackendConfig } from "../config/config.ts";
+import type { BackendCounters } from "../protocol/worker.ts";
+import { BackendConnection, type BackendUser } from "./backend-connection.ts";
+import type { Context } from "./context.ts";
+
+/** Idle connections kept per backend and worker; the longest idle one goes first. */
+const IDLE_CONNECTIONS_MAX = 256;
+/** Shorter than the keep-alive timeout of common servers (Node 5 s), so that we close first. */
+const IDLE_MS_MAX = 4000;
+/** How long before the timeout that the backend names itself we stop using a connection. */
+const IDLE_MARGIN_MS = 500;
+/** A dead backend fails every request; the control process needs to hear it only so often. */
+const FAILURE_REPORT_INTERVAL_MS = 100;
+
+export class Backend {
+  readonly name: string;
+  readonly pool: string;
+  host: string;
+  port: number;
+  private readonly context: Context;
+  private readonly counts: { activeConnections: number; requests: number; failures: number };
+  /** The last one is the one used last: reuse is LIFO, so that surplus connections age and go. */
+  private idle: BackendConnection[] = [];
+  private failureReportedAt = -Infinity;
+  private isRetired = false;
+
+  constructor(context: Context, pool: string, config: BackendConfig) {
+    this.context = context;
+    this.pool = pool;
+    this.name = config.name;
+    this.host = config.host;
+    this.port = config.port;
+    this.counts = { activeConnections: 0, requests: 0, failures: 0 };
+  }
+
+  get counters(): BackendCounters {
+    return { ...this.counts };
+  }
+
+  /** Idle connections to another address are of no use any more. */
+  configure(config: BackendConfig): void {
+    if (config.host !== this.host || config.port !== this.port) this.closeIdle();
+    this.host = config.host;
+    this.port = config.port;
+    this.isRetired = false;
+  }
+
+  /** It left the configuration: exchanges in flight end, nothing is kept. */
+  retire(): void {
+    this.isRetired = true;
+    this.closeIdle();
+  }
+
+  /** An idle connection for this user; null when there is none. */
+  takeIdle(user: BackendUser): BackendConnection | null {
+    const connection = this.idle.pop() ?? null;
+    connection?.reuse(user);
+    return connection;
+  }
+
+  /** A new connection; the user hears backendConnected or backendLost later. */
+  open(user: BackendUser): BackendConnection {
+    return new BackendConnection(this, this.context.timers, user);
+  }
+
+  /**
+   * Ends an exchange's use of a connection that could carry another. `keepAliveTimeoutMs`: what the
+   * backend said of its own patience.
+   */
+  recycle(connection: BackendConnection, keepAliveTimeoutMs: number | null): void {
+    const idleMs = Math.min(IDLE_MS_MAX, (keepAliveTimeoutMs ?? Infinity) - IDLE_MARGIN_MS);
+    if (idleMs > 0 && !this.isRetired) connection.release(idleMs);
+    else connection.destroy();
+  }
+
+  keepIdle(connection: BackendConnection): void {
+    this.idle.push(connection);
+    if (this.idle.length > IDLE_CONNECTIONS_MAX) this.idle[0]?.drop();
+  }
+
+  forgetIdle(connection: BackendConnection): void {
+    const index = this.idle.lastIndexOf(connection);
+    if (index !== -1) this.idle.splice(index, 1);
+  }
+
+  countRequest(): void {
+    this.counts.requests += 1;
+    this.context.tally.hasChanged = true;
+  }
+
+  countActive(change: 1 | -1): void {
+    this.counts.activeConnections += change;
+    this.context.tally.hasChanged = true;
+  }
+
+  /** A request failed here: counted, and the health checker is asked to look. */
+  countFailure(reason: string): void {
+    this.counts.failures += 1;
+    const { tally, timers } = this.context;
+    tally.hasChanged = true;
+    if (timers.nowMs - this.failureReportedAt < FAILURE_REPORT_INTERVAL_MS) return;
+    this.failureReportedAt = timers.nowMs;
+    this.context.tell({ kind: "backend-failure", pool: this.pool, backend: this.name, reason });
+  }
+
+  private closeIdle(): void {
+    const connections = this.idle;
+    this.idle = [];
+    for (const connection of connections) connection.destroy();
+  }
+}

@@ -1,0 +1,29 @@
+// What every part of one worker's engine shares.
+
+import type { HeadLimits } from "../http1/scan.ts";
+import type { FromWorker } from "../protocol/worker.ts";
+import type { Log } from "../system/log.ts";
+import type { Pool } from "./pool.ts";
+import type { Timers } from "./timers.ts";
+
+export interface Context {
+  /** Replaced when a configuration sets another level. */
+  log: Log;
+  readonly timers: Timers;
+  readonly tally: Tally;
+  /** For the heads of responses; those of requests are the listener's. */
+  readonly responseHeadLimits: HeadLimits;
+  readonly pools: ReadonlyMap<string, Pool>;
+  /** To the control process. */
+  readonly tell: (message: FromWorker) => void;
+}
+
+/** Counters of the whole worker. */
+export interface Tally {
+  /** Client connections open now. */
+  connections: number;
+  /** Requests answered, by whomever. */
+  requests: number;
+  /** Something counted since the last report. */
+  hasChanged: boolean;
+}

@@ -1,0 +1,190 @@
+// The data plane of one worker: what the control process told it, turned into listeners, pools and
+// listening sockets that work. It neither forks nor exits; worker.ts does.
+
+import { Server, Socket } from "node:net";
+import { DEFAULT_HEAD_LIMITS } from "../http1/scan.ts";
+import type { FromWorker, HealthTable, ToWorker, WorkerConfig, WorkerCounters } from "../protocol/worker.ts";
+import type { PoolHealth } from "../routing/pool.ts";
+import type { Log } from "../system/log.ts";
+import type { Context } from "./context.ts";
+import { Listener } from "./listener.ts";
+import { ConnectionGroup, ListeningSocket } from "./listening-socket.ts";
+import { Pool } from "./pool.ts";
+import { Timers } from "./timers.ts";
+
+const ALL_UP: PoolHealth = {};
+
+export class Engine {
+  private readonly context: Context;
+  private readonly pools = new Map<string, Pool>();
+  private readonly listeners = new Map<string, Listener>();
+  private readonly sockets = new Map<string, ListeningSocket>();
+  /** By listener name: connections that the control process accepted. */
+  private readonly strays = new Map<string, ConnectionGroup>();
+  private readonly onDrained: () => void;
+  private readonly createLog: (level: string) => Log;
+  private logLevel = "info";
+  /** Set while a drain is under way: looks whether it has ended. */
+  private afterDrain: (() => void) | null = null;
+
+  constructor(options: {
+    readonly createLog: (level: string) => Log;
+    readonly tell: (message: FromWorker) => void;
+    /** A drain has ended: nothing is left. */
+    readonly onDrained: () => void;
+  }) {
+    this.onDrained = options.onDrained;
+    this.createLog = options.createLog;
+    this.context = {
+      log: options.createLog(this.logLevel),
+      tell: options.tell,
+      timers: new Timers(),
+      tally: { connections: 0, requests: 0, hasChanged: false },
+      responseHeadLimits: DEFAULT_HEAD_LIMITS,
+      pools: this.pools,
+    };
+  }
+
+  /** Does what a message says. `handle` came with it. */
+  obey(message: ToWorker, handle: unknown): void {
+    switch (message.kind) {
+      case "configure":
+        this.configure(message.config, message.health);
+        break;
+      case "health":
+        for (const [name, pool] of this.pools) pool.setHealth(healthOf(message.health, name));
+        break;
+      case "listen":
+        this.listen(message.listener, message.socketId, handle);
+        break;
+      case "connection":
+        this.takeStray(message.listener, handle);
+        break;
+      case "close":
+        this.close(message.socketId, message.graceMs);
+        break;
+      case "report":
+        this.report();
+        break;
+      case "drain":
+        this.drain(message.graceMs);
+        break;
+    }
+  }
+
+  /** Reports if something was counted since the last time. */
+  reportChanges(): void {
+    if (this.context.tally.hasChanged) this.report();
+  }
+
+  private configure(config: WorkerConfig, health: HealthTable): void {
+    if (config.logLevel !== this.logLevel) this.context.log = this.createLog(config.logLevel);
+    this.logLevel = config.logLevel;
+    for (const pool of config.pools) {
+      const known = this.pools.get(pool.name);
+      const poolHealth = healthOf(health, pool.name);
+      if (known === undefined) this.pools.set(pool.name, new Pool(this.context, pool, poolHealth));
+      else known.configure(pool, poolHealth);
+    }
+    const names = new Set(config.pools.map(({ name }) => name));
+    for (const [name, pool] of this.pools) {
+      if (!names.has(name)) pool.retire();
+    }
+    // A listener that left the configuration keeps its routes until the control process closes its sockets.
+    for (const listener of config.listeners) {
+      const known = this.listeners.get(listener.name);
+      if (known === undefined) this.listeners.set(listener.name, new Listener(listener));
+      else known.configure(listener);
+    }
+  }
+
+  private listen(name: string, socketId: string, handle: unknown): void {
+    const listener = this.listeners.get(name);
+    if (!(handle instanceof Server)) {
+      this.context.log.error({ listener: name, socketId }, "a listening socket did not arrive");
+      return;
+    }
+    if (listener === undefined) {
+      this.context.log.error({ listener: name, socketId }, "a socket came for an unknown listener");
+      handle.close();
+      return;
+    }
+    const socket = new ListeningSocket({
+      id: socketId,
+      context: this.context,
+      listener,
+      handle,
+      onListening: () => {
+        this.context.tell({ kind: "listening", socketId });
+      },
+    });
+    this.sockets.set(socketId, socket);
+  }
+
+  private takeStray(name: string, handle: unknown): void {
+    // A client that went while it was handed over arrives as nothing.
+    if (!(handle instanceof Socket)) return;
+    const listener = this.listeners.get(name);
+    if (listener === undefined) {
+      handle.destroy();
+      return;
+    }
+    let group = this.strays.get(name);
+    if (group === undefined) {
+      group = new ConnectionGroup(this.context, listener);
+      this.strays.set(name, group);
+    }
+    group.take(handle);
+  }
+
+  private close(socketId: string, graceMs: number): void {
+    const socket = this.sockets.get(socketId);
+    if (socket === undefined) {
+      this.context.tell({ kind: "closed", socketId });
+      return;
+    }
+    socket.close(graceMs, () => {
+      this.forget(socketId);
+    });
+  }
+
+  private forget(socketId: string): void {
+    this.sockets.delete(socketId);
+    this.context.tell({ kind: "closed", socketId });
+    this.afterDrain?.();
+  }
+
+  private drain(graceMs: number): void {
+    let strayGroups = this.strays.size;
+    this.afterDrain = () => {
+      if (this.sockets.size > 0 || strayGroups > 0) return;
+      this.afterDrain = null;
+      this.report();
+      this.onDrained();
+    };
+    for (const group of this.strays.values()) {
+      group.drain(graceMs, () => {
+        strayGroups -= 1;
+        this.afterDrain?.();
+      });
+    }
+    for (const socketId of this.sockets.keys()) this.close(socketId, graceMs);
+    this.afterDrain?.();
+  }
+
+  private report(): void {
+    this.context.tally.hasChanged = false;
+    this.context.tell({ kind: "report", counters: this.count() });
+  }
+
+  private count(): WorkerCounters {
+    const { connections, requests } = this.context.tally;
+    const backends: Record<string, WorkerCounters["backends"][string]> = {};
+    for (const [name, pool] of this.pools) backends[name] = pool.counters;
+    return { connections, requests, backends };
+  }
+}
+
+function healthOf(health: HealthTable, pool: string): PoolHealth {
+  return (Object.hasOwn(health, pool) ? health[pool] : undefined) ?? ALL_UP;
+}

@@ -1,0 +1,418 @@
+// One request and its response on their way through a worker. The two directions move by themselves,
+// because a backend may answer before it has the whole request:
+//
+//   request:   waiting ──a connection is there──> body ──all of it is written──> sent
+//   response:  awaited ──1xx──> awaited ──final head──> body ──its end──> done
+//
+//   connect fails:                        next backend, each at most once; then 503
+//   a reused connection closes unheard:   again on a fresh one, if nothing can have happened twice
+//   lost or malformed before the head:    502; too slow: 504
+//   lost or malformed after the head:     the client's connection is cut, so that it shows
+//
+// It pulls the request body from the client connection (takeBody) when the backend can take it, and
+// pauses the backend while the client cannot; so each direction holds at most one read.
+
+import { type Body, createBody, finishBody, hasEnded, transferBody } from "../http1/body.ts";
+import {
+  type Sender,
+  renderInterimHead,
+  renderRequestHead,
+  renderResponseHead,
+  renderSwitchHead,
+  responseOutFraming,
+} from "../http1/forward.ts";
+import { type RequestHead, isIdempotent } from "../http1/request.ts";
+import { type ResponseHead, parseResponseHead } from "../http1/response.ts";
+import { type HeadScan, createScan, restartScan } from "../http1/scan.ts";
+import { mayClientSpeak, mayReuseBackend } from "../http1/turn.ts";
+import type { Backend } from "./backend.ts";
+import type { BackendConnection, BackendUser } from "./backend-connection.ts";
+import type { Context } from "./context.ts";
+import type { Pool } from "./pool.ts";
+import { type ByteStream, writeParts } from "./stream.ts";
+import { Tunnel } from "./tunnel.ts";
+
+/** What an exchange needs of the client connection it belongs to. */
+export interface ExchangeClient {
+  readonly stream: ByteStream;
+  readonly sender: Sender;
+  /** This worker is about to close the connection for its own reasons. */
+  readonly isLeaving: boolean;
+  /** Try to move the request body on. */
+  advance(): void;
+  /** Last of all, after the whole response was written. */
+  exchangeEnded(mayClientSpeak: boolean): void;
+  /** Last of all: answer with an error page, no head was sent yet. */
+  exchangeFailed(status: number, mayClientSpeak: boolean): void;
+  /** Last of all: the response cannot be completed. */
+  exchangeCut(): void;
+  /** Last of all: the connection is a tunnel now. */
+  exchangeSwitched(tunnel: Tunnel): void;
+}
+
+const NO_PARTS: readonly Buffer[] = [];
+
+export class Exchange implements BackendUser {
+  private readonly context: Context;
+  private readonly client: ExchangeClient;
+  private readonly head: RequestHead;
+  private readonly pool: Pool;
+  private readonly bodyBytesMax: number;
+
+  private connection: BackendConnection | null = null;
+  private readonly tried: Backend[] = [];
+
+  private request: "waiting" | "body" | "sent" = "waiting";
+  private readonly requestBody: Body;
+  /** Rendered and not written yet: it leaves with the first bytes of the body. */
+  private unsentHead = "";
+  private hasTakenBody = false;
+  private isRetry = false;
+
+  private response: "awaited" | "body" | "done" = "awaited";
+  private responseHead: ResponseHead | null = null;
+  private responseBody: Body | null = null;
+  /** Bytes of a response head that has not ended. */
+  private partialHead: Buffer | null = null;
+  private responseScan: HeadScan | null = null;
+  private wasHeard = false;
+  private staysOpen = false;
+
+  constructor(options: {
+    readonly context: Context;
+    readonly client: ExchangeClient;
+    readonly head: RequestHead;
+    readonly pool: Pool;
+    readonly bodyBytesMax: number;
+  }) {
+    this.context = options.context;
+    this.client = options.client;
+    this.head = options.head;
+    this.pool = options.pool;
+    this.bodyBytesMax = options.bodyBytesMax;
+    const { framing } = options.head;
+    this.requestBody = createBody(framing, framing.kind);
+  }
+
+  start(): void {
+    this.tryNextBackend();
+  }
+
+  /** Bytes of the request body have still to come from the client. */
+  get isBodyMissing(): boolean {
+    return !hasEnded(this.requestBody);
+  }
+
+  /** The client is gone. */
+  abort(): void {
+    this.response = "done";
+    this.dropConnection();
+  }
+
+  // ── the request ──────────────────────────────────────────────────────────────────────────────
+
+  private tryNextBackend(): void {
+    const backend = this.pool.choose(this.tried);
+    if (backend === null) {
+      this.fail(503);
+      return;
+    }
+    this.tried.push(backend);
+    const idle = backend.takeIdle(this);
+    if (idle === null) this.connect(backend);
+    else this.send(idle);
+  }
+
+  private connect(backend: Backend): void {
+    this.connection = backend.open(this);
+    this.connection.deadlineAt = this.context.timers.after(this.pool.timeouts.connectMs);
+  }
+
+  backendConnected(): void {
+    if (this.connection !== null) this.send(this.connection);
+  }
+
+  private send(connection: BackendConnection): void {
+    this.connection = connection;
+    if (!this.isRetry) connection.backend.countRequest();
+    this.unsentHead = renderRequestHead(this.head, this.client.sender);
+    this.request = "body";
+    if (hasEnded(this.requestBody)) {
+      this.flushHead();
+      this.endRequest();
+      return;
+    }
+    this.touch();
+    this.client.advance();
+  }
+
+  /** Writes the request head if it is still waiting for a body to travel with. */
+  flushHead(): void {
+    if (this.unsentHead === "" || this.connection === null) return;
+    writeParts(this.connection.stream, this.unsentHead, NO_PARTS);
+    this.unsentHead = "";
+  }
+
+  /**
+   * Takes request body bytes from the front of input as far as the backend can take them now. Returns
+   * how many; 0: nothing moves until advance() is called again.
+   */
+  takeBody(input: Buffer): number {
+    if (this.request !== "body" || this.connection === null) return 0;
+    const { stream } = this.connection;
+    if (stream.writableNeedDrain) return 0;
+    const parts: Buffer[] = [];
+    const taken = transferBody(this.requestBody, input, 0, parts);
+    if (typeof taken !== "number") {
+      this.refuseBody(taken.status);
+      return 0;
+    }
+    if (this.requestBody.bodyBytes > this.bodyBytesMax) {
+      this.refuseBody(413);
+      return 0;
+    }
+    this.hasTakenBody = true;
+    writeParts(stream, this.unsentHead, parts);
+    this.unsentHead = "";
+    if (hasEnded(this.requestBody)) this.endRequest();
+    else this.touch();
+    return taken;
+  }
+
+  private endRequest(): void {
+    if (this.connection === null) return;
+    this.request = "sent";
+    const { responseMs, bodyMs } = this.pool.timeouts;
+    const isAwaited = this.response === "awaited";
+    this.connection.deadlineAt = this.context.timers.after(isAwaited ? responseMs : bodyMs);
+  }
+
+  /** The body cannot be read on: the client's mistake, whatever the backend does. */
+  private refuseBody(status: number): void {
+    if (this.response === "awaited") this.fail(status);
+    else this.cut();
+  }
+
+  backendWritable(): void {
+    if (this.request !== "body") return;
+    this.touch();
+    this.client.advance();
+  }
+
+  // ── the response ─────────────────────────────────────────────────────────────────────────────
+
+  backendBytes(bytes: Buffer): void {
+    this.wasHeard = true;
+    if (this.response === "awaited") this.receiveHead(bytes);
+    else if (this.response === "body") this.relayBody(bytes, 0, "");
+  }
+
+  private receiveHead(bytes: Buffer): void {
+    let input = this.partialHead === null ? bytes : Buffer.concat([this.partialHead, bytes]);
+    this.partialHead = null;
+    this.responseScan ??= createScan();
+    for (;;) {
+      const { method } = this.head;
+      const parsed = parseResponseHead(input, this.responseScan, this.context.responseHeadLimits, method);
+      if (parsed.kind === "incomplete") {
+        this.partialHead = input;
+        return;
+      }
+      if (parsed.kind === "invalid") {
+        this.failBackend(502, `malformed response: ${parsed.reason}`);
+        return;
+      }
+      if (parsed.head.status >= 200) {
+        this.startResponse(parsed.head, input, parsed.end);
+        return;
+      }
+      if (parsed.head.status === 101) {
+        this.switchProtocols(parsed.head, input.subarray(parsed.end));
+        return;
+      }
+      // RFC 9110 15.2: an HTTP/1.0 client knows no interim responses.
+      if (this.head.minor === 1) writeParts(this.client.stream, renderInterimHead(parsed.head), NO_PARTS);
+      input = input.subarray(parsed.end);
+      restartScan(this.responseScan);
+      if (input.length === 0) return;
+    }
+  }
+
+  private startResponse(head: ResponseHead, bytes: Buffer, bodyStart: number): void {
+    const out = responseOutFraming(head, this.head.minor);
+    this.responseHead = head;
+    this.responseBody = createBody(head.framing, out);
+    this.response = "body";
+    // An early answer: the rest of the request would have to be read to find the next one.
+    const maySpeak = mayClientSpeak({
+      isRequestSent: this.request === "sent",
+      isClientPersistent: this.head.isPersistent && !this.client.isLeaving,
+    });
+    this.staysOpen = maySpeak && out !== "until-close";
+    this.context.tally.requests += 1;
+    this.context.tally.hasChanged = true;
+    const { minor } = this.head;
+    const text = renderResponseHead(head, out, { minor, staysOpen: this.staysOpen });
+    this.relayBody(bytes, bodyStart, text);
+  }
+
+  /** Passes response body bytes on from offset `start`, behind a head that may be "". */
+  private relayBody(bytes: Buffer, start: number, head: string): void {
+    if (this.responseBody === null) return;
+    const parts: Buffer[] = [];
+    const end = transferBody(this.responseBody, bytes, start, parts);
+    if (typeof end !== "number") {
+      this.failBackend(502, `malformed response: ${end.reason}`);
+      return;
+    }
+    writeParts(this.client.stream, head, parts);
+    if (hasEnded(this.responseBody)) {
+      this.finish({ hasExtraBytes: end < bytes.length });
+      return;
+    }
+    this.touch();
+    if (this.client.stream.writableNeedDrain) this.connection?.stream.pause();
+  }
+
+  clientWritable(): void {
+    if (this.response !== "body") return;
+    this.touch();
+    this.connection?.stream.resume();
+  }
+
+  private switchProtocols(head: ResponseHead, rest: Buffer): void {
+    if (this.head.upgrade === null || this.connection === null) {
+      this.failBackend(502, "malformed response: 101 was not asked for");
+      return;
+    }
+    this.response = "done";
+    this.context.tally.requests += 1;
+    this.context.tally.hasChanged = true;
+    writeParts(this.client.stream, renderSwitchHead(head), rest.length > 0 ? [rest] : NO_PARTS);
+    const tunnel = new Tunnel({
+      client: this.client.stream,
+      connection: this.connection,
+      timers: this.context.timers,
+      idleMs: this.pool.timeouts.tunnelIdleMs,
+    });
+    this.connection = null;
+    this.client.exchangeSwitched(tunnel);
+  }
+
+  private finish({ hasExtraBytes }: { readonly hasExtraBytes: boolean }): void {
+    const { connection, responseHead } = this;
+    this.response = "done";
+    this.connection = null;
+    const isRequestSent = this.request === "sent";
+    const isBackendPersistent = responseHead?.isPersistent ?? false;
+    if (connection !== null) {
+      if (mayReuseBackend({ isRequestSent, isBackendPersistent, hasExtraBytes })) {
+        connection.backend.recycle(connection, responseHead?.keepAliveTimeoutMs ?? null);
+      } else {
+        connection.destroy();
+      }
+    }
+    this.client.exchangeEnded(this.staysOpen);
+  }
+
+  // ── when it goes wrong ───────────────────────────────────────────────────────────────────────
+
+  backendEnded(): void {
+    if (this.response === "body" && this.responseBody !== null) {
+      const parts: Buffer[] = [];
+      if (finishBody(this.responseBody, parts)) {
+        writeParts(this.client.stream, "", parts);
+        this.finish({ hasExtraBytes: false });
+        return;
+      }
+    }
+    this.connection?.destroy();
+    this.lose("closed by the backend");
+  }
+
+  backendLost(error: Error | null): void {
+    this.lose(error?.message ?? "closed");
+  }
+
+  /** The connection is gone. Decides whether that was a connect, a race, or a failure. */
+  private lose(reason: string): void {
+    const { connection } = this;
+    this.connection = null;
+    if (connection === null) return;
+    const { backend } = connection;
+    if (this.request === "waiting") {
+      backend.countFailure(`connect: ${reason}`);
+      this.tryNextBackend();
+      return;
+    }
+    // RFC 9110 9.2.2, RFC 9112 9.3.1: a kept connection may close as we write. Nothing was heard, no
+    // byte of the body is spent: the same request may go again if doing it twice does no harm.
+    if (connection.isReused && !this.wasHeard && !this.hasTakenBody && isIdempotent(this.head.method)) {
+      this.request = "waiting";
+      this.isRetry = true;
+      this.connect(backend);
+      return;
+    }
+    backend.countFailure(reason);
+    if (this.response === "awaited") this.fail(502);
+    else this.cut();
+  }
+
+  backendExpired(): void {
+    if (this.request === "waiting") {
+      this.connection?.destroy();
+      this.lose("timed out");
+      return;
+    }
+    const isClientStalled =
+      this.response === "body"
+        ? this.client.stream.writableNeedDrain
+        : this.request === "body" && this.connection?.stream.writableNeedDrain !== true;
+    if (!isClientStalled) {
+      this.failBackend(504, this.response === "body" ? "the response stalled" : "no response in time");
+    } else if (this.response === "awaited") {
+      this.fail(408);
+    } else {
+      this.cut();
+    }
+  }
+
+  private failBackend(status: number, reason: string): void {
+    this.connection?.backend.countFailure(reason);
+    if (this.response === "awaited") this.fail(status);
+    else this.cut();
+  }
+
+  /** Ends with an error page. */
+  private fail(status: number): void {
+    this.response = "done";
+    this.dropConnection();
+    this.context.tally.requests += 1;
+    this.context.tally.hasChanged = true;
+    const isRequestSent = this.request === "sent" || hasEnded(this.requestBody);
+    this.client.exchangeFailed(
+      status,
+      mayClientSpeak({
+        isRequestSent,
+        isClientPersistent: this.head.isPersistent && !this.client.isLeaving,
+      }),
+    );
+  }
+
+  private cut(): void {
+    this.response = "done";
+    this.dropConnection();
+    this.client.exchangeCut();
+  }
+
+  private dropConnection(): void {
+    this.connection?.destroy();
+    this.connection = null;
+  }
+
+  /** A byte moved. */
+  private touch(): void {
+    if (this.connection !== null)
+      this.connection.deadlineAt = this.context.timers.after(this.pool.timeouts.bodyMs);
+  }
+}

@@ -1,0 +1,55 @@
+// A listener at work: what the connections that came in through it need of its configuration. A
+// reload replaces the contents; connections keep their listener.
+
+import { BlockList, isIPv6 } from "node:net";
+import type { ListenerConfig, ListenerTimeouts, RouteConfig } from "../config/config.ts";
+import type { Sender } from "../http1/forward.ts";
+import { DEFAULT_HEAD_LIMITS, type HeadLimits } from "../http1/scan.ts";
+
+export class Listener {
+  routes: readonly RouteConfig[] = [];
+  timeouts: ListenerTimeouts;
+  headLimits: HeadLimits = DEFAULT_HEAD_LIMITS;
+  /** Infinity: unlimited. */
+  bodyBytesMax = Infinity;
+  /** null: nobody is trusted. */
+  private trusted: BlockList | null = null;
+
+  constructor(config: ListenerConfig) {
+    this.timeouts = config.timeouts;
+    this.configure(config);
+  }
+
+  configure(config: ListenerConfig): void {
+    this.routes = config.routes;
+    this.timeouts = config.timeouts;
+    this.headLimits = { ...DEFAULT_HEAD_LIMITS, headBytesMax: config.limits.headBytes };
+    this.bodyBytesMax = config.limits.bodyBytes ?? Infinity;
+    this.trusted = config.trustedProxies.length === 0 ? null : createBlockList(config.trustedProxies);
+  }
+
+  /** What backends are told of a client. `remoteAddress` is the socket's. */
+  describeSender(remoteAddress: string): Sender {
+    const address = plainAddress(remoteAddress);
+    const isTrusted = this.trusted?.check(address, isIPv6(address) ? "ipv6" : "ipv4") ?? false;
+    return { address, isTrusted, scheme: "http" };
+  }
+}
+
+/** An IPv4 client of a dual-stack socket is an IPv4 client; a zone is of no use to anyone else. */
+function plainAddress(address: string): string {
+  if (address.startsWith("::ffff:") && address.includes(".")) return address.slice(7);
+  const zone = address.indexOf("%");
+  return zone === -1 ? address : address.slice(0, zone);
+}
+
+function createBlockList(blocks: readonly string[]): BlockList {
+  const list = new BlockList();
+  for (const block of blocks) {
+    const [address = "", prefix] = block.split("/");
+    const family = isIPv6(address) ? "ipv6" : "ipv4";
+    if (prefix === undefined) list.addAddress(address, family);
+    else list.addSubnet(address, Number(prefix), family);
+  }
+  return list;
+}

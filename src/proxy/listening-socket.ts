@@ -1,0 +1,135 @@
+// A listening socket that the control process bound, and the connections that came in through it.
+//
+//   listening ──close──> closing ──accept queue is empty──> draining ──last connection gone──> closed
+//                                                              └── grace over: cut ──┘
+
+import { Server, type Socket } from "node:net";
+import { ClientConnection } from "./client-connection.ts";
+import type { Context } from "./context.ts";
+import type { Listener } from "./listener.ts";
+
+const BACKLOG = 1024;
+/** Turns of the event loop in which the accept queue may still give connections after a close. */
+const ACCEPT_TURNS_MAX = 20;
+
+/** Connections that are drained together. Those handed over without a socket form one as well. */
+export class ConnectionGroup {
+  readonly connections = new Set<ClientConnection>();
+  private readonly context: Context;
+  private readonly listener: Listener;
+  private isClosing = false;
+  private graceTimer: NodeJS.Timeout | null = null;
+  private onEmpty: (() => void) | null = null;
+
+  constructor(context: Context, listener: Listener) {
+    this.context = context;
+    this.listener = listener;
+  }
+
+  /** Takes a client's socket. */
+  take(socket: Socket): void {
+    socket.allowHalfOpen = true;
+    socket.setNoDelay(true);
+    if (socket.remoteAddress === undefined) {
+      // It went while it waited.
+      socket.on("error", ignore);
+      socket.destroy();
+      return;
+    }
+    const connection = new ClientConnection({
+      context: this.context,
+      listener: this.listener,
+      stream: socket,
+      sender: this.listener.describeSender(socket.remoteAddress),
+      onClosed: (closed) => {
+        this.connections.delete(closed);
+        this.settle();
+      },
+    });
+    this.connections.add(connection);
+    if (this.isClosing) connection.leave();
+  }
+
+  /** Asks every connection to leave; cuts what is left after the grace. */
+  drain(graceMs: number, onEmpty: () => void): void {
+    this.isClosing = true;
+    this.onEmpty = onEmpty;
+    this.limitGrace(graceMs);
+    for (const connection of this.connections) connection.leave();
+    this.settle();
+  }
+
+  /** A later, shorter grace wins. */
+  limitGrace(graceMs: number): void {
+    if (this.graceTimer !== null) clearTimeout(this.graceTimer);
+    this.graceTimer = setTimeout(() => {
+      for (const connection of this.connections) connection.cut();
+    }, graceMs);
+  }
+
+  private settle(): void {
+    if (this.onEmpty === null || this.connections.size > 0) return;
+    const { onEmpty } = this;
+    this.onEmpty = null;
+    if (this.graceTimer !== null) clearTimeout(this.graceTimer);
+    onEmpty();
+  }
+}
+
+export class ListeningSocket {
+  readonly id: string;
+  private readonly group: ConnectionGroup;
+  private readonly server: Server;
+  private accepted = 0;
+  private isClosing = false;
+
+  /** `handle` is the bound and listening server that came from the control process. */
+  constructor(options: {
+    readonly id: string;
+    readonly context: Context;
+    readonly listener: Listener;
+    readonly handle: Server;
+    readonly onListening: () => void;
+  }) {
+    this.id = options.id;
+    this.group = new ConnectionGroup(options.context, options.listener);
+    this.server = new Server({ allowHalfOpen: true, noDelay: true }, (socket) => {
+      this.accepted += 1;
+      this.group.take(socket);
+    });
+    this.server.on("error", (error) => {
+      options.context.log.error({ socketId: this.id, error: error.message }, "listening socket failed");
+    });
+    this.server.listen(options.handle, BACKLOG, options.onListening);
+  }
+
+  /** Stops accepting and drains; a second call can only shorten the grace. */
+  close(graceMs: number, onClosed: () => void): void {
+    if (this.isClosing) {
+      this.group.limitGrace(graceMs);
+      return;
+    }
+    this.isClosing = true;
+    // Whoever stands in the accept queue was promised a connection: closing the socket would reset it.
+    this.acceptPending(ACCEPT_TURNS_MAX, () => {
+      this.server.close();
+      this.group.drain(graceMs, onClosed);
+    });
+  }
+
+  /** Lets the event loop accept until a whole turn brought nobody. */
+  private acceptPending(turns: number, then: () => void): void {
+    const before = this.accepted;
+    setImmediate(() => {
+      // The first immediate may run in the turn that is under way; the second comes after a whole one.
+      setImmediate(() => {
+        if (turns === 0 || this.accepted === before) then();
+        else this.acceptPending(turns - 1, then);
+      });
+    });
+  }
+}
+
+function ignore(): void {
+  // The socket is being thrown away.
+}

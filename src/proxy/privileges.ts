@@ -1,0 +1,22 @@
+// A worker that was started as root becomes nobody before it hears from the control process: it reads
+// bytes of strangers.
+
+import { setPriority } from "node:os";
+
+/** The id of `nobody` on Linux. */
+const NOBODY = 65_534;
+
+/** Takes the control process's nice value off, and every privilege if there are any. Throws when it cannot. */
+export function dropPrivileges(environment: NodeJS.ProcessEnv): void {
+  setPriority(0);
+  if (process.getuid?.() !== 0) return;
+  process.setgroups?.([]);
+  process.setgid?.(idFrom(environment["VIPAIR_WORKER_GID"]));
+  process.setuid?.(idFrom(environment["VIPAIR_WORKER_UID"]));
+}
+
+function idFrom(text: string | undefined): number {
+  const id = Number(text ?? NOBODY);
+  if (!Number.isInteger(id) || id < 1) throw new Error(`not an id for workers: ${String(text)}`);
+  return id;
+}

@@ -1,0 +1,55 @@
+// The entry of a worker process, forked by the control process: drops privileges, says `ready`, obeys
+// messages (protocol/worker.ts). It lives and dies with the IPC channel; signals that reach the whole
+// process group are the control process's to judge.
+
+import type { FromWorker, ToWorker } from "../protocol/worker.ts";
+import { type Log, createLog } from "../system/log.ts";
+import { Engine } from "./engine.ts";
+import { dropPrivileges } from "./privileges.ts";
+
+const REPORT_INTERVAL_MS = 1000;
+
+function runWorker(): void {
+  const log = createWorkerLog("info");
+  process.on("uncaughtException", (error) => {
+    // What the engine believes can no longer be trusted; a new worker is up within 300 ms.
+    log.error({ error: error.stack ?? error.message }, "worker failed");
+    process.exit(1);
+  });
+  for (const signal of ["SIGTERM", "SIGINT", "SIGHUP"] as const) process.on(signal, ignoreSignal);
+  process.on("disconnect", () => process.exit(0));
+
+  const engine = new Engine({
+    createLog: createWorkerLog,
+    tell,
+    // Messages on their way are written first; then `disconnect` ends the process.
+    onDrained: () => process.disconnect(),
+  });
+  dropPrivileges(process.env);
+  process.on("message", (message: ToWorker, handle: unknown) => {
+    engine.obey(message, handle);
+  });
+  setInterval(() => {
+    engine.reportChanges();
+  }, REPORT_INTERVAL_MS);
+  tell({ kind: "ready" });
+}
+
+function createWorkerLog(level: string): Log {
+  return createLog({ level, subject: { worker: process.pid } });
+}
+
+function tell(message: FromWorker): void {
+  // A channel that closes meanwhile ends this process anyway.
+  process.send?.(message, undefined, undefined, ignoreError);
+}
+
+function ignoreSignal(): void {
+  // The control process decides.
+}
+
+function ignoreError(): void {
+  // See tell.
+}
+
+runWorker();

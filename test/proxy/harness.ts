@@ -1,0 +1,292 @@
+// What the integration tests share: a real worker process, listening sockets handed to it over IPC,
+// and raw sockets at both ends of it.
+
+import assert from "node:assert/strict";
+import { type ChildProcess, fork } from "node:child_process";
+import { once } from "node:events";
+import { type AddressInfo, type Server, type Socket, connect, createServer } from "node:net";
+import type { ListenerConfig, PoolConfig } from "../../src/config/config.ts";
+import type { FromWorker, HealthTable, ToWorker, WorkerConfig } from "../../src/protocol/worker.ts";
+
+const WORKER = new URL("../../src/proxy/worker.ts", import.meta.url);
+const WAIT_MS = 10_000;
+
+/** Waits for a condition that nothing announces. */
+export async function eventually(what: string, holds: () => boolean): Promise<void> {
+  const end = performance.now() + WAIT_MS;
+  while (!holds()) {
+    assert.ok(performance.now() < end, `not in time: ${what}`);
+    await new Promise((resolve) => {
+      setTimeout(resolve, 5);
+    });
+  }
+}
+
+/** Rejects when the promise takes too long. */
+export async function inTime<T>(what: string, promise: Promise<T>): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => {
+      reject(new Error(`not in time: ${what}`));
+    }, WAIT_MS);
+  });
+  try {
+    return await Promise.race([promise, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+export class TestWorker {
+  readonly process: ChildProcess;
+  readonly messages: FromWorker[] = [];
+  readonly exited: Promise<number | null>;
+
+  constructor(env: Record<string, string> = {}) {
+    this.process = fork(WORKER, [], {
+      execPath: process.execPath,
+      serialization: "advanced",
+      env: { ...process.env, ...env },
+    });
+    this.process.on("message", (message) => {
+      this.messages.push(message as FromWorker);
+    });
+    this.exited = new Promise((resolve) => {
+      this.process.once("exit", (code) => {
+        resolve(code);
+      });
+    });
+  }
+
+  /** The first message of a kind that satisfies the test; waits for it. */
+  async message<Kind extends FromWorker["kind"]>(
+    kind: Kind,
+    accept: (message: Extract<FromWorker, { kind: Kind }>) => boolean = () => true,
+  ): Promise<Extract<FromWorker, { kind: Kind }>> {
+    const find = (): Extract<FromWorker, { kind: Kind }> | undefined =>
+      this.messages.find(
+        (message): message is Extract<FromWorker, { kind: Kind }> =>
+          message.kind === kind && accept(message as Extract<FromWorker, { kind: Kind }>),
+      );
+    await eventually(`message ${kind}`, () => find() !== undefined);
+    return find()!;
+  }
+
+  send(message: ToWorker, handle?: Server | Socket): void {
+    this.process.send(message, handle);
+  }
+
+  configure(config: WorkerConfig, health: HealthTable = {}): void {
+    this.send({ kind: "configure", config, health });
+  }
+
+  /** Binds a socket, hands it over, closes our copy. Returns the port. */
+  async listen(options: { listener?: string; socketId?: string; host?: string } = {}): Promise<number> {
+    const { listener = "web", socketId = "s1", host = "127.0.0.1" } = options;
+    const server = createServer();
+    server.listen(0, host);
+    await once(server, "listening");
+    const { port } = server.address() as AddressInfo;
+    this.send({ kind: "listen", listener, socketId }, server);
+    await this.message("listening", (message) => message.socketId === socketId);
+    server.close();
+    return port;
+  }
+
+  /** A fresh report. */
+  async counters(): Promise<Extract<FromWorker, { kind: "report" }>["counters"]> {
+    const seen = this.messages.length;
+    this.send({ kind: "report" });
+    const find = (): FromWorker | undefined =>
+      this.messages.slice(seen).find((message) => message.kind === "report");
+    await eventually("report", () => find() !== undefined);
+    const report = find();
+    assert.ok(report?.kind === "report");
+    return report.counters;
+  }
+
+  async stop(): Promise<void> {
+    if (this.process.exitCode === null && this.process.connected) this.process.disconnect();
+    await inTime("the worker's exit", this.exited);
+  }
+}
+
+export interface PoolOptions {
+  readonly name?: string;
+  /** Ports on 127.0.0.1, named b1, b2, …; or host and port. */
+  readonly ports?: readonly number[];
+  readonly backends?: PoolConfig["backends"];
+  readonly timeouts?: Partial<PoolConfig["timeouts"]>;
+}
+
+export function pool({ name = "web", ports = [], backends, timeouts = {} }: PoolOptions): PoolConfig {
+  return {
+    name,
+    balance: "round-robin",
+    backends:
+      backends ?? ports.map((port, i) => ({ name: `b${String(i + 1)}`, host: "127.0.0.1", port, weight: 1 })),
+    health: { kind: "none" },
+    timeouts: { connectMs: 2000, responseMs: 5000, bodyMs: 5000, tunnelIdleMs: 60_000, ...timeouts },
+  };
+}
+
+export function workerConfig(
+  pools: readonly PoolConfig[],
+  listener: Partial<ListenerConfig> = {},
+): WorkerConfig {
+  return {
+    node: "test",
+    logLevel: "warn",
+    pools,
+    listeners: [
+      {
+        name: "web",
+        bind: { kind: "address", host: "127.0.0.1", port: 0 },
+        protocol: "http",
+        routes: [{ match: {}, pool: pools[0]?.name ?? "none" }],
+        timeouts: { headMs: 5000, idleMs: 10_000 },
+        limits: { headBytes: 16_384, bodyBytes: null },
+        trustedProxies: [],
+        ...listener,
+      },
+    ],
+  };
+}
+
+/** A worker that serves the pools on one listener. */
+export async function startWorker(
+  pools: readonly PoolConfig[],
+  listener: Partial<ListenerConfig> = {},
+): Promise<{ readonly worker: TestWorker; readonly port: number }> {
+  const worker = new TestWorker();
+  worker.configure(workerConfig(pools, listener));
+  const port = await worker.listen();
+  return { worker, port };
+}
+
+/** A socket that remembers everything it read. */
+export class RawPeer {
+  readonly socket: Socket;
+  received: Buffer = Buffer.alloc(0);
+  hasEnded = false;
+  hasClosed = false;
+  error: Error | null = null;
+
+  constructor(socket: Socket) {
+    this.socket = socket;
+    socket.on("data", (bytes) => {
+      this.received = Buffer.concat([this.received, bytes]);
+    });
+    socket.on("end", () => {
+      this.hasEnded = true;
+    });
+    socket.on("error", (error) => {
+      this.error = error;
+    });
+    socket.on("close", () => {
+      this.hasClosed = true;
+    });
+  }
+
+  get text(): string {
+    return this.received.toString("latin1");
+  }
+
+  send(data: string | Buffer): void {
+    this.socket.write(data, "latin1");
+  }
+
+  /** Waits until the text received contains `part`; returns all of it. */
+  async receives(part: string): Promise<string> {
+    await eventually(
+      `${JSON.stringify(part)} (got ${JSON.stringify(this.text.slice(0, 300))})`,
+      () => this.text.includes(part) || this.hasClosed,
+    );
+    assert.ok(
+      this.text.includes(part),
+      `closed before ${JSON.stringify(part)}: ${JSON.stringify(this.text)}`,
+    );
+    return this.text;
+  }
+
+  /** Waits until the other side has ended or closed; returns everything it sent. */
+  async endsOrCloses(): Promise<string> {
+    await eventually("the end of the connection", () => this.hasEnded || this.hasClosed);
+    return this.text;
+  }
+
+  forget(): void {
+    this.received = Buffer.alloc(0);
+  }
+
+  close(): void {
+    this.socket.destroy();
+  }
+}
+
+export async function connectRaw(port: number, host = "127.0.0.1"): Promise<RawPeer> {
+  const socket = connect({ port, host, allowHalfOpen: true, noDelay: true });
+  await inTime("connect", once(socket, "connect"));
+  return new RawPeer(socket);
+}
+
+/** Sends bytes on a new connection and returns what came until the worker ended it. */
+export async function askOnce(port: number, request: string): Promise<string> {
+  const client = await connectRaw(port);
+  client.send(request);
+  const answer = await client.endsOrCloses();
+  client.close();
+  return answer;
+}
+
+/** A backend of raw sockets: records every byte, answers what the test says. */
+export class RawBackend {
+  readonly peers: RawPeer[] = [];
+  port = 0;
+  private readonly server: Server;
+
+  /** `serve` is called for each connection. */
+  constructor(serve: (peer: RawPeer, index: number) => void = () => undefined) {
+    this.server = createServer({ allowHalfOpen: true, noDelay: true }, (socket) => {
+      const peer = new RawPeer(socket);
+      this.peers.push(peer);
+      serve(peer, this.peers.length - 1);
+    });
+  }
+
+  async start(): Promise<this> {
+    this.server.listen(0, "127.0.0.1");
+    await once(this.server, "listening");
+    this.port = (this.server.address() as AddressInfo).port;
+    return this;
+  }
+
+  /** The connection number `index`; waits for it. */
+  async peer(index = 0): Promise<RawPeer> {
+    await eventually(`backend connection ${String(index)}`, () => this.peers.length > index);
+    return this.peers[index]!;
+  }
+
+  close(): void {
+    for (const peer of this.peers) peer.close();
+    this.server.close();
+  }
+}
+
+/** A backend that answers each request head with fixed bytes; bodies are not read. */
+export function answering(response: string): RawBackend {
+  return new RawBackend((peer) => {
+    let answered = 0;
+    peer.socket.on("data", () => {
+      const heads = peer.text.split("\r\n\r\n").length - 1;
+      for (; answered < heads; answered += 1) peer.send(response);
+    });
+  });
+}
+
+/** `GET path` with what HTTP/1.1 asks for, and more field lines. */
+export function get(path: string, ...lines: readonly string[]): string {
+  return [`GET ${path} HTTP/1.1`, "Host: example.lan", ...lines, "", ""].join("\r\n");
+}
+
+export const OK = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
