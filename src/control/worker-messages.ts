@@ -1,0 +1,56 @@
+// The door for what workers say. Workers handle hostile bytes; if one is ever taken over, what it
+// sends must not be able to harm the control process, which may run as root.
+
+import type { BackendCounters, FromWorker, WorkerCounters } from "../protocol/worker.ts";
+
+/** Reasons are for people and for the log; this many characters are enough. */
+const REASON_LENGTH_MAX = 200;
+
+/** A FromWorker out of what came over the channel; undefined when it is none. */
+export function parseFromWorker(value: unknown): FromWorker | undefined {
+  if (!isRecord(value)) return undefined;
+  const { kind, socketId, counters, pool, backend, reason } = value;
+  switch (kind) {
+    case "ready":
+      return { kind };
+    case "listening":
+    case "closed":
+      return typeof socketId === "string" ? { kind, socketId } : undefined;
+    case "report": {
+      const parsed = parseCounters(counters);
+      return parsed && { kind, counters: parsed };
+    }
+    case "backend-failure":
+      if (typeof pool !== "string" || typeof backend !== "string" || typeof reason !== "string")
+        return undefined;
+      return { kind, pool, backend, reason: reason.slice(0, REASON_LENGTH_MAX) };
+    default:
+      return undefined;
+  }
+}
+
+function parseCounters(value: unknown): WorkerCounters | undefined {
+  if (!isRecord(value) || !isCount(value.connections) || !isCount(value.requests)) return undefined;
+  if (!isRecord(value.backends)) return undefined;
+  const pools: [string, Record<string, BackendCounters>][] = [];
+  for (const [poolName, pool] of Object.entries(value.backends)) {
+    if (!isRecord(pool)) return undefined;
+    const backends: [string, BackendCounters][] = [];
+    for (const [name, backend] of Object.entries(pool)) {
+      if (!isRecord(backend)) return undefined;
+      const { activeConnections, requests, failures } = backend;
+      if (!isCount(activeConnections) || !isCount(requests) || !isCount(failures)) return undefined;
+      backends.push([name, { activeConnections, requests, failures }]);
+    }
+    pools.push([poolName, Object.fromEntries(backends)]);
+  }
+  return { connections: value.connections, requests: value.requests, backends: Object.fromEntries(pools) };
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null;
+}
+
+function isCount(value: unknown): value is number {
+  return typeof value === "number" && Number.isFinite(value) && value >= 0;
+}

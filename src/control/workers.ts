@@ -1,0 +1,357 @@
+// Keeps the wanted number of workers alive and every open listener bound in each of them. What is
+// wanted (config, health, open listeners) lives here; a worker that dies is replaced, and the new
+// one is brought to what is wanted. Neither the role nor the other workers notice.
+//
+//   steady ──too many deaths in 10 s──> faulty (restarts wait longer and longer)
+//      └────all workers up for 10 s──────┘
+
+import { extname } from "node:path";
+import { fileURLToPath } from "node:url";
+import { formatAddress } from "../config/config.ts";
+import type { WorkerStatus } from "../protocol/status.ts";
+import type { HealthTable, WorkerConfig, WorkerCounters } from "../protocol/worker.ts";
+import type { Clock } from "../system/clock.ts";
+import type { Log } from "../system/log.ts";
+import { probeAddress } from "./listening-sockets.ts";
+import type { SocketAddress } from "./listening-sockets.ts";
+import { NO_COUNTERS, sumCounters, withoutGauges } from "./worker-counters.ts";
+import { WorkerProcess } from "./worker-process.ts";
+import type { BackendFailure, WorkerExit } from "./worker-process.ts";
+
+/** This many deaths within the window are a fault of the node. */
+const DEATHS_MAX = 5;
+const DEATHS_WINDOW_MS = 10_000;
+/** A node in fault is well again when all workers have been up for so long. */
+const RECOVERY_MS = 10_000;
+const RESTART_DELAY_MIN_MS = 500;
+const RESTART_DELAY_MAX_MS = 30_000;
+/** A listener that cannot be opened is tried again soon (an IPv6 address may be tentative), then each second. */
+const REOPEN_DELAY_MIN_MS = 125;
+const REOPEN_DELAY_MAX_MS = 1_000;
+/** nobody and nogroup. */
+const UNPRIVILEGED = { uid: 65_534, gid: 65_534 };
+
+export interface WorkersOptions {
+  /** How many worker processes to keep. */
+  readonly count: number;
+  readonly log: Log;
+  readonly clock: Clock;
+  /** The worker's entry file; absent: the proxy's. */
+  readonly entry?: string;
+  /** A request failed on a backend: a hint for the health checker. */
+  readonly onBackendFailure: (failure: BackendFailure) => void;
+  /** Workers die faster than is worth restarting at once; `reason` is for people. */
+  readonly onFault: (reason: string) => void;
+  /** All workers have been up for a while after a fault. */
+  readonly onRecovered: () => void;
+}
+
+export type OpenResult = { readonly kind: "open" } | { readonly kind: "failed"; readonly problem: string };
+
+/** One place in the team; workers come and go in it. */
+interface Slot {
+  /** Absent while the slot waits to restart, or when all stops. */
+  worker: WorkerProcess | undefined;
+  restartTimer: NodeJS.Timeout | undefined;
+  restartDelayMs: number;
+}
+
+/** A listener that should be open. */
+interface WantedListener {
+  readonly name: string;
+  readonly addresses: readonly SocketAddress[];
+  /** Refuse to share the port with another process of the same user. */
+  readonly exclusive: boolean;
+  problem: string | null;
+  /** The look for strangers on its ports, while it lasts. */
+  probe: Promise<string | null> | undefined;
+  reopenTimer: NodeJS.Timeout | undefined;
+  reopenDelayMs: number;
+}
+
+export class Workers {
+  readonly #options: WorkersOptions;
+  readonly #entry: string;
+  readonly #slots: Slot[] = [];
+  readonly #listeners = new Map<string, WantedListener>();
+  readonly #started = Promise.withResolvers<void>();
+  #config: WorkerConfig | undefined;
+  #health: HealthTable = {};
+  #departed: WorkerCounters = NO_COUNTERS;
+  #deaths: number[] = [];
+  #faulty = false;
+  #stopping = false;
+  #recoveryTimer: NodeJS.Timeout | undefined;
+
+  constructor(options: WorkersOptions) {
+    this.#options = options;
+    this.#entry = options.entry ?? proxyWorkerEntry();
+  }
+
+  /** Forks the workers. Ends when all are ready, or with a fault when they cannot be kept alive. */
+  async start(): Promise<void> {
+    for (let place = 0; place < this.#options.count; place += 1) {
+      const slot: Slot = { worker: undefined, restartTimer: undefined, restartDelayMs: RESTART_DELAY_MIN_MS };
+      this.#slots.push(slot);
+      this.#fork(slot);
+    }
+    await this.#started.promise;
+  }
+
+  /** Gives every worker, now and later, this configuration. Opening and closing listeners is the caller's. */
+  configure(config: WorkerConfig, health: HealthTable): void {
+    this.#config = config;
+    this.#health = health;
+    for (const worker of this.#readyWorkers()) worker.send({ kind: "configure", config, health });
+  }
+
+  setHealth(health: HealthTable): void {
+    this.#health = health;
+    for (const worker of this.#readyWorkers()) worker.send({ kind: "health", health });
+  }
+
+  /**
+   * Opens a listener on all its addresses in all workers. Ends in `open` when every worker that is
+   * ready listens. When it fails it is tried again each second until it is closed.
+   *
+   * `exclusive` (default true) refuses a port on which another process of the same user listens already,
+   * as a second vipair on this machine or one that is still there from before. Listeners on virtual
+   * addresses say false: in the demo both nodes share one loopback address, and a claim cannot wait.
+   *
+   * A listener that is open already must be closed before it is opened elsewhere.
+   */
+  async open(
+    name: string,
+    addresses: readonly SocketAddress[],
+    { exclusive = true }: { readonly exclusive?: boolean } = {},
+  ): Promise<OpenResult> {
+    const known = this.#listeners.get(name);
+    if (known !== undefined && !isSameAddresses(known.addresses, addresses)) {
+      throw new Error(`listener ${name} is open elsewhere; close it first`);
+    }
+    const listener: WantedListener = known ?? {
+      name,
+      addresses,
+      exclusive,
+      problem: null,
+      probe: undefined,
+      reopenTimer: undefined,
+      reopenDelayMs: REOPEN_DELAY_MIN_MS,
+    };
+    this.#listeners.set(name, listener);
+    await this.#tryOpen(listener);
+    return listener.problem === null ? { kind: "open" } : { kind: "failed", problem: listener.problem };
+  }
+
+  /**
+   * Stops accepting on the listener at once. Ends when its last connection has gone, at the latest
+   * shortly after the grace. Nothing happens when it is not open.
+   */
+  async close(name: string, { graceMs }: { readonly graceMs: number }): Promise<void> {
+    const listener = this.#listeners.get(name);
+    if (listener === undefined) return;
+    this.#listeners.delete(name);
+    clearTimeout(listener.reopenTimer);
+    await Promise.all(this.#readyWorkers().map(async (worker) => worker.closeListener(name, { graceMs })));
+  }
+
+  /** Whether some worker accepts connections for the listener, and why not all do though they should. */
+  listenerStatus(name: string): { readonly open: boolean; readonly problem: string | null } {
+    const open = this.#readyWorkers().some((worker) => worker.isListening(name));
+    return { open, problem: this.#listeners.get(name)?.problem ?? null };
+  }
+
+  status(): WorkerStatus[] {
+    return this.#liveWorkers().map((worker) => ({
+      pid: worker.pid,
+      uptimeMs: Math.round(worker.uptimeMs),
+      connections: worker.counters.connections,
+    }));
+  }
+
+  /** Counters over all workers, dead ones included. One that does not answer in time counts with its last. */
+  async report({ timeoutMs }: { readonly timeoutMs: number }): Promise<WorkerCounters> {
+    await Promise.all(this.#liveWorkers().map(async (worker) => worker.report({ timeoutMs })));
+    return sumCounters([this.#departed, ...this.#liveWorkers().map((worker) => worker.counters)]);
+  }
+
+  /** Lets requests in flight end. Ends when all workers have gone, at the latest shortly after the grace. */
+  async drain({ graceMs }: { readonly graceMs: number }): Promise<void> {
+    this.#stop();
+    await Promise.all(this.#liveWorkers().map(async (worker) => worker.drain({ graceMs })));
+  }
+
+  /** Kills all workers at once; nothing restarts them. */
+  killAll(): void {
+    this.#stop();
+    for (const worker of this.#liveWorkers()) worker.kill("the node stops at once");
+  }
+
+  #stop(): void {
+    this.#stopping = true;
+    clearTimeout(this.#recoveryTimer);
+    for (const slot of this.#slots) clearTimeout(slot.restartTimer);
+    for (const listener of this.#listeners.values()) clearTimeout(listener.reopenTimer);
+    this.#started.resolve();
+  }
+
+  #fork(slot: Slot): void {
+    const worker = new WorkerProcess({
+      entry: this.#entry,
+      env: workerEnvironment(),
+      clock: this.#options.clock,
+      onReady: () => {
+        this.#equip(worker);
+      },
+      onBackendFailure: this.#options.onBackendFailure,
+      onExit: (exit) => {
+        this.#bury(slot, worker, exit);
+      },
+    });
+    slot.worker = worker;
+  }
+
+  /** Brings a new worker to what is wanted. */
+  #equip(worker: WorkerProcess): void {
+    if (this.#config !== undefined) {
+      worker.send({ kind: "configure", config: this.#config, health: this.#health });
+    }
+    for (const listener of this.#listeners.values()) void this.#tryOpen(listener);
+    if (this.#readyWorkers().length < this.#options.count) return;
+    this.#started.resolve();
+    if (!this.#faulty) return;
+    this.#recoveryTimer = setTimeout(() => {
+      this.#recover();
+    }, RECOVERY_MS);
+  }
+
+  #recover(): void {
+    this.#faulty = false;
+    this.#deaths = [];
+    for (const slot of this.#slots) slot.restartDelayMs = RESTART_DELAY_MIN_MS;
+    this.#options.log.info({ workers: this.#options.count }, "workers stay up again");
+    this.#options.onRecovered();
+  }
+
+  #bury(slot: Slot, worker: WorkerProcess, { code, signal, cause }: WorkerExit): void {
+    this.#departed = sumCounters([this.#departed, withoutGauges(worker.counters)]);
+    slot.worker = undefined;
+    if (this.#stopping) return;
+    clearTimeout(this.#recoveryTimer);
+    const uptimeMs = Math.round(worker.uptimeMs);
+    this.#options.log.warn({ worker: worker.pid, code, signal, cause, uptimeMs }, "worker died");
+    this.#countDeath();
+    if (!this.#faulty) {
+      this.#fork(slot);
+      return;
+    }
+    slot.restartTimer = setTimeout(() => {
+      this.#fork(slot);
+    }, slot.restartDelayMs);
+    slot.restartDelayMs = Math.min(slot.restartDelayMs * 2, RESTART_DELAY_MAX_MS);
+  }
+
+  #countDeath(): void {
+    const now = this.#options.clock();
+    this.#deaths = this.#deaths.filter((death) => now - death < DEATHS_WINDOW_MS);
+    this.#deaths.push(now);
+    // All workers killed once, however many there are, is one mishap and not a crash loop.
+    if (this.#faulty || this.#deaths.length < Math.max(DEATHS_MAX, this.#options.count + 1)) return;
+    this.#faulty = true;
+    const reason = `${String(this.#deaths.length)} workers died within ${String(DEATHS_WINDOW_MS / 1_000)} s`;
+    this.#options.log.error({ deaths: this.#deaths.length }, reason);
+    this.#started.resolve();
+    this.#options.onFault(reason);
+  }
+
+  /** Brings the listener to all workers that are ready; one try. */
+  async #tryOpen(listener: WantedListener): Promise<void> {
+    clearTimeout(listener.reopenTimer);
+    if (this.#readyWorkers().length === 0) {
+      // The first worker to come gets it without a timer.
+      this.#noteProblem(listener, "no worker is running yet");
+      return;
+    }
+    const problem = (await this.#findStranger(listener)) ?? (await this.#openInWorkers(listener));
+    if (this.#stopping || this.#listeners.get(listener.name) !== listener) return;
+    this.#noteProblem(listener, problem);
+    if (problem !== null) this.#scheduleReopen(listener);
+  }
+
+  /** The problem when somebody else listens where this listener must be alone; one look at a time. */
+  async #findStranger(listener: WantedListener): Promise<string | null> {
+    // Once a worker has the port, a probe would only find ourselves.
+    if (!listener.exclusive || this.#liveWorkers().some((worker) => worker.holds(listener.name))) return null;
+    listener.probe ??= findProblem(listener.addresses.map(probeAddress));
+    const problem = await listener.probe;
+    listener.probe = undefined;
+    return problem;
+  }
+
+  async #openInWorkers(listener: WantedListener): Promise<string | null> {
+    if (this.#listeners.get(listener.name) !== listener) return null;
+    return findProblem(
+      this.#readyWorkers().flatMap((worker) =>
+        listener.addresses.map(async (address) => {
+          const problem = await worker.listen(listener.name, address);
+          // A worker that died meanwhile has a successor, which is given the listener itself.
+          return worker.isReady ? problem : null;
+        }),
+      ),
+    );
+  }
+
+  #scheduleReopen(listener: WantedListener): void {
+    clearTimeout(listener.reopenTimer);
+    listener.reopenTimer = setTimeout(() => void this.#tryOpen(listener), listener.reopenDelayMs);
+    listener.reopenDelayMs = Math.min(listener.reopenDelayMs * 2, REOPEN_DELAY_MAX_MS);
+  }
+
+  /** Keeps the problem for the status; logs it when it is news. */
+  #noteProblem(listener: WantedListener, problem: string | null): void {
+    if (problem === listener.problem) return;
+    const subject = { listener: listener.name, addresses: listener.addresses.map(formatSocketAddress) };
+    if (problem === null) {
+      listener.reopenDelayMs = REOPEN_DELAY_MIN_MS;
+      this.#options.log.info(subject, "listener is open after all");
+    } else {
+      this.#options.log.warn({ ...subject, problem }, "listener cannot be opened");
+    }
+    listener.problem = problem;
+  }
+
+  #liveWorkers(): WorkerProcess[] {
+    return this.#slots.flatMap((slot) => slot.worker ?? []);
+  }
+
+  #readyWorkers(): WorkerProcess[] {
+    return this.#liveWorkers().filter((worker) => worker.isReady);
+  }
+}
+
+/** The built program is .js, a checkout runs .ts as it is: the worker's file ends like this one. */
+function proxyWorkerEntry(): string {
+  return fileURLToPath(new URL(`../proxy/worker${extname(import.meta.url)}`, import.meta.url));
+}
+
+/** Nothing of the control process's own environment, which may hold secrets. */
+function workerEnvironment(): Record<string, string> {
+  if (process.getuid?.() !== 0) return {};
+  return { VIPAIR_WORKER_UID: String(UNPRIVILEGED.uid), VIPAIR_WORKER_GID: String(UNPRIVILEGED.gid) };
+}
+
+async function findProblem(attempts: readonly Promise<string | null>[]): Promise<string | null> {
+  const problems = await Promise.all(attempts);
+  return problems.find((problem) => problem !== null) ?? null;
+}
+
+function formatSocketAddress({ host, port }: SocketAddress): string {
+  return formatAddress(host, port);
+}
+
+function isSameAddresses(some: readonly SocketAddress[], others: readonly SocketAddress[]): boolean {
+  return (
+    some.length === others.length &&
+    some.every(({ host, port }, place) => others[place]?.host === host && others[place].port === port)
+  );
+}

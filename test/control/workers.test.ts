@@ -1,0 +1,365 @@
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { connect, createServer } from "node:net";
+import type { AddressInfo } from "node:net";
+import { fileURLToPath } from "node:url";
+import { test } from "node:test";
+import type { TestContext } from "node:test";
+import { Workers } from "../../src/control/workers.ts";
+import type { WorkersOptions } from "../../src/control/workers.ts";
+import type { WorkerConfig } from "../../src/protocol/worker.ts";
+import { monotonicClock } from "../../src/system/clock.ts";
+import type { Log } from "../../src/system/log.ts";
+
+// Real child processes, with a fake worker that answers a line with its pid.
+
+const CONFIG: WorkerConfig = { node: "pi-a", listeners: [], pools: [], logLevel: "info" };
+
+interface Team {
+  readonly workers: Workers;
+  readonly faults: string[];
+  readonly recovered: number[];
+  readonly failures: object[];
+  readonly lines: { readonly subject: Record<string, unknown>; readonly event: string }[];
+}
+
+function team(t: TestContext, options: Partial<WorkersOptions> = {}): Team {
+  const faults: string[] = [];
+  const recovered: number[] = [];
+  const failures: object[] = [];
+  const lines: Team["lines"] = [];
+  const note = (subject: object, event: string) => {
+    lines.push({ subject: { ...subject }, event });
+  };
+  const log: Log = { debug: note, info: note, warn: note, error: note };
+  const workers = new Workers({
+    count: 2,
+    log,
+    clock: monotonicClock,
+    entry: fixture("fake-worker"),
+    onBackendFailure: (failure) => failures.push(failure),
+    onFault: (reason) => faults.push(reason),
+    onRecovered: () => recovered.push(1),
+    ...options,
+  });
+  t.after(async () => {
+    workers.killAll();
+    await until(() => workers.status().length === 0, "all workers are gone");
+  });
+  return { workers, faults, recovered, failures, lines };
+}
+
+async function startedTeam(t: TestContext, options: Partial<WorkersOptions> = {}): Promise<Team> {
+  const made = team(t, options);
+  made.workers.configure(CONFIG, {});
+  await made.workers.start();
+  return made;
+}
+
+async function until(holds: () => boolean, what: string, timeoutMs = 10_000): Promise<void> {
+  const end = performance.now() + timeoutMs;
+  while (!holds()) {
+    assert.ok(performance.now() < end, `not within ${String(timeoutMs)} ms: ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+}
+
+/** What came back for one line on a new connection; "" when it was refused, reset or cut. */
+async function ask(port: number, line: string, host = "127.30.0.1"): Promise<string> {
+  return new Promise((resolve) => {
+    let answer = "";
+    const socket = connect({ host, port });
+    socket.on("error", () => undefined);
+    socket.on("data", (bytes) => (answer += bytes.toString()));
+    socket.on("close", () => {
+      resolve(answer.trim());
+    });
+    socket.write(`${line}\n`);
+  });
+}
+
+async function freePort(host = "127.30.0.1"): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen({ host, port: 0 }, resolve));
+  const { port } = server.address() as AddressInfo;
+  await new Promise((resolve) => server.close(resolve));
+  return port;
+}
+
+function pids(workers: Workers): number[] {
+  return workers.status().map((worker) => worker.pid);
+}
+
+test("a listener is bound in every worker, and the kernel spreads the connections", async (t) => {
+  const { workers } = await startedTeam(t);
+  const port = await freePort();
+  assert.deepEqual(await workers.open("web", [{ host: "127.30.0.1", port }]), { kind: "open" });
+  assert.deepEqual(workers.listenerStatus("web"), { open: true, problem: null });
+  const answers = await Promise.all(Array.from({ length: 60 }, async () => ask(port, "hello")));
+  const counts = new Map<string, number>();
+  for (const answer of answers) counts.set(answer, (counts.get(answer) ?? 0) + 1);
+  assert.deepEqual(
+    [...counts.keys()].toSorted(),
+    pids(workers)
+      .map((pid) => `${String(pid)} pi-a`)
+      .toSorted(),
+  );
+});
+
+test("no connection is lost while a listener opens under load", async (t) => {
+  const { workers } = await startedTeam(t);
+  const port = await freePort();
+  const opening = workers.open("web", [{ host: "127.30.0.1", port }]);
+  const answers: string[] = [];
+  // Refused ones are expected until the socket is bound; once one got through, all must be answered.
+  let connected = 0;
+  while (answers.length < 200) {
+    const answer = await new Promise<string | undefined>((resolve) => {
+      let text: string | undefined;
+      const socket = connect({ host: "127.30.0.1", port }, () => {
+        connected += 1;
+        text = "";
+        socket.write("hello\n");
+      });
+      socket.on("error", () => undefined);
+      socket.on("data", (bytes) => (text = `${text ?? ""}${bytes.toString()}`));
+      socket.on("close", () => {
+        resolve(text);
+      });
+    });
+    if (answer !== undefined) answers.push(answer);
+  }
+  await opening;
+  assert.equal(connected, 200);
+  assert.deepEqual(
+    answers.filter((answer) => answer === ""),
+    [],
+  );
+});
+
+test("one listener opens on several addresses, IPv6 too", async (t) => {
+  const { workers } = await startedTeam(t);
+  const port = await freePort();
+  const result = await workers.open("web", [
+    { host: "127.30.0.1", port },
+    { host: "127.30.0.2", port },
+    { host: "::1", port },
+  ]);
+  assert.deepEqual(result, { kind: "open" });
+  for (const host of ["127.30.0.1", "127.30.0.2", "::1"]) {
+    assert.match(await ask(port, "hello", host), /^\d+ pi-a$/);
+  }
+});
+
+test("0.0.0.0 and :: of the same port stand side by side", async (t) => {
+  const { workers } = await startedTeam(t);
+  const port = await freePort("0.0.0.0");
+  assert.deepEqual(await workers.open("four", [{ host: "0.0.0.0", port }]), { kind: "open" });
+  assert.deepEqual(await workers.open("six", [{ host: "::", port }]), { kind: "open" });
+});
+
+test("a worker that dies is replaced and listens again; the other one is untouched", async (t) => {
+  const { workers, faults, lines } = await startedTeam(t);
+  const port = await freePort();
+  await workers.open("web", [{ host: "127.30.0.1", port }]);
+  const [victim = 0, survivor = 0] = pids(workers);
+  process.kill(victim, "SIGKILL");
+  await until(() => !pids(workers).includes(victim) && pids(workers).length === 2, "two workers again");
+  const seen = new Set<string>();
+  const successor = pids(workers).find((pid) => pid !== survivor) ?? 0;
+  await until(() => {
+    void ask(port, "hello").then((answer) => seen.add(answer));
+    return seen.has(`${String(successor)} pi-a`);
+  }, "the successor answers");
+  assert.ok(pids(workers).includes(survivor));
+  assert.deepEqual(faults, []);
+  const death = lines.find((line) => line.event === "worker died");
+  assert.equal(death?.subject.worker, victim);
+  assert.equal(death?.subject.signal, "SIGKILL");
+});
+
+test("a worker alone that dies is back and listening within a second", async (t) => {
+  const { workers } = await startedTeam(t, { count: 1 });
+  const port = await freePort();
+  await workers.open("web", [{ host: "127.30.0.1", port }]);
+  const started = performance.now();
+  await ask(port, "crash");
+  while ((await ask(port, "hello")) === "") assert.ok(performance.now() - started < 5_000);
+  const tookMs = performance.now() - started;
+  t.diagnostic(`back after ${tookMs.toFixed(0)} ms`);
+  assert.ok(tookMs < 1_000, `back after ${String(tookMs)} ms`);
+});
+
+test("a port that a foreign process holds is a clear problem, and is taken once it is free", async (t) => {
+  const { workers } = await startedTeam(t);
+  const stranger = createServer();
+  await new Promise<void>((resolve) => stranger.listen({ host: "127.30.0.1", port: 0 }, resolve));
+  const { port } = stranger.address() as AddressInfo;
+  const other = await freePort();
+  const problem = `port ${String(port)} on 127.30.0.1 is in use by another process`;
+  assert.deepEqual(await workers.open("busy", [{ host: "127.30.0.1", port }]), { kind: "failed", problem });
+  assert.deepEqual(workers.listenerStatus("busy"), { open: false, problem });
+  assert.deepEqual(await workers.open("free", [{ host: "127.30.0.1", port: other }]), { kind: "open" });
+  assert.match(await ask(other, "hello"), /pi-a/);
+  await new Promise((resolve) => stranger.close(resolve));
+  await until(() => workers.listenerStatus("busy").open, "the busy listener opens");
+  assert.deepEqual(workers.listenerStatus("busy"), { open: true, problem: null });
+  assert.match(await ask(port, "hello"), /pi-a/);
+});
+
+test("a port that another vipair of the same user shares is refused, unless the listener may share", async (t) => {
+  const { workers } = await startedTeam(t);
+  const stranger = createServer((socket) => socket.end("stranger\n"));
+  await new Promise<void>((resolve) => {
+    stranger.listen({ host: "127.30.0.1", port: 0, reusePort: true }, resolve);
+  });
+  t.after(() => stranger.close());
+  const { port } = stranger.address() as AddressInfo;
+  const addresses = [{ host: "127.30.0.1", port }];
+  const refused = await workers.open("web", addresses);
+  assert.equal(refused.kind, "failed");
+  await workers.close("web", { graceMs: 0 });
+  assert.deepEqual(await workers.open("web", addresses, { exclusive: false }), { kind: "open" });
+});
+
+test("a listener stays refused when a worker is replaced while a stranger holds the port", async (t) => {
+  const { workers, lines } = await startedTeam(t, { count: 1 });
+  const stranger = createServer((socket) => socket.end("stranger\n"));
+  await new Promise<void>((resolve) => {
+    stranger.listen({ host: "127.30.0.1", port: 0, reusePort: true }, resolve);
+  });
+  t.after(() => stranger.close());
+  const { port } = stranger.address() as AddressInfo;
+  await workers.open("web", [{ host: "127.30.0.1", port }]);
+  const other = await freePort();
+  await workers.open("other", [{ host: "127.30.0.1", port: other }]);
+  await ask(other, "crash");
+  await until(
+    () => lines.some((line) => line.event === "worker died") && workers.listenerStatus("other").open,
+    "the successor listens",
+  );
+  assert.equal(workers.listenerStatus("web").open, false);
+  assert.equal(await ask(port, "hello"), "stranger");
+});
+
+test("an address that no interface has is a clear problem", async (t) => {
+  const { workers } = await startedTeam(t);
+  const result = await workers.open("web", [{ host: "192.0.2.7", port: 8080 }]);
+  assert.deepEqual(result, {
+    kind: "failed",
+    problem: "no interface of this machine has the address 192.0.2.7",
+  });
+});
+
+test("a closed listener refuses connections at once and cuts what is left after the grace", async (t) => {
+  const { workers } = await startedTeam(t);
+  const port = await freePort();
+  await workers.open("web", [{ host: "127.30.0.1", port }]);
+  const socket = connect({ host: "127.30.0.1", port });
+  await new Promise<void>((resolve) => {
+    socket.once("data", () => {
+      resolve();
+    });
+    socket.write("hold\n");
+  });
+  const cut = new Promise<number>((resolve) => {
+    socket.on("error", () => undefined);
+    socket.on("close", () => {
+      resolve(performance.now());
+    });
+  });
+  const started = performance.now();
+  const closing = workers.close("web", { graceMs: 300 });
+  await until(() => !workers.listenerStatus("web").open, "closed");
+  await closing;
+  assert.ok((await cut) - started >= 290);
+  assert.equal(await ask(port, "hello"), "");
+  assert.deepEqual(await workers.open("web", [{ host: "127.30.0.1", port }]), { kind: "open" });
+});
+
+test("counters are summed over workers and never go back when one dies", async (t) => {
+  const { workers } = await startedTeam(t);
+  const port = await freePort();
+  await workers.open("web", [{ host: "127.30.0.1", port }]);
+  for (let n = 0; n < 20; n += 1) await ask(port, "hello");
+  assert.equal((await workers.report({ timeoutMs: 1_000 })).requests, 20);
+  await ask(port, "crash");
+  const after = await workers.report({ timeoutMs: 1_000 });
+  assert.equal(after.requests, 20);
+  assert.equal(after.backends.web?.a?.requests, 20);
+});
+
+test("a report waits no longer than it is allowed to", async (t) => {
+  const { workers } = await startedTeam(t, { entry: fixture("stubborn-worker") });
+  const started = performance.now();
+  assert.equal((await workers.report({ timeoutMs: 100 })).requests, 0);
+  assert.ok(performance.now() - started < 1_000);
+});
+
+test("a backend failure that a worker sees is passed on", async (t) => {
+  const { workers, failures } = await startedTeam(t);
+  const port = await freePort();
+  await workers.open("web", [{ host: "127.30.0.1", port }]);
+  await ask(port, "fail");
+  await until(() => failures.length > 0, "the failure arrives");
+  assert.deepEqual(failures, [
+    { kind: "backend-failure", pool: "web", backend: "a", reason: "connect refused" },
+  ]);
+});
+
+test("five deaths within ten seconds are a fault, and restarts slow down", async (t) => {
+  const { workers, faults, lines } = team(t, { entry: fixture("dying-worker") });
+  await workers.start();
+  assert.deepEqual(faults, ["5 workers died within 10 s"]);
+  const deaths = () => lines.filter((line) => line.event === "worker died").length;
+  const before = deaths();
+  await until(() => deaths() >= before + 2, "restarts go on");
+  assert.equal(faults.length, 1);
+  assert.ok(deaths() < before + 8, "restarts are not immediate any more");
+});
+
+test("many workers killed together once are no crash loop", async (t) => {
+  const { workers, faults } = await startedTeam(t, { count: 6 });
+  const before = pids(workers);
+  for (const pid of before) process.kill(pid, "SIGKILL");
+  await until(
+    () => pids(workers).length === 6 && !pids(workers).some((pid) => before.includes(pid)),
+    "all back",
+  );
+  assert.deepEqual(faults, []);
+});
+
+test("a worker that talks no protocol is killed", async (t) => {
+  const { workers, faults, lines } = team(t, { entry: fixture("garbage-worker") });
+  await workers.start();
+  await until(() => faults.length === 1, "a fault");
+  const death = lines.find((line) => line.event === "worker died");
+  assert.equal(death?.subject.cause, "it sent a message that no worker sends");
+});
+
+test("drain ends idle workers at once and kills those that do not end in time", async (t) => {
+  const polite = await startedTeam(t);
+  const port = await freePort();
+  await polite.workers.open("web", [{ host: "127.30.0.1", port }]);
+  const started = performance.now();
+  await polite.workers.drain({ graceMs: 5_000 });
+  assert.ok(performance.now() - started < 4_000);
+  assert.deepEqual(polite.workers.status(), []);
+
+  const stubborn = await startedTeam(t, { entry: fixture("stubborn-worker") });
+  await stubborn.workers.drain({ graceMs: 100 });
+  assert.deepEqual(stubborn.workers.status(), []);
+});
+
+test("workers inherit nothing of the environment", async (t) => {
+  process.env.VIPAIR_TEST_SECRET = "hunter2";
+  t.after(() => delete process.env.VIPAIR_TEST_SECRET);
+  const { workers } = await startedTeam(t);
+  for (const pid of pids(workers)) {
+    assert.doesNotMatch(readFileSync(`/proc/${String(pid)}/environ`, "utf8"), /hunter2|PATH=/);
+  }
+});
+
+function fixture(name: string): string {
+  return fileURLToPath(new URL(`fixtures/${name}.ts`, import.meta.url));
+}
