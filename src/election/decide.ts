@@ -248,8 +248,9 @@ function outranksByConfig({ node, priority, peer, peerPriority }: Settings): boo
 function claim(turn: Turn, { reason, handover }: Vacancy): void {
   const { state, now } = turn;
   const epoch = state.epoch + 1;
-  // A peer that was heard, or whose machine refused us, has told enough. One that never spoke may be active.
-  const probe = state.peer.kind === "unknown" || state.peer.kind === "estranged";
+  // A peer that was heard has told enough. One that never spoke may be active behind a firewall.
+  const { peer } = state;
+  const probe = peer.kind === "dead" ? !peer.everHeard : peer.kind !== "heard";
   log(turn, "info", "claiming", { epoch, reason, handover });
   turn.effects.push({ kind: "claim", epoch, handover, probe });
   update(turn, {

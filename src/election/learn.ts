@@ -13,7 +13,7 @@ export function learn(turn: Turn, input: Input): void {
     case "advertisement":
       return hear(turn, input.advertisement);
     case "peer-dead":
-      return learnDeath(turn);
+      return learnDeath(turn, { everHeard: input.everHeard ?? true });
     case "peer-estranged":
       return update(turn, { peer: { kind: "estranged", problem: input.problem, at: turn.now } });
     case "fault":
@@ -73,14 +73,14 @@ function hear(turn: Turn, said: Advertisement): void {
   }
 }
 
-function learnDeath(turn: Turn): void {
+function learnDeath(turn: Turn, { everHeard }: { readonly everHeard: boolean }): void {
   const { peer } = turn.state;
   if (peer.kind === "dead") return;
   // Its connections told its newest words up to its end, so a peer in touch that was no contender had no lease.
   const hadNone =
     peer.kind === "heard" && isFresh(turn) && !isContender(peer) && peer.said.role !== "leaving";
   log(turn, "warn", "the peer's process is dead", { peer: turn.settings.peer });
-  update(turn, { peer: { kind: "dead", mayHold: !hadNone } });
+  update(turn, { peer: { kind: "dead", mayHold: !hadNone, everHeard } });
 }
 
 function addFault(turn: Turn, fault: Fault): void {

@@ -82,7 +82,7 @@ export type Peer =
   | { readonly kind: "unknown" }
   | { readonly kind: "heard"; readonly said: Advertisement; readonly at: number }
   /** Its machine refused a connection: no vipair runs there. `mayHold`: its lease may still run. */
-  | { readonly kind: "dead"; readonly mayHold: boolean }
+  | { readonly kind: "dead"; readonly mayHold: boolean; readonly everHeard: boolean }
   /** It answers but cannot be understood. */
   | { readonly kind: "estranged"; readonly problem: string; readonly at: number };
 
@@ -120,7 +120,8 @@ export interface State {
 
 export type Input =
   | { readonly kind: "advertisement"; readonly advertisement: Advertisement }
-  | { readonly kind: "peer-dead" }
+  /** `everHeard` false: it never spoke since our start, so a firewall may be what refuses. Absent: true. */
+  | { readonly kind: "peer-dead"; readonly everHeard?: boolean }
   | { readonly kind: "peer-estranged"; readonly problem: string }
   /** The moment nextDeadline() named has come (or nothing happened: always safe to give). */
   | { readonly kind: "deadline" }

@@ -10,15 +10,18 @@ import type { Input, Settings, State, Step } from "./state.ts";
 import { activeDownMs, ESTRANGED_MEMORY_MS, LEASE_TRUST, skewMs, START_WAIT_MS } from "./timing.ts";
 import { log, type Turn, update } from "./turn.ts";
 
-/** A node at its start: it removes what an earlier life may have left (rule 8), then listens. */
-export function start(settings: Settings, now: number): Step {
+/**
+ * A node at its start: it removes what an earlier life may have left (rule 8), then listens. `epoch` is the
+ * newest that an earlier life knew of.
+ */
+export function start(settings: Settings, now: number, epoch = 0): Step {
   const state: State = {
     phase: {
       kind: "listening",
       until: now + activeDownMs(settings.priority, settings.intervalMs),
       giveUpAt: now + START_WAIT_MS,
     },
-    epoch: 0,
+    epoch,
     peer: { kind: "unknown" },
     faults: [],
     releasing: { until: now + settings.leaseMs },

@@ -1,0 +1,258 @@
+// The control process of one node, put together: workers and their listeners, health checks, and, when
+// there is a pair, the election. It has no traffic of its own. What people ask of a node (status, reload,
+// switchover, stop) comes in here.
+
+import { createHash } from "node:crypto";
+import { availableParallelism } from "node:os";
+import { dirname } from "node:path";
+import type { Config, PoolConfig } from "../config/config.ts";
+import { formatAddress } from "../config/config.ts";
+import { configHashInput } from "../config/hash-input.ts";
+import type { PoolStatus, Status } from "../protocol/status.ts";
+import type { WorkerConfig, WorkerCounters } from "../protocol/worker.ts";
+import { type Clock, wallTime } from "../system/clock.ts";
+import type { Log } from "../system/log.ts";
+import { HealthChecker } from "./health-checker.ts";
+import { Listeners } from "./listeners.ts";
+import { Pair, type SwitchoverOutcome } from "./pair.ts";
+import { pairMembers, resolveHook } from "./pair-members.ts";
+import { StateFile } from "./state-file.ts";
+import { Workers } from "./workers.ts";
+
+export interface ControllerOptions {
+  readonly config: Config;
+  /** Absolute; paths inside the file are relative to its directory. */
+  readonly configPath: string;
+  readonly node: string;
+  readonly runtimeDir: string;
+  readonly version: string;
+  readonly clock: Clock;
+  readonly log: Log;
+}
+
+/** How long status waits for the workers' counters; one that is slower is counted with its last. */
+const REPORT_TIMEOUT_MS = 200;
+
+export class Controller {
+  readonly #options: ControllerOptions;
+  readonly #workers: Workers;
+  readonly #listeners: Listeners;
+  readonly #health: HealthChecker;
+  readonly #pair: Pair | undefined;
+  readonly #startedAt: number;
+  readonly #since = wallTime();
+  #config: Config;
+  #configHash: string;
+  #workersFault: string | undefined;
+  #isStopping = false;
+  /** Settled when the election has ended after a stop; a node alone has none to wait for. */
+  readonly #electionEnded = Promise.withResolvers<void>();
+  /** The drain of all workers, once it has begun. */
+  #drained: Promise<void> | undefined;
+
+  constructor(options: ControllerOptions) {
+    this.#options = options;
+    const { config, clock, log } = options;
+    this.#config = config;
+    this.#configHash = hashConfig(config);
+    this.#startedAt = clock();
+    this.#health = new HealthChecker({
+      log,
+      clock,
+      random: Math.random,
+      onChange: (table) => {
+        this.#workers.setHealth(table);
+      },
+    });
+    this.#workers = new Workers({
+      count: config.workers === "auto" ? availableParallelism() : config.workers,
+      log,
+      clock,
+      onBackendFailure: ({ pool, backend }) => {
+        this.#health.noteFailure(pool, backend);
+      },
+      onFault: (reason) => {
+        this.#workersFault = reason;
+        this.#pair?.fault("workers", reason);
+      },
+      onRecovered: () => {
+        this.#workersFault = undefined;
+        this.#pair?.recovered("workers");
+      },
+    });
+    this.#listeners = new Listeners({
+      workers: this.#workers,
+      listeners: config.listeners,
+      virtualAddresses: config.virtualAddresses,
+    });
+    this.#pair = this.#makePair();
+  }
+
+  /** Ends when the workers run and the listeners on plain addresses were opened, or tried. */
+  async start(): Promise<void> {
+    const { log, node } = this.#options;
+    log.info({ node, version: this.#options.version, configHash: this.#configHash }, "vipair starts");
+    this.#health.configure(this.#config.pools);
+    this.#workers.configure(this.#workerConfig(), this.#health.table());
+    await this.#workers.start();
+    await this.#listeners.start();
+    if (this.#isStopping) return;
+    // Only now could this node serve what it claims.
+    this.#pair?.start();
+    if (this.#pair === undefined) log.info({ node }, "active alone: no pair is configured");
+  }
+
+  /**
+   * Takes over a new configuration: listeners, routes, pools, health checks. What belongs to the pair, the
+   * number of workers and the log level stay as they are until a restart (rule 11: a reload touches
+   * neither address, lease nor heartbeats).
+   */
+  async reload(config: Config): Promise<void> {
+    const { log } = this.#options;
+    const kept = this.#config;
+    const needsRestart = (["pair", "virtualAddresses", "workers", "logging"] as const).filter(
+      (key) => JSON.stringify(config[key]) !== JSON.stringify(kept[key]),
+    );
+    if (needsRestart.length > 0)
+      log.warn({ keys: needsRestart }, "these changes take effect at the next restart");
+    this.#config = { ...config, virtualAddresses: kept.virtualAddresses };
+    this.#configHash = hashConfig(config);
+    this.#pair?.setConfigHash(this.#configHash);
+    this.#health.configure(this.#config.pools);
+    this.#workers.configure(this.#workerConfig(), this.#health.table());
+    await this.#listeners.reload(this.#config.listeners, { graceMs: this.#config.shutdownGraceMs });
+    log.info({ configHash: this.#configHash }, "configuration reloaded");
+  }
+
+  /** Hands over if it can, releases the addresses, lets requests in flight end. Within `shutdownGrace`. */
+  async stop(): Promise<void> {
+    if (this.#isStopping) return;
+    this.#isStopping = true;
+    const { clock, log } = this.#options;
+    const deadline = clock() + this.#config.shutdownGraceMs;
+    log.info({ graceMs: this.#config.shutdownGraceMs }, "stopping");
+    this.#health.stop();
+    if (this.#pair !== undefined) {
+      this.#pair.stop();
+      await Promise.race([this.#electionEnded.promise, this.#untilPassed(deadline)]);
+    }
+    await this.#drainWorkers({ graceMs: Math.max(0, deadline - clock()) });
+    await this.#pair?.close();
+    log.info({}, "stopped");
+  }
+
+  /** At once: workers are killed; the kernel's lease ends what a hook did not get to release. */
+  kill(): void {
+    this.#workers.killAll();
+  }
+
+  async status(): Promise<Status> {
+    const counters = await this.#workers.report({ timeoutMs: REPORT_TIMEOUT_MS });
+    const { node, version, clock } = this.#options;
+    const members = this.#config.pair && pairMembers(this.#config.pair, node);
+    return {
+      node,
+      ...this.#roleStatus(),
+      priority: members?.self.priority ?? null,
+      listeners: this.#listeners.status(),
+      workers: this.#workers.status(),
+      pools: this.#config.pools.map((pool) => this.#poolStatus(pool, counters)),
+      requests: counters.requests,
+      version,
+      configHash: this.#configHash,
+      uptimeMs: Math.round(clock() - this.#startedAt),
+    };
+  }
+
+  /** The name of the node that is active afterwards, or why not. */
+  async switchover(): Promise<SwitchoverOutcome & { readonly active: string }> {
+    const { node } = this.#options;
+    if (this.#pair === undefined) {
+      const reason = "this node balances alone: the configuration has no pair";
+      return { kind: "refused", reason, active: node };
+    }
+    const { role, peer } = this.#pair.status();
+    const outcome = await this.#pair.switchover();
+    return { ...outcome, active: role === "active" ? peer.node : node };
+  }
+
+  #makePair(): Pair | undefined {
+    const { config, configPath, node, runtimeDir, clock, log } = this.#options;
+    if (config.pair === undefined) return undefined;
+    const members = pairMembers(config.pair, node);
+    if (members === undefined) throw new Error(`${node} is none of the pair's nodes`);
+    return new Pair({
+      config,
+      pair: config.pair,
+      ...members,
+      configHash: this.#configHash,
+      configDir: dirname(configPath),
+      hook: resolveHook(config.pair, dirname(configPath)),
+      stateFile: new StateFile(runtimeDir),
+      clock,
+      log,
+      onStopped: () => {
+        this.#electionEnded.resolve();
+      },
+      users: {
+        openVipListeners: () => this.#listeners.openOnVirtualAddresses(),
+        closeVipListeners: (options) => this.#listeners.closeOnVirtualAddresses(options),
+        drainWorkers: (options) => this.#drainWorkers(options),
+        usesOnlyVipListeners: () => this.#listeners.areAllVirtual(),
+      },
+    });
+  }
+
+  #drainWorkers({ graceMs }: { readonly graceMs: number }): Promise<void> {
+    this.#drained ??= this.#workers.drain({ graceMs });
+    return this.#drained;
+  }
+
+  /** A hook that hangs may keep the election longer than the grace allows; this ends the wait. */
+  #untilPassed(deadline: number): Promise<void> {
+    return new Promise((resolve) => {
+      setTimeout(resolve, deadline - this.#options.clock()).unref();
+    });
+  }
+
+  #workerConfig(): WorkerConfig {
+    const { listeners, pools, logging } = this.#config;
+    return { node: this.#options.node, listeners, pools, logLevel: logging.level };
+  }
+
+  #roleStatus(): Pick<Status, "role" | "reason" | "epoch" | "since" | "peer" | "virtualAddresses"> {
+    if (this.#pair !== undefined) return this.#pair.status();
+    const alone = "balances alone: no pair is configured, so there is no standby";
+    return {
+      role: this.#workersFault === undefined ? "active" : "fault",
+      reason: this.#workersFault ?? alone,
+      epoch: 0,
+      since: this.#since,
+      peer: null,
+      virtualAddresses: [],
+    };
+  }
+
+  #poolStatus(pool: PoolConfig, counters: WorkerCounters): PoolStatus {
+    return {
+      name: pool.name,
+      backends: pool.backends.map((backend) => {
+        const counted = counters.backends[pool.name]?.[backend.name];
+        return {
+          name: backend.name,
+          address: formatAddress(backend.host, backend.port),
+          ...this.#health.status(pool.name, backend.name),
+          weight: backend.weight,
+          activeConnections: counted?.activeConnections ?? 0,
+          requests: counted?.requests ?? 0,
+          failures: counted?.failures ?? 0,
+        };
+      }),
+    };
+  }
+}
+
+/** First 12 hex digits of the SHA-256 of the configuration without its secrets. */
+function hashConfig(config: Config): string {
+  return createHash("sha256").update(configHashInput(config)).digest("hex").slice(0, 12);
+}

@@ -1,0 +1,105 @@
+// Drives the election: step, store, perform, wake at the deadline. It decides nothing; it only knows how
+// this process may be late. Effects are performed one after the other; whatever they cause comes back as
+// an input, never as a call into the middle of a step.
+
+import type { Effect, Input, Settings, State } from "../election/state.ts";
+import { nextDeadline, start, step } from "../election/step.ts";
+import type { Clock } from "../system/clock.ts";
+
+export interface ElectionDriverOptions {
+  readonly settings: Settings;
+  /** The newest epoch that an earlier life of this node knew of; 0 when there is none. */
+  readonly epoch: number;
+  readonly clock: Clock;
+  /** Performs one effect, without waiting for it; `read-queue` is the driver's own. */
+  readonly perform: (effect: Exclude<Effect, { kind: "read-queue" }>) => void;
+  /** After each step that changed something. */
+  readonly onState: (state: State) => void;
+}
+
+/** setTimeout() takes no longer delays; a later deadline is met by waking and sleeping again. */
+const SLEEP_MS_MAX = 60_000;
+
+/** libuv reads sockets between timers and immediates, so one round of it empties what had arrived; the
+ *  second round is for what TLS or the WebSocket layer passed on in a later turn. */
+const QUEUE_ROUNDS = 2;
+
+export class ElectionDriver {
+  readonly #options: ElectionDriverOptions;
+  readonly #inputs: Input[] = [];
+  #settings: Settings;
+  #state: State;
+  /** The effects of the start, until start() performs them. */
+  #pending: readonly Effect[];
+  #isStepping = false;
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(options: ElectionDriverOptions) {
+    this.#options = options;
+    this.#settings = options.settings;
+    const first = start(options.settings, options.clock(), options.epoch);
+    this.#state = first.state;
+    this.#pending = first.effects;
+  }
+
+  get state(): State {
+    return this.#state;
+  }
+
+  /** After a reload: the peer is told with the next advertisement, and nothing else changes. */
+  setConfigHash(configHash: string): void {
+    this.#settings = { ...this.#settings, configHash };
+  }
+
+  /** Performs the effects of the start, and ticks from now on. */
+  start(): void {
+    for (const effect of this.#pending) this.#perform(effect);
+    this.#pending = [];
+    this.#sleep();
+  }
+
+  input(input: Input): void {
+    this.#inputs.push(input);
+    if (this.#isStepping) return;
+    this.#isStepping = true;
+    for (let next = this.#inputs.shift(); next !== undefined; next = this.#inputs.shift()) this.#step(next);
+    this.#isStepping = false;
+    this.#sleep();
+  }
+
+  stop(): void {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+  }
+
+  #step(input: Input): void {
+    const { state, effects } = step(this.#settings, this.#state, input, this.#options.clock());
+    this.#state = state;
+    for (const effect of effects) this.#perform(effect);
+    this.#options.onState(state);
+  }
+
+  #perform(effect: Effect): void {
+    if (effect.kind === "read-queue") this.#readQueue(QUEUE_ROUNDS);
+    else this.#options.perform(effect);
+  }
+
+  #readQueue(rounds: number): void {
+    setImmediate(() => {
+      if (rounds > 1) this.#readQueue(rounds - 1);
+      else this.input({ kind: "queue-read" });
+    });
+  }
+
+  #sleep(): void {
+    clearTimeout(this.#timer);
+    const deadline = nextDeadline(this.#settings, this.#state);
+    if (deadline === Infinity) return;
+    const delayMs = Math.min(Math.max(deadline - this.#options.clock(), 0), SLEEP_MS_MAX);
+    this.#timer = setTimeout(() => {
+      // setTimeout() counts whole milliseconds and may fire a fraction too early: then sleep again.
+      if (this.#options.clock() < deadline) this.#sleep();
+      else this.input({ kind: "deadline" });
+    }, Math.ceil(delayMs));
+  }
+}

@@ -1,0 +1,90 @@
+// Which listeners are open: those on plain addresses always, those on virtual addresses while this node
+// holds the addresses. Workers open and close sockets; this says which and when.
+
+import type { Bind, ListenerConfig, VirtualAddress } from "../config/config.ts";
+import { formatAddress } from "../config/config.ts";
+import type { ListenerStatus } from "../protocol/status.ts";
+import type { SocketAddress } from "./listening-sockets.ts";
+import type { Workers } from "./workers.ts";
+
+export class Listeners {
+  readonly #workers: Workers;
+  readonly #virtualAddresses: readonly VirtualAddress[];
+  #configs: readonly ListenerConfig[];
+  #holdsAddresses = false;
+
+  constructor(options: {
+    readonly workers: Workers;
+    readonly listeners: readonly ListenerConfig[];
+    readonly virtualAddresses: readonly VirtualAddress[];
+  }) {
+    this.#workers = options.workers;
+    this.#configs = options.listeners;
+    this.#virtualAddresses = options.virtualAddresses;
+  }
+
+  /** Opens those on plain addresses. One that fails is tried again by the workers; status tells why. */
+  async start(): Promise<void> {
+    await this.#open(this.#configs.filter(({ bind }) => bind.kind === "address"));
+  }
+
+  /** The virtual addresses are on the interfaces. */
+  async openOnVirtualAddresses(): Promise<void> {
+    this.#holdsAddresses = true;
+    await this.#open(this.#configs.filter(({ bind }) => bind.kind === "vip"));
+  }
+
+  async closeOnVirtualAddresses({ graceMs }: { readonly graceMs: number }): Promise<void> {
+    this.#holdsAddresses = false;
+    const names = this.#configs.filter(({ bind }) => bind.kind === "vip").map(({ name }) => name);
+    await Promise.all(names.map((name) => this.#workers.close(name, { graceMs })));
+  }
+
+  /** Whether all clients come in through virtual addresses. */
+  areAllVirtual(): boolean {
+    return this.#configs.every(({ bind }) => bind.kind === "vip");
+  }
+
+  /**
+   * Closes what is gone or moved, opens what is new or moved, and leaves the others alone. Call it when
+   * the workers have the new configuration.
+   */
+  async reload(
+    listeners: readonly ListenerConfig[],
+    { graceMs }: { readonly graceMs: number },
+  ): Promise<void> {
+    const before = new Map(this.#configs.map((config) => [config.name, formatBind(config.bind)]));
+    const after = new Map(listeners.map((config) => [config.name, formatBind(config.bind)]));
+    this.#configs = listeners;
+    const closing = [...before].filter(([name, bind]) => after.get(name) !== bind);
+    // The sockets stop to accept at once; the connections that came through them end in their own time.
+    for (const [name] of closing) void this.#workers.close(name, { graceMs });
+    const opening = listeners.filter(({ name, bind }) => before.get(name) !== formatBind(bind));
+    await this.#open(opening.filter(({ bind }) => bind.kind === "address" || this.#holdsAddresses));
+  }
+
+  status(): ListenerStatus[] {
+    return this.#configs.map(({ name, bind }) => ({
+      name,
+      bind: formatBind(bind),
+      ...this.#workers.listenerStatus(name),
+    }));
+  }
+
+  async #open(configs: readonly ListenerConfig[]): Promise<void> {
+    await Promise.all(
+      configs.map(({ name, bind }) =>
+        this.#workers.open(name, this.#addressesOf(bind), { exclusive: bind.kind === "address" }),
+      ),
+    );
+  }
+
+  #addressesOf(bind: Bind): readonly SocketAddress[] {
+    if (bind.kind === "address") return [{ host: bind.host, port: bind.port }];
+    return this.#virtualAddresses.map(({ address }) => ({ host: address, port: bind.port }));
+  }
+}
+
+function formatBind(bind: Bind): string {
+  return bind.kind === "vip" ? `vip:${String(bind.port)}` : formatAddress(bind.host, bind.port);
+}

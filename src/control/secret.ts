@@ -1,0 +1,28 @@
+// The pair's shared secret, from the configuration or from its own file.
+
+import { readFileSync } from "node:fs";
+import { resolve } from "node:path";
+import type { PairConfig } from "../config/config.ts";
+
+/** Shorter ones are guessed; the configuration holds `secret` to the same length. */
+const SECRET_LENGTH_MIN = 16;
+
+export type SecretResult =
+  | { readonly kind: "secret"; readonly secret: string }
+  | { readonly kind: "unreadable"; readonly problem: string };
+
+/** Reads the secret; white space around it does not count. A relative path starts at `configDir`. */
+export function readSecret(pair: PairConfig, configDir: string): SecretResult {
+  if (pair.secret !== undefined) return { kind: "secret", secret: pair.secret };
+  if (pair.secretFile === undefined) return { kind: "unreadable", problem: "no secret is configured" };
+  const path = resolve(configDir, pair.secretFile);
+  try {
+    const secret = readFileSync(path, "utf8").trim();
+    if (secret.length >= SECRET_LENGTH_MIN) return { kind: "secret", secret };
+    const problem = `the secret in ${path} is shorter than ${String(SECRET_LENGTH_MIN)} characters`;
+    return { kind: "unreadable", problem };
+  } catch (error) {
+    const code = error instanceof Error && "code" in error ? String(error.code) : String(error);
+    return { kind: "unreadable", problem: `the secret file ${path} cannot be read (${code})` };
+  }
+}

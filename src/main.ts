@@ -1,0 +1,132 @@
+// argv -> command. `run` puts a node together: the configuration, the control plane, the admin socket,
+// and the signals; every other command asks a running node over its admin socket. Nothing is decided here.
+
+import { readFileSync } from "node:fs";
+import { hostname, setPriority } from "node:os";
+import { resolve } from "node:path";
+import { AdminServer } from "./admin/server.ts";
+import type { RunOptions } from "./cli/program.ts";
+import { runCommandLine } from "./cli/program.ts";
+import { EXIT } from "./cli/terminal.ts";
+import type { Config } from "./config/config.ts";
+import { formatConfigError, parseConfig } from "./config/parse.ts";
+import { Controller } from "./control/controller.ts";
+import { pairMembers } from "./control/pair-members.ts";
+import { monotonicClock } from "./system/clock.ts";
+import { createLog, type Log } from "./system/log.ts";
+import { VERSION } from "./system/version.ts";
+
+/** Heartbeats go before traffic; where it is not allowed, the node runs as it is. */
+const CONTROL_NICENESS = -10;
+
+process.exitCode = await runCommandLine({ args: process.argv.slice(2), run });
+
+/** Runs a node until a signal ends it; ends in the exit code. */
+async function run(options: RunOptions): Promise<number> {
+  const configPath = resolve(options.config);
+  const loaded = loadConfig(configPath);
+  if (loaded.kind === "invalid") {
+    for (const line of loaded.problems) process.stderr.write(`${line}\n`);
+    return EXIT.failed;
+  }
+  const { config } = loaded;
+  const node = options.node ?? hostname();
+  if (config.pair !== undefined && pairMembers(config.pair, node) === undefined) {
+    const names = config.pair.nodes.map(({ name }) => name).join(", ");
+    process.stderr.write(
+      `${configPath}: pair.nodes has no "${node}", only ${names}. Name this node with --node or $VIPAIR_NODE.\n`,
+    );
+    return EXIT.failed;
+  }
+  const log = createLog({ level: config.logging.level, subject: { node } });
+  raisePriority(log);
+
+  const controller = new Controller({
+    config,
+    configPath,
+    node,
+    runtimeDir: resolve(options.runtimeDir),
+    version: VERSION,
+    clock: monotonicClock,
+    log,
+  });
+  const admin = new AdminServer({
+    runtimeDir: resolve(options.runtimeDir),
+    log,
+    status: () => controller.status(),
+    switchover: async () => {
+      const outcome = await controller.switchover();
+      return outcome.kind === "done"
+        ? { kind: "done", result: { active: outcome.active, tookMs: outcome.tookMs } }
+        : { kind: "refused", error: outcome.reason };
+    },
+  });
+  const started = await admin.start();
+  if (started.kind === "refused") {
+    log.error({ problem: started.problem }, "vipair does not start");
+    return EXIT.failed;
+  }
+  const stopped = obeySignals({ controller, configPath, log });
+  await controller.start();
+  await stopped;
+  await admin.stop();
+  return EXIT.ok;
+}
+
+type Loaded =
+  | { readonly kind: "config"; readonly config: Config }
+  | { readonly kind: "invalid"; readonly problems: readonly string[] };
+
+function loadConfig(path: string): Loaded {
+  let text: string;
+  try {
+    text = readFileSync(path, "utf8");
+  } catch (error) {
+    return { kind: "invalid", problems: [`${path}: cannot be read: ${String(error)}`] };
+  }
+  const parsed = parseConfig(text, path);
+  if (parsed.kind === "config") return parsed;
+  return { kind: "invalid", problems: parsed.errors.map(formatConfigError) };
+}
+
+/**
+ * SIGTERM and SIGINT drain, a second one exits at once, SIGHUP reloads. Settles when the node has stopped.
+ * A bad file at a reload changes nothing but the log.
+ */
+function obeySignals({
+  controller,
+  configPath,
+  log,
+}: {
+  readonly controller: Controller;
+  readonly configPath: string;
+  readonly log: Log;
+}): Promise<void> {
+  return new Promise((settle) => {
+    let isStopping = false;
+    const stop = (signal: NodeJS.Signals) => {
+      log.info({ signal }, "signal received");
+      if (isStopping) {
+        controller.kill();
+        process.exit(EXIT.failed);
+      }
+      isStopping = true;
+      void controller.stop().then(settle);
+    };
+    process.on("SIGTERM", stop);
+    process.on("SIGINT", stop);
+    process.on("SIGHUP", () => {
+      const loaded = loadConfig(configPath);
+      if (loaded.kind === "config") void controller.reload(loaded.config);
+      else log.error({ problems: loaded.problems }, "the new configuration is not used: it has mistakes");
+    });
+  });
+}
+
+function raisePriority(log: Log): void {
+  try {
+    setPriority(CONTROL_NICENESS);
+  } catch {
+    log.debug({ niceness: CONTROL_NICENESS }, "this user may not raise the priority of heartbeats");
+  }
+}
