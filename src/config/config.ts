@@ -60,6 +60,7 @@ export interface ListenerConfig {
   /** Tried in order; the first whose match holds decides. No match: 404. */
   readonly routes: readonly RouteConfig[];
   readonly timeouts: ListenerTimeouts;
+  readonly limits: ListenerLimits;
   /** CIDR blocks of proxies in front whose forwarded fields are believed and extended. */
   readonly trustedProxies: readonly string[];
 }
@@ -74,6 +75,13 @@ export interface ListenerTimeouts {
   readonly headMs: number;
   /** Between two requests on a kept-alive connection. */
   readonly idleMs: number;
+}
+
+export interface ListenerLimits {
+  /** Request line and header fields of one request together; a longer head is answered 431. */
+  readonly headBytes: number;
+  /** Body of one request; a longer one is answered 413. null: unlimited. */
+  readonly bodyBytes: number | null;
 }
 
 export interface RouteConfig {

@@ -1,0 +1,272 @@
+// What must be true between the values of a configuration: names that refer, names and addresses that
+// must differ, keys that need or exclude each other. The checks look at the values as they were
+// written, wrong ones among them, and say nothing where something is missing or malformed: the
+// schema has reported that already.
+
+import { readBackendAddress, readBind, readInterfaceAddress, readIpAddress } from "./address.ts";
+import { formatAddress } from "./config.ts";
+import { formatPath } from "./mistake.ts";
+import type { Mistake, Path } from "./mistake.ts";
+import { nearest } from "./nearest.ts";
+import { readDuration } from "./quantity.ts";
+import { quote } from "./reading.ts";
+import type { Reading } from "./reading.ts";
+
+/** Every contradiction between values of the file. */
+export function crossCheck(file: unknown): readonly Mistake[] {
+  const top = new Spot(file, []);
+  return [...checkPair(top), ...checkVirtualAddresses(top), ...checkListeners(top), ...checkPools(top)];
+}
+
+/** A value as it was written, and its path. Asking it for what it does not have is allowed. */
+class Spot {
+  readonly value: unknown;
+  readonly path: Path;
+
+  constructor(value: unknown, path: Path) {
+    this.value = value;
+    this.path = path;
+  }
+
+  at(key: string): Spot {
+    const inside = isMap(this.value) && Object.hasOwn(this.value, key) ? this.value[key] : undefined;
+    return new Spot(inside, [...this.path, key]);
+  }
+
+  has(key: string): boolean {
+    return isMap(this.value) && Object.hasOwn(this.value, key);
+  }
+
+  get text(): string | undefined {
+    return typeof this.value === "string" ? this.value : undefined;
+  }
+
+  get items(): readonly Spot[] {
+    if (!Array.isArray(this.value)) return [];
+    return this.value.map((item: unknown, index) => new Spot(item, [...this.path, index]));
+  }
+
+  get entries(): readonly (readonly [string, Spot])[] {
+    return isMap(this.value) ? Object.keys(this.value).map((key) => [key, this.at(key)]) : [];
+  }
+
+  /** The text read into a T; undefined when it is not a text or not a T. */
+  read<T>(reader: (text: string) => Reading<T>): T | undefined {
+    const reading = this.text === undefined ? undefined : reader(this.text);
+    return reading?.kind === "ok" ? reading.value : undefined;
+  }
+
+  mistake(message: string, at: Mistake["at"] = "value"): Mistake {
+    return { path: this.path, at, message };
+  }
+}
+
+function isMap(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+function checkPair(top: Spot): readonly Mistake[] {
+  const pair = top.at("pair");
+  if (!isMap(pair.value)) return [];
+  const found: Mistake[] = [];
+  const nodes = pair.at("nodes");
+  const count = nodes.entries.length;
+  if (isMap(nodes.value) && count !== 2) {
+    found.push(
+      nodes.mistake(
+        `A pair has exactly two nodes; ${count === 1 ? "1 stands" : `${String(count)} stand`} here.`,
+        "key",
+      ),
+    );
+  }
+  found.push(
+    ...duplicates(
+      nodes.entries.map(([, node]) => node.at("address")),
+      (address) => address.read(readIpAddress),
+      (address, first) => `${quote(address)} is the address of ${first} too. Each node needs its own.`,
+    ),
+  );
+  if (pair.has("secret") && pair.has("secretFile")) {
+    found.push(pair.at("secretFile").mistake("There is a secret as well. Keep one of the two.", "key"));
+  } else if (!pair.has("secret") && !pair.has("secretFile")) {
+    found.push(
+      pair.mistake(
+        "The pair has no secret. Add secretFile: FILE, or secret: TEXT, the same on both nodes.",
+        "key",
+      ),
+    );
+  }
+  if (!top.has("virtualAddresses") || isEmptyList(top.at("virtualAddresses").value)) {
+    found.push(
+      pair.mistake(
+        "A pair needs an address to move between its nodes. Add virtualAddresses, or remove pair: without both, one node balances alone.",
+        "key",
+      ),
+    );
+  }
+  return found;
+}
+
+function checkVirtualAddresses(top: Spot): readonly Mistake[] {
+  const list = top.at("virtualAddresses");
+  const addresses = list.items.map((item) => item.at("address"));
+  const found = [
+    ...duplicates(
+      addresses,
+      (address) => address.read(readInterfaceAddress)?.address,
+      (address, first) => `${quote(address)} is ${first} already. Remove one.`,
+    ),
+  ];
+  const nodeOf = new Map(
+    top
+      .at("pair")
+      .at("nodes")
+      .entries.map(([name, node]) => [node.at("address").read(readIpAddress), name]),
+  );
+  for (const address of addresses) {
+    const canonical = address.read(readInterfaceAddress)?.address;
+    const node = canonical === undefined ? undefined : nodeOf.get(canonical);
+    if (node !== undefined) {
+      found.push(
+        address.mistake(
+          `${quote(canonical ?? "")} is the own address of node ${node}. Use one that no machine has.`,
+        ),
+      );
+    }
+  }
+  if (list.items.length > 0 && !top.has("pair")) {
+    found.push(
+      list.mistake(
+        "Virtual addresses need a pair to move between. Add pair, or remove virtualAddresses: without both, one node balances alone.",
+        "key",
+      ),
+    );
+  }
+  return found;
+}
+
+function checkListeners(top: Spot): readonly Mistake[] {
+  const listeners = top.at("listeners").items;
+  const hasVirtualAddresses = top.has("virtualAddresses") && !isEmptyList(top.at("virtualAddresses").value);
+  const found = [
+    ...duplicates(
+      listeners.map((listener) => listener.at("name")),
+      (name) => name.text,
+      (name, first) => `${quote(name)} is ${first} already. Use another name.`,
+    ),
+    ...duplicates(
+      listeners.map((listener) => listener.at("bind")),
+      (bind) => canonicalBind(bind),
+      (bind, first) =>
+        `${quote(bind)} is ${first} already. Use another port, or put the routes into one listener.`,
+    ),
+  ];
+  for (const listener of listeners) {
+    const bind = listener.at("bind");
+    if (bind.read(readBind)?.kind === "vip" && !hasVirtualAddresses) {
+      found.push(
+        bind.mistake(
+          "There is no virtual address to listen on. Add virtualAddresses and pair, or use 0.0.0.0.",
+        ),
+      );
+    }
+    if (isMap(listener.value)) found.push(...checkRoutes(top, listener));
+  }
+  return found;
+}
+
+function checkRoutes(top: Spot, listener: Spot): readonly Mistake[] {
+  const found: Mistake[] = [];
+  const routes = listener.at("routes");
+  if (listener.has("pool") && listener.has("routes")) {
+    found.push(listener.at("pool").mistake("There are routes as well. Keep one of the two.", "key"));
+  } else if (!listener.has("pool") && !listener.has("routes")) {
+    found.push(listener.mistake("The listener leads nowhere. Add pool: NAME, or routes.", "key"));
+  }
+  for (const target of [listener.at("pool"), ...routes.items.map((route) => route.at("pool"))]) {
+    found.push(...checkReference(top.at("pools"), target));
+  }
+  const catchAll = routes.items.findIndex(matchesEverything);
+  const unreachable = catchAll === -1 ? undefined : routes.items[catchAll + 1];
+  if (unreachable !== undefined) {
+    found.push(
+      unreachable.mistake(
+        `No request gets here: routes[${String(catchAll)}] above matches all of them. Give it a match, or put it last.`,
+      ),
+    );
+  }
+  return found;
+}
+
+function checkReference(pools: Spot, target: Spot): readonly Mistake[] {
+  const name = target.text;
+  if (name === undefined || !isMap(pools.value) || pools.has(name)) return [];
+  const known = Object.keys(pools.value);
+  const meant = nearest(name, known);
+  const advice =
+    meant === undefined ? `Add it to pools, or use ${known.join(", ")}.` : `Did you mean ${quote(meant)}?`;
+  return [target.mistake(`There is no pool ${quote(name)}. ${advice}`)];
+}
+
+function matchesEverything(route: Spot): boolean {
+  if (!route.has("match")) return isMap(route.value);
+  const match = route.at("match");
+  return isMap(match.value) && match.entries.length === 0;
+}
+
+function checkPools(top: Spot): readonly Mistake[] {
+  return top.at("pools").entries.flatMap(([, pool]) => {
+    const backends = pool.at("backends").items;
+    const found = [
+      ...duplicates(
+        backends.map((backend) => (backend.has("name") ? backend.at("name") : backend)),
+        backendName,
+        (name, first) => `${quote(name)} is ${first} already. Remove one, or give it another name.`,
+      ),
+    ];
+    const health = pool.at("health");
+    const intervalMs = health.has("interval") ? health.at("interval").read(readDuration) : 1000;
+    const timeoutMs = health.has("timeout") ? health.at("timeout").read(readDuration) : 500;
+    if (intervalMs !== undefined && timeoutMs !== undefined && timeoutMs > intervalMs) {
+      const wrong = health.has("timeout") ? health.at("timeout") : health.at("interval");
+      found.push(
+        wrong.mistake("The timeout is longer than the interval. Make it shorter, or check less often."),
+      );
+    }
+    return found;
+  });
+}
+
+/** Its name as given, or the address that names it. */
+function backendName(spot: Spot): string | undefined {
+  if (spot.path.at(-1) === "name") return spot.text;
+  const address = (isMap(spot.value) ? spot.at("address") : spot).read(readBackendAddress);
+  return address === undefined ? undefined : formatAddress(address.host, address.port);
+}
+
+function canonicalBind(spot: Spot): string | undefined {
+  const bind = spot.read(readBind);
+  if (bind === undefined) return undefined;
+  return bind.kind === "vip" ? `vip:${String(bind.port)}` : formatAddress(bind.host, bind.port);
+}
+
+/** A mistake for every spot whose key an earlier one has; `first` is where, as a path. */
+function duplicates(
+  spots: readonly Spot[],
+  keyOf: (spot: Spot) => string | undefined,
+  describe: (key: string, first: string) => string,
+): readonly Mistake[] {
+  const firsts = new Map<string, Spot>();
+  return spots.flatMap((spot) => {
+    const key = keyOf(spot);
+    if (key === undefined) return [];
+    const first = firsts.get(key);
+    if (first !== undefined) return [spot.mistake(describe(key, formatPath(first.path)))];
+    firsts.set(key, spot);
+    return [];
+  });
+}
+
+function isEmptyList(value: unknown): boolean {
+  return Array.isArray(value) && value.length === 0;
+}

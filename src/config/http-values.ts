@@ -1,0 +1,92 @@
+// The parts of HTTP that appear in a configuration: what a route matches, what a health check asks and
+// which status codes it takes for good.
+
+import { isHostName, isIpAddress, readPort } from "./address.ts";
+import { invalid, ok, quote } from "./reading.ts";
+import type { Reading } from "./reading.ts";
+
+export interface StatusRange {
+  readonly from: number;
+  readonly to: number;
+}
+
+const PATH_CHARACTERS_MAX = 2048;
+
+/** `api.example.lan`, `*.example.lan`: lower case, without a port. */
+export function readRouteHost(text: string): Reading<string> {
+  if (text === "*") return invalid('"*" matches every host. Leave host out for that.');
+  const name = text.startsWith("*.") ? text.slice(2) : text;
+  const host = name.replace(/^\[(.*)\]$/, "$1");
+  if (isHostName(host) || isIpAddress(host)) return ok(text.toLowerCase());
+  if (/^[^:]+:\d+$/.test(name))
+    return invalid(`${quote(text)} has a port. Write the host alone: it matches on every port.`);
+  return invalid(`${quote(text)} is not a host. Use a name such as api.example.lan or *.example.lan.`);
+}
+
+/** A prefix on segment borders. */
+export function readPathPrefix(text: string): Reading<string> {
+  const path = readPath(text);
+  if (path.kind === "invalid") return path;
+  if (text.includes("?"))
+    return invalid(`${quote(text)} has a query. A route matches the path before the "?".`);
+  if (text.length > 1 && text.endsWith("/")) {
+    const shorter = text.replace(/\/+$/, "");
+    return invalid(
+      `${quote(text)} ends in "/". Write "${shorter}": it matches "${shorter}" and everything below it.`,
+    );
+  }
+  return path;
+}
+
+/** An RFC 9110 9.1 method in capitals. */
+export function readMethod(text: string): Reading<string> {
+  if (/^[A-Z][A-Z-]{0,31}$/.test(text)) return ok(text);
+  const capitals = text.toUpperCase();
+  if (/^[A-Z][A-Z-]{0,31}$/.test(capitals))
+    return invalid(`${quote(text)} is not a method: methods are capitals. Use ${capitals}.`);
+  return invalid(`${quote(text)} is not a method. Use one, such as GET or POST.`);
+}
+
+/** A path with or without a query, as it stands in a request line. */
+export function readPath(text: string): Reading<string> {
+  if (!text.startsWith("/")) return invalid(`${quote(text)} is not a path. Begin it with "/".`);
+  if (text.length > PATH_CHARACTERS_MAX) {
+    return invalid(
+      `${quote(text)} is longer than ${String(PATH_CHARACTERS_MAX)} characters. Use a shorter path.`,
+    );
+  }
+  // RFC 3986: what is not visible ASCII is percent-encoded; a fragment is never sent.
+  if (!/^[!-~]+$/.test(text) || text.includes("#")) {
+    return invalid(
+      `${quote(text)} has characters that a path cannot have. Percent-encode them, such as %20 for a space.`,
+    );
+  }
+  return ok(text);
+}
+
+/** What a Host field may say: a host, perhaps with a port. */
+export function readHostField(text: string): Reading<string> {
+  const parts = /^(\[[^\]]*\]|[^:]*)(?::(.*))?$/.exec(text);
+  const host = (parts?.[1] ?? "").replace(/^\[(.*)\]$/, "$1");
+  if (!isHostName(host) && !isIpAddress(host)) {
+    return invalid(
+      `${quote(text)} is not a host. Use a name such as www.example.lan, with a port if need be.`,
+    );
+  }
+  const port = parts?.[2] === undefined ? undefined : readPort(parts[2]);
+  return port?.kind === "invalid" ? port : ok(text);
+}
+
+/** `200`, `"200"`, `"200-399"`. */
+export function readStatusRange(written: string | number): Reading<StatusRange> {
+  const parts = /^(\d{3})(?:-(\d{3}))?$/.exec(String(written));
+  const from = Number(parts?.[1]);
+  const to = Number(parts?.[2] ?? from);
+  // 1xx are not final, so a check never sees them.
+  if (parts === null || from < 200 || to > 599 || from > to) {
+    return invalid(
+      `${quote(String(written))} is not a status. Use 200 to 599, or a range such as "200-399".`,
+    );
+  }
+  return ok({ from, to });
+}

@@ -1,0 +1,319 @@
+// What can be configured: the YAML of a configuration file, key by key, with defaults, ranges and
+// meaning. docs/configuration.md and docs/vipair.schema.json are generated from here (npm run docs).
+// What concerns several keys at once stands in cross-checks.ts; config.ts is what comes out in the end.
+
+import { z } from "zod";
+import * as address from "./address.ts";
+import * as http from "./http-values.ts";
+import { choice, count, duration, kindOf, list, name, named, section, size } from "./fields.ts";
+import { countOrAuto, sizeOrUnlimited, statusRanges, text, textOrMap, yesOrNo } from "./fields.ts";
+import { invalid, ok } from "./reading.ts";
+
+const SECOND = 1000;
+const MINUTE = 60 * SECOND;
+const HOUR = 60 * MINUTE;
+const KIB = 1024;
+const MIB = 1024 * KIB;
+const TIB = 1024 * 1024 * MIB;
+
+const SECRET_CHARACTERS = { min: 16, max: 512 };
+
+const port = () => count({ from: 1, to: 65_535, noun: "a port" });
+const file = () =>
+  text({
+    title: "path of a file",
+    write: "the path of a file",
+    read: (written) =>
+      written === "" || written.includes("\0") ? invalid("Write the path of a file.") : ok(written),
+  });
+
+// ---------------------------------------------------------------- pair
+
+const node = section({
+  address: text({
+    title: "IPv4 or IPv6 address",
+    write: "an IP address, such as 192.168.1.11",
+    read: address.readIpAddress,
+  }).describe("Where this node's peer link listens; the other node connects to it."),
+  priority: count({ from: 1, to: 254, noun: "a priority" })
+    .prefault(100)
+    .describe("The node with the higher priority is preferred when both could be active."),
+});
+
+const pair = section({
+  nodes: named(node, "nodes")
+    .meta({ minProperties: 2, maxProperties: 2 })
+    .describe(
+      "The two nodes, by name. A node finds its own entry by `--node`, by `$VIPAIR_NODE`, or by its host name.",
+    ),
+  secret: z
+    .exactOptional(
+      text({
+        title: `text, ${String(SECRET_CHARACTERS.min)} to ${String(SECRET_CHARACTERS.max)} characters`,
+        write: `a text of at least ${String(SECRET_CHARACTERS.min)} characters`,
+        secret: true,
+        read: (written) => {
+          if (written.length < SECRET_CHARACTERS.min) {
+            return invalid(
+              `The secret is too short. Use at least ${String(SECRET_CHARACTERS.min)} characters.`,
+            );
+          }
+          if (written.length > SECRET_CHARACTERS.max) {
+            return invalid(
+              `The secret is too long. Use at most ${String(SECRET_CHARACTERS.max)} characters.`,
+            );
+          }
+          return ok(written);
+        },
+      }),
+    )
+    .describe(
+      "Proves to each node that the other one is its peer, and encrypts the peer link. Either this or `secretFile`.",
+    ),
+  secretFile: z
+    .exactOptional(file())
+    .describe(
+      "A file with the secret, so that the configuration can be shown around. Relative to the configuration file.",
+    ),
+  port: port().prefault(7946).describe("TCP port of the peer link, on both nodes."),
+  advertisementInterval: duration({ fromMs: 20, toMs: 10 * SECOND })
+    .prefault("200ms")
+    .describe(
+      "How often a node tells its peer that it lives. A peer that falls silent is judged dead after three to four of these; a peer whose process died is known at once.",
+    ),
+  preempt: yesOrNo()
+    .prefault(false)
+    .describe(
+      "Whether a node with the higher priority takes the role back when it returns. false: it stays standby, and nothing moves twice.",
+    ),
+  preemptDelay: duration({ fromMs: 0, toMs: HOUR })
+    .prefault("30s")
+    .describe("How long a returned node must have been well before it preempts."),
+  claim: choice(["fast", "safe"])
+    .prefault("fast")
+    .describe(
+      "`fast` claims as soon as the peer is judged dead and lets the lease clear the address there. `safe` first waits until the peer's lease must have ended, so that two nodes never hold the address at once.",
+    ),
+  lease: duration({ fromMs: SECOND, toMs: MINUTE })
+    .refine((ms) => ms % SECOND === 0, { error: "The kernel counts leases in whole seconds. Use 1s to 1m." })
+    .prefault("2s")
+    .describe(
+      "After this time without renewal the kernel removes the address from a node by itself, even if vipair crashed or is frozen. Renewed four times in each lease, apart from advertisements. Whole seconds.",
+    ),
+  hook: z
+    .exactOptional(file())
+    .describe(
+      "The program that adds and removes the addresses, in place of the one that comes with vipair. Relative to the configuration file.",
+    ),
+});
+
+const virtualAddress = section({
+  address: text({
+    title: "IPv4 or IPv6 address with prefix length",
+    write: "an address with its prefix length, such as 192.168.1.50/24",
+    read: address.readInterfaceAddress,
+  }).describe("The address that clients use, with the prefix length of its network."),
+  interface: text({
+    title: "name of a network interface",
+    write: "the name of a network interface, such as eth0",
+    read: address.readInterfaceName,
+  }).describe("The network interface that gets the address; the same name on both nodes."),
+});
+
+// ---------------------------------------------------------------- listeners
+
+const route = section({
+  match: section({
+    host: z
+      .exactOptional(
+        text({ title: "host name", write: "a host name, such as api.example.lan", read: http.readRouteHost }),
+      )
+      .describe(
+        "The host that the request names, without a port. A leading `*.` stands for one or more labels.",
+      ),
+    path: z
+      .exactOptional(text({ title: "path", write: "a path, such as /v1", read: http.readPathPrefix }))
+      .describe("The path or a part of it from the left: `/v1` matches `/v1` and `/v1/x`, not `/v10`."),
+    method: z
+      .exactOptional(text({ title: "method", write: "a method, such as GET", read: http.readMethod }))
+      .describe("The request method, in capitals."),
+  })
+    .prefault({})
+    .describe(
+      "What a request must be to take this route. All given keys must match; none given matches every request.",
+    ),
+  pool: text({ title: "name of a pool", write: "the name of a pool, such as web", read: ok }).describe(
+    "The pool that answers.",
+  ),
+});
+
+const listener = section({
+  name: name().describe("Names the listener in logs and status."),
+  bind: text({
+    title: "address:port or vip:port",
+    write: "address and port, such as 0.0.0.0:80",
+    read: address.readBind,
+  }).describe(
+    'Where clients connect. `0.0.0.0:80` is every IPv4 address, `"[::]:80"` (in quotes) every IPv6 one. `vip:80` is the virtual addresses alone, open only while this node is active.',
+  ),
+  protocol: choice(["http"]).prefault("http").describe("What clients speak."),
+  pool: z
+    .exactOptional(text({ title: "name of a pool", write: "the name of a pool, such as web", read: ok }))
+    .describe("Short for one route that sends everything to this pool. Either this or `routes`."),
+  routes: z
+    .exactOptional(
+      list(route, "routes").min(1, { error: "The list is empty. Add a route, or use pool instead." }),
+    )
+    .describe("Tried in order; the first that matches decides. A request that none matches is answered 404."),
+  timeouts: section({
+    head: duration({ fromMs: 100, toMs: 10 * MINUTE })
+      .prefault("10s")
+      .describe("From the first byte of a request to the end of its head; then 408."),
+    idle: duration({ fromMs: 100, toMs: 24 * HOUR })
+      .prefault("60s")
+      .describe("How long a connection stays open between two requests."),
+  })
+    .prefault({})
+    .describe("How long clients may take."),
+  limits: section({
+    headBytes: size({ fromBytes: KIB, toBytes: MIB })
+      .prefault("16KiB")
+      .describe("Request line and header fields of one request together; a longer head is answered 431."),
+    bodyBytes: sizeOrUnlimited({ fromBytes: 1, toBytes: TIB })
+      .prefault("unlimited")
+      .describe("The body of one request; a longer one is answered 413."),
+  })
+    .prefault({})
+    .describe("How much clients may send."),
+  trustedProxies: list(
+    text({
+      title: "address or block of addresses",
+      write: "a block of addresses, such as 10.0.0.0/8",
+      read: address.readCidr,
+    }),
+    "addresses or blocks of addresses",
+  )
+    .prefault([])
+    .describe(
+      "Proxies in front of vipair. Their forwarded fields (X-Forwarded-For and its kin) are believed and extended; everyone else's are overwritten.",
+    ),
+});
+
+// ---------------------------------------------------------------- pools
+
+const backendAddress = () =>
+  text({
+    title: "address:port",
+    write: "address and port, such as 192.168.1.21:8080",
+    read: address.readBackendAddress,
+  });
+
+const backend = section({
+  name: z
+    .exactOptional(name())
+    .describe("Names the backend in logs and status; unique in its pool. Its address when absent."),
+  address: backendAddress().describe(
+    "Where the backend listens: host name, IPv4 or bracketed IPv6 address, and port.",
+  ),
+  weight: count({ from: 1, to: 256, noun: "a weight" })
+    .prefault(1)
+    .describe("Its share of the requests, relative to the other backends."),
+});
+
+const healthTiming = {
+  interval: duration({ fromMs: 50, toMs: HOUR }).prefault("1s").describe("From one check to the next."),
+  timeout: duration({ fromMs: 10, toMs: MINUTE })
+    .prefault("500ms")
+    .describe("A check without an answer by then has failed. At most the interval."),
+  rise: count({ from: 1, to: 100 }).prefault(2).describe("Good checks in a row that bring a backend back."),
+  fall: count({ from: 1, to: 100 }).prefault(2).describe("Bad checks in a row that take a backend down."),
+};
+
+const health = kindOf([
+  section({
+    kind: z.literal("tcp").describe("Good when the backend accepts a connection."),
+    ...healthTiming,
+  }),
+  section({
+    kind: z.literal("http").describe("Good when the backend answers a GET with an expected status."),
+    path: text({ title: "path", write: "a path, such as /health", read: http.readPath })
+      .prefault("/")
+      .describe("What the check asks for."),
+    host: z
+      .exactOptional(
+        text({ title: "host", write: "a host, such as www.example.lan", read: http.readHostField }),
+      )
+      .describe("Sent as Host. The backend's address when absent."),
+    expectedStatus: statusRanges()
+      .prefault("200-399")
+      .describe('The good status codes: `200`, `"200-399"`, or a list of such.'),
+    ...healthTiming,
+  }),
+  section({ kind: z.literal("none").describe("No checks: the backend always counts as up.") }),
+]);
+
+const pool = section({
+  balance: choice(["round-robin"])
+    .prefault("round-robin")
+    .describe("How a backend is chosen. `round-robin` takes them in turn, by weight, evenly spread."),
+  backends: list(
+    textOrMap(backendAddress(), backend, {
+      write: "address and port, such as 192.168.1.21:8080, or a map with an address",
+    }),
+    "backends",
+  )
+    .min(1, { error: "The list is empty. Add a backend, such as 192.168.1.21:8080." })
+    .describe("Who answers. A backend is an address, or a map when it needs a name or a weight."),
+  health: health
+    .prefault({ kind: "tcp" })
+    .describe("How the backends are checked. Both nodes check for themselves."),
+  timeouts: section({
+    connect: duration({ fromMs: 10, toMs: MINUTE })
+      .prefault("2s")
+      .describe("Until a backend accepts a connection; then the next backend is tried."),
+    response: duration({ fromMs: 10, toMs: 24 * HOUR })
+      .prefault("30s")
+      .describe("From the end of the request to the head of the response; then 504."),
+    body: duration({ fromMs: 100, toMs: 24 * HOUR })
+      .prefault("30s")
+      .describe("The longest pause within a body, in either direction."),
+    tunnelIdle: duration({ fromMs: SECOND, toMs: 7 * 24 * HOUR })
+      .prefault("1h")
+      .describe("The longest silence on an upgraded connection, such as a WebSocket."),
+  })
+    .prefault({})
+    .describe("How long backends may take."),
+});
+
+// ---------------------------------------------------------------- the file
+
+export const configFile = section({
+  pair: z
+    .exactOptional(pair)
+    .describe(
+      "The two nodes and how they watch each other. Without `pair` and `virtualAddresses` one node balances alone.",
+    ),
+  virtualAddresses: list(virtualAddress, "virtual addresses")
+    .prefault([])
+    .describe("The addresses that move between the nodes. The active node holds all of them."),
+  listeners: list(listener, "listeners")
+    .min(1, { error: "The list is empty. Add a listener: name, bind and pool." })
+    .describe("Where clients connect, and which pool answers them."),
+  pools: named(pool, "pools").describe("The sets of backends, by name."),
+  workers: countOrAuto({ from: 1, to: 64 })
+    .prefault("auto")
+    .describe("How many processes carry the traffic. `auto` is one per core."),
+  logging: section({
+    level: choice(["debug", "info", "warn", "error"])
+      .prefault("info")
+      .describe("The least important lines that are logged."),
+  })
+    .prefault({})
+    .describe("What goes to the journal."),
+  shutdownGrace: duration({ fromMs: 0, toMs: 10 * MINUTE })
+    .prefault("10s")
+    .describe("How long requests in flight may go on when vipair is stopped."),
+}).meta({ title: "vipair configuration" });
+
+/** A configuration file that kept to the schema: units resolved, defaults filled in. */
+export type ConfigFile = z.output<typeof configFile>;
