@@ -7,7 +7,6 @@
 import { fork } from "node:child_process";
 import type { ChildProcess } from "node:child_process";
 import type { Server, Socket } from "node:net";
-import { getPriority, setPriority } from "node:os";
 import type { FromWorker, ToWorker, WorkerCounters } from "../protocol/worker.ts";
 import type { Clock } from "../system/clock.ts";
 import { formatAddress } from "../config/config.ts";
@@ -80,7 +79,6 @@ export class WorkerProcess {
       if (child.pid === undefined) this.#finish({ code: null, signal: null, cause: error.message });
     });
     this.#readyTimer = setTimeout(() => this.kill("it was not ready in time"), ANSWER_TIMEOUT_MS);
-    this.#leavePriority();
   }
 
   /** -1 when the process could not be started at all. */
@@ -182,16 +180,6 @@ export class WorkerProcess {
     if (this.#gone) return;
     this.#killCause = cause;
     this.#child.kill("SIGKILL");
-  }
-
-  /** Traffic must not compete with heartbeats at eye level: a raised priority is for the control process alone. */
-  #leavePriority(): void {
-    if (this.#child.pid === undefined || getPriority() >= 0) return;
-    try {
-      setPriority(this.#child.pid, 0);
-    } catch {
-      // It died already; its exit is on the way.
-    }
   }
 
   async #handOver({
