@@ -1,0 +1,216 @@
+// The admin API of one node: HTTP + JSON on a Unix socket that only the node's own user can open. The
+// socket also guards the runtime directory: a second vipair with the same one is refused.
+
+import { lstat, mkdir, unlink } from "node:fs/promises";
+import { createServer, request } from "node:http";
+import type { IncomingMessage, Server, ServerResponse } from "node:http";
+import { join } from "node:path";
+import { ADMIN_PATHS, ADMIN_SOCKET } from "../protocol/admin.ts";
+import type { AdminError, SwitchoverResult } from "../protocol/admin.ts";
+import type { Status } from "../protocol/status.ts";
+import type { Log } from "../system/log.ts";
+
+const BODY_BYTES_MAX = 65_536;
+/** The kernel's sun_path holds 108 bytes with the closing NUL. */
+const SOCKET_PATH_BYTES_MAX = 107;
+/** How long a live vipair may take to say who it is. */
+const PEEK_TIMEOUT_MS = 1_000;
+/** Each answer names the process, so that a second one can say whom it met. */
+const PID_HEADER = "vipair-pid";
+
+export type SwitchoverOutcome =
+  | { readonly kind: "done"; readonly result: SwitchoverResult }
+  | { readonly kind: "refused"; readonly error: string };
+
+export interface AdminServerOptions {
+  /** Made when it is missing. */
+  readonly runtimeDir: string;
+  readonly log: Log;
+  readonly status: () => Promise<Status>;
+  readonly switchover: () => Promise<SwitchoverOutcome>;
+}
+
+export type StartResult =
+  { readonly kind: "started" } | { readonly kind: "refused"; readonly problem: string };
+
+interface Answer {
+  readonly status: number;
+  readonly body: object;
+  readonly headers?: Readonly<Record<string, string>>;
+}
+
+interface Endpoint {
+  readonly method: "GET" | "POST";
+  readonly answer: () => Promise<Answer>;
+}
+
+export class AdminServer {
+  readonly #options: AdminServerOptions;
+  readonly #endpoints: ReadonlyMap<string, Endpoint>;
+  readonly #server: Server;
+
+  constructor(options: AdminServerOptions) {
+    this.#options = options;
+    this.#endpoints = new Map<string, Endpoint>([
+      [
+        ADMIN_PATHS.status,
+        { method: "GET", answer: async () => ({ status: 200, body: await options.status() }) },
+      ],
+      [
+        ADMIN_PATHS.switchover,
+        { method: "POST", answer: async () => answerSwitchover(await options.switchover()) },
+      ],
+    ]);
+    this.#server = createServer((incoming, response) => void this.#serve(incoming, response));
+  }
+
+  /** Opens the socket; refused when another vipair lives in the directory or the directory cannot be used. */
+  async start(): Promise<StartResult> {
+    const { runtimeDir } = this.#options;
+    const path = join(runtimeDir, ADMIN_SOCKET);
+    if (Buffer.byteLength(path) > SOCKET_PATH_BYTES_MAX) {
+      return refused(`${path} is too long for a socket. Choose a shorter --runtime-dir`);
+    }
+    try {
+      await mkdir(runtimeDir, { recursive: true, mode: 0o755 });
+      const occupant = await findOccupant(path);
+      if (occupant !== null) return refused(occupant);
+      await this.#listen(path);
+      return { kind: "started" };
+    } catch (error) {
+      return refused(`cannot use the runtime directory ${runtimeDir}: ${describeError(error)}`);
+    }
+  }
+
+  /** Closes all connections and removes the socket. */
+  async stop(): Promise<void> {
+    if (!this.#server.listening) return;
+    await new Promise((resolve) => {
+      this.#server.close(resolve);
+      this.#server.closeAllConnections();
+    });
+  }
+
+  async #listen(path: string): Promise<void> {
+    await new Promise<void>((resolve, reject) => {
+      this.#server.once("error", reject);
+      this.#server.once("listening", () => {
+        this.#server.off("error", reject);
+        resolve();
+      });
+      // listen() binds before it returns, so that the socket is born with mode 0600: chmod would come too late.
+      const umask = process.umask(0o177);
+      try {
+        this.#server.listen(path);
+      } finally {
+        process.umask(umask);
+      }
+    });
+  }
+
+  async #serve(incoming: IncomingMessage, response: ServerResponse): Promise<void> {
+    try {
+      respond(response, await this.#answer(incoming));
+    } catch (error) {
+      this.#options.log.error({ path: incoming.url, error: describeError(error) }, "admin request failed");
+      respond(response, failure(500, "vipair could not answer. Its log says why"));
+    }
+  }
+
+  async #answer(incoming: IncomingMessage): Promise<Answer> {
+    const path = incoming.url ?? "";
+    const endpoint = this.#endpoints.get(path);
+    if (endpoint === undefined) return failure(404, `${path} is not part of the admin API`);
+    if (incoming.method !== endpoint.method) {
+      return { ...failure(405, `${path} takes ${endpoint.method}`), headers: { allow: endpoint.method } };
+    }
+    if (!(await skipBody(incoming)))
+      return failure(413, `the body is larger than ${String(BODY_BYTES_MAX)} bytes`);
+    return endpoint.answer();
+  }
+}
+
+function answerSwitchover(outcome: SwitchoverOutcome): Answer {
+  return outcome.kind === "done" ? { status: 200, body: outcome.result } : failure(409, outcome.error);
+}
+
+function failure(status: number, error: string): Answer {
+  return { status, body: { error } satisfies AdminError };
+}
+
+function respond(response: ServerResponse, { status, body, headers }: Answer): void {
+  // Nobody sends many requests here; without keep-alive an unread body is no problem either.
+  response.writeHead(status, {
+    ...headers,
+    "content-type": "application/json",
+    [PID_HEADER]: String(process.pid),
+    connection: "close",
+  });
+  response.end(`${JSON.stringify(body)}\n`);
+}
+
+/** Reads the body, which no command uses yet; false when it is too large. */
+async function skipBody(incoming: IncomingMessage): Promise<boolean> {
+  let bytes = 0;
+  for await (const chunk of incoming) {
+    if (chunk instanceof Buffer) bytes += chunk.length;
+    if (bytes > BODY_BYTES_MAX) return false;
+  }
+  return true;
+}
+
+/**
+ * Who or what is in the way of a new socket; null when nothing is. The socket file of a dead process
+ * is removed; anything that is no socket is left to its owner.
+ */
+async function findOccupant(path: string): Promise<string | null> {
+  try {
+    if (!(await lstat(path)).isSocket()) return `${path} is not a socket. Remove it`;
+  } catch (error) {
+    if (isCode(error, "ENOENT")) return null;
+    throw error;
+  }
+  const peek = await peekAt(path);
+  if (peek.kind === "alive") {
+    const who = peek.pid === undefined ? "it does not say its pid" : `pid ${peek.pid}`;
+    return `another vipair runs with this runtime directory, ${who}. Stop it or choose another --runtime-dir`;
+  }
+  await unlink(path);
+  return null;
+}
+
+async function peekAt(path: string): Promise<{ kind: "dead" } | { kind: "alive"; pid: string | undefined }> {
+  return new Promise((resolve, reject) => {
+    const peek = request(
+      { socketPath: path, path: "/", agent: false, timeout: PEEK_TIMEOUT_MS },
+      (response) => {
+        const pid = response.headers[PID_HEADER];
+        response.resume();
+        resolve({ kind: "alive", pid: typeof pid === "string" ? pid : undefined });
+      },
+    );
+    // It took the connection but says nothing: frozen, perhaps, yet there.
+    peek.on("timeout", () => {
+      resolve({ kind: "alive", pid: undefined });
+      peek.destroy();
+    });
+    peek.on("error", (error) => {
+      if (isCode(error, "ECONNREFUSED") || isCode(error, "ENOENT")) resolve({ kind: "dead" });
+      else if (isCode(error, "EACCES")) reject(error);
+      else resolve({ kind: "alive", pid: undefined });
+    });
+    peek.end();
+  });
+}
+
+function refused(problem: string): StartResult {
+  return { kind: "refused", problem };
+}
+
+function isCode(error: unknown, code: string): boolean {
+  return error instanceof Error && "code" in error && error.code === code;
+}
+
+function describeError(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
