@@ -1,0 +1,98 @@
+// `vipair check`: everything that is wrong with a configuration, and with the files it names, before a
+// node meets it.
+
+import { access, constants, readFile, stat } from "node:fs/promises";
+import { dirname, resolve } from "node:path";
+import type { Config, ConfigError } from "../../config/config.ts";
+import type { Path } from "../../config/mistake.ts";
+import { formatPath } from "../../config/mistake.ts";
+import { formatConfigError, parseConfig } from "../../config/parse.ts";
+import { readYaml } from "../../config/yaml-source.ts";
+import { EXIT } from "../terminal.ts";
+import type { Terminal } from "../terminal.ts";
+
+const OTHERS_MAY_READ_OR_WRITE = 0o006;
+
+export async function checkConfig(
+  { config: file }: { readonly config: string },
+  terminal: Terminal,
+): Promise<number> {
+  const errors = await findErrors(file);
+  if (errors.length === 0) {
+    terminal.print(`${file}: ok`);
+    return EXIT.ok;
+  }
+  for (const error of errors) terminal.complain(formatConfigError(error));
+  return EXIT.failed;
+}
+
+async function findErrors(file: string): Promise<readonly ConfigError[]> {
+  let text: string;
+  try {
+    text = await readFile(file, "utf8");
+  } catch (error) {
+    return [{ file, line: 1, column: 1, path: "", message: `The file ${describeAccess(error)}.` }];
+  }
+  const parsed = parseConfig(text, file);
+  if (parsed.kind === "invalid") return parsed.errors;
+  const source = readYaml(text);
+  const problems = await findFileProblems(parsed.config, dirname(file));
+  return problems.map(({ path, message }) => ({
+    file,
+    ...(source.kind === "source" ? source.locate(path, "value") : { line: 1, column: 1 }),
+    path: formatPath(path),
+    message,
+  }));
+}
+
+interface FileProblem {
+  readonly path: Path;
+  readonly message: string;
+}
+
+/** What is wrong with the files that the configuration names; relative ones stand beside it. */
+async function findFileProblems({ pair }: Config, directory: string): Promise<readonly FileProblem[]> {
+  const problems: FileProblem[] = [];
+  if (pair?.secretFile !== undefined) {
+    const message = await findSecretProblem(resolve(directory, pair.secretFile));
+    if (message !== null) problems.push({ path: ["pair", "secretFile"], message });
+  }
+  if (pair?.hook !== undefined) {
+    const message = await findHookProblem(resolve(directory, pair.hook));
+    if (message !== null) problems.push({ path: ["pair", "hook"], message });
+  }
+  return problems;
+}
+
+async function findSecretProblem(path: string): Promise<string | null> {
+  try {
+    const secret = await readFile(path, "utf8");
+    if (secret.trim() === "") return `${path} is empty. Write a long random word into it.`;
+    const { mode } = await stat(path);
+    return (mode & OTHERS_MAY_READ_OR_WRITE) === 0
+      ? null
+      : `${path} can be read or written by every user. Run chmod 600 ${path}.`;
+  } catch (error) {
+    return `${path} ${describeAccess(error)}.`;
+  }
+}
+
+async function findHookProblem(path: string): Promise<string | null> {
+  try {
+    if (!(await stat(path)).isFile()) return `${path} is not a file.`;
+    await access(path, constants.X_OK);
+    return null;
+  } catch (error) {
+    return describeAccess(error) === "cannot be read by this user"
+      ? `${path} cannot be executed. Run chmod 755 ${path}.`
+      : `${path} ${describeAccess(error)}.`;
+  }
+}
+
+function describeAccess(error: unknown): string {
+  const code = error instanceof Error && "code" in error ? error.code : undefined;
+  if (code === "ENOENT" || code === "ENOTDIR") return "does not exist";
+  if (code === "EACCES") return "cannot be read by this user";
+  if (code === "EISDIR") return "is a directory";
+  return `cannot be read: ${error instanceof Error ? error.message : String(error)}`;
+}

@@ -1,0 +1,133 @@
+// `vipair status`: what one node knows, for people; `--json` gives programs the Status as it is.
+
+import type { BackendStatus, PeerStatus, Status } from "../../protocol/status.ts";
+import type { Terminal } from "../terminal.ts";
+import { withStatus } from "./role.ts";
+
+export async function printStatus(
+  { runtimeDir, json }: { readonly runtimeDir: string; readonly json: boolean },
+  terminal: Terminal,
+): Promise<number> {
+  return withStatus(runtimeDir, terminal, (status) => {
+    terminal.print(json ? JSON.stringify(status, null, 2) : formatStatus(status, { nowMs: Date.now() }));
+  });
+}
+
+/**
+ * The status as aligned text, one subject per line. `nowMs` is the wall clock, in milliseconds since 1970.
+ *
+ *   node       pi-a  priority 150
+ *   role       active  since 2 min 5 s  epoch 7
+ *   addresses  192.168.1.50 on eth0  held
+ *   peer       pi-b  standby  heard 80 ms ago
+ */
+export function formatStatus(status: Status, { nowMs }: { readonly nowMs: number }): string {
+  const rows: (readonly [label: string, lines: readonly string[]])[] = [
+    ["node", [words(status.node, status.priority !== null && `priority ${String(status.priority)}`)]],
+    ["role", [formatRole(status, nowMs)]],
+    ["reason", status.reason === null ? [] : [status.reason]],
+    [
+      "addresses",
+      align(
+        status.virtualAddresses.map(({ address, interface: name, held }) => [
+          `${address} on ${name}`,
+          held ? "held" : "not held",
+        ]),
+      ),
+    ],
+    ["peer", status.peer === null ? ["none: this node has no standby"] : formatPeer(status.peer)],
+    [
+      "workers",
+      align(
+        status.workers.map(({ pid, uptimeMs, connections }) => [
+          `pid ${String(pid)}`,
+          `up ${formatDuration(uptimeMs)}`,
+          plural(connections, "connection"),
+        ]),
+      ),
+    ],
+    [
+      "listeners",
+      align(
+        status.listeners.map(({ name, bind, open, problem }) => [
+          name,
+          bind,
+          words(open ? "open" : "closed", problem !== null && `(${problem})`),
+        ]),
+      ),
+    ],
+    ...status.pools.map(
+      ({ name, backends }) => [`pool ${name}`, align(backends.map(formatBackend))] as const,
+    ),
+    ["requests", [String(status.requests)]],
+    [
+      "vipair",
+      [words(status.version, `up ${formatDuration(status.uptimeMs)}`, `config ${status.configHash}`)],
+    ],
+  ];
+  const width = Math.max(...rows.map(([label]) => label.length)) + 2;
+  return rows
+    .flatMap(([label, lines]) =>
+      lines.map((line, index) => `${(index === 0 ? label : "").padEnd(width)}${line}`.trimEnd()),
+    )
+    .join("\n");
+}
+
+function formatRole({ role, since, epoch }: Status, nowMs: number): string {
+  const forMs = Math.max(0, nowMs - Date.parse(since));
+  return words(role, `for ${formatDuration(forMs)}`, `epoch ${String(epoch)}`);
+}
+
+function formatPeer({ node, role, connected, lastHeardMs, configMatches, problem }: PeerStatus): string[] {
+  const heard = lastHeardMs === null ? "never heard" : `heard ${formatDuration(lastHeardMs)} ago`;
+  const lines = [words(node, role, connected ? "connected" : "not connected", heard)];
+  if (configMatches === false) lines.push("its configuration differs from this node's");
+  if (problem !== null) lines.push(problem);
+  return lines;
+}
+
+function formatBackend(backend: BackendStatus): string[] {
+  const { name, address, state, reason, weight, activeConnections, requests, failures } = backend;
+  return [
+    name === address ? name : `${name} ${address}`,
+    state,
+    `weight ${String(weight)}`,
+    `${String(activeConnections)} active`,
+    plural(requests, "request"),
+    words(plural(failures, "failure"), reason !== null && `(${reason})`),
+  ];
+}
+
+/** `80 ms`, `12 s`, `2 min 5 s`, `3 h 20 min`, `4 d 2 h`: two units at most. */
+function formatDuration(ms: number): string {
+  if (ms < 1_000) return `${String(Math.round(ms))} ms`;
+  const seconds = Math.floor(ms / 1_000);
+  const [days, hours, minutes] = [
+    Math.floor(seconds / 86_400),
+    Math.floor(seconds / 3_600),
+    Math.floor(seconds / 60),
+  ];
+  if (days > 0) return `${String(days)} d ${String(hours % 24)} h`;
+  if (hours > 0) return `${String(hours)} h ${String(minutes % 60)} min`;
+  if (minutes > 0) return `${String(minutes)} min ${String(seconds % 60)} s`;
+  return `${String(seconds)} s`;
+}
+
+function plural(count: number, noun: string): string {
+  return `${String(count)} ${noun}${count === 1 ? "" : "s"}`;
+}
+
+function words(...parts: readonly (string | false)[]): string {
+  return parts.filter((part) => part !== false).join("  ");
+}
+
+/** Rows of cells as lines whose columns stand under each other. */
+function align(rows: readonly (readonly string[])[]): string[] {
+  const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)));
+  return rows.map((row) =>
+    row
+      .map((cell, column) => cell.padEnd(widths[column] ?? 0))
+      .join("  ")
+      .trimEnd(),
+  );
+}

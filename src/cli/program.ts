@@ -1,0 +1,128 @@
+// The command line: names, options and help of every command. `run` is handed in, because commands
+// here may not reach into the control plane.
+
+import { Command, CommanderError, Option } from "commander";
+import { VERSION } from "../system/version.ts";
+import { checkConfig } from "./commands/check.ts";
+import { printRole } from "./commands/role.ts";
+import { printStatus } from "./commands/status.ts";
+import { orderSwitchover } from "./commands/switchover.ts";
+import { EXIT, processTerminal } from "./terminal.ts";
+import type { Terminal } from "./terminal.ts";
+
+const DEFAULT_CONFIG = "/etc/vipair/vipair.yaml";
+const DEFAULT_RUNTIME_DIR = "/run/vipair";
+
+export interface RunOptions {
+  readonly config: string;
+  /** Absent: $VIPAIR_NODE was not set either; the host name decides. */
+  readonly node?: string;
+  readonly runtimeDir: string;
+}
+
+export interface CommandLine {
+  /** The arguments after the program's name. */
+  readonly args: readonly string[];
+  /** Runs a node; ends in the exit code. */
+  readonly run: (options: RunOptions) => Promise<number>;
+  /** Absent: stdout and stderr of this process. */
+  readonly terminal?: Terminal;
+}
+
+/** Performs the command and ends in the exit code: 2 for a command line that makes no sense. */
+export async function runCommandLine({
+  args,
+  run,
+  terminal = processTerminal(),
+}: CommandLine): Promise<number> {
+  let exitCode: number = EXIT.ok;
+  const program = buildProgram({
+    run,
+    terminal,
+    onEnd: (code) => {
+      exitCode = code;
+    },
+  });
+  try {
+    await program.parseAsync(args, { from: "user" });
+  } catch (error) {
+    if (!(error instanceof CommanderError)) throw error;
+    // Help and version end through here too, with 0.
+    return error.exitCode === 0 ? EXIT.ok : EXIT.usage;
+  }
+  return exitCode;
+}
+
+function buildProgram({
+  run,
+  terminal,
+  onEnd,
+}: {
+  readonly run: CommandLine["run"];
+  readonly terminal: Terminal;
+  readonly onEnd: (exitCode: number) => void;
+}): Command {
+  const program = new Command("vipair")
+    .description("A highly available pair of load balancers")
+    .version(VERSION, "-V, --version", "print the version")
+    .helpOption("-h, --help", "print this help")
+    .exitOverride()
+    .configureOutput({
+      writeOut: (text) => {
+        terminal.print(text.trimEnd());
+      },
+      writeErr: (text) => {
+        terminal.complain(text.trimEnd());
+      },
+    });
+
+  program
+    .command("run")
+    .description("run a node in the foreground")
+    .addOption(configOption())
+    .addOption(new Option("--node <name>", "this node's name in the configuration").env("VIPAIR_NODE"))
+    .addOption(runtimeDirOption())
+    .action(async (options: RunOptions) => {
+      onEnd(await run(options));
+    });
+  program
+    .command("check")
+    .description("report every mistake in the configuration")
+    .addOption(configOption())
+    .action(async (options: { config: string }) => {
+      onEnd(await checkConfig(options, terminal));
+    });
+  program
+    .command("status")
+    .description("show what the node knows")
+    .option("--json", "for programs", false)
+    .addOption(runtimeDirOption())
+    .action(async (options: { json: boolean; runtimeDir: string }) => {
+      onEnd(await printStatus(options, terminal));
+    });
+  program
+    .command("role")
+    .description("print active, standby or fault; exit 3 when no vipair runs here")
+    .addOption(runtimeDirOption())
+    .action(async (options: { runtimeDir: string }) => {
+      onEnd(await printRole(options, terminal));
+    });
+  program
+    .command("switchover")
+    .description("make the other node active")
+    .addOption(runtimeDirOption())
+    .action(async (options: { runtimeDir: string }) => {
+      onEnd(await orderSwitchover(options, terminal));
+    });
+  return program;
+}
+
+function configOption(): Option {
+  return new Option("--config <file>", "the configuration").default(DEFAULT_CONFIG);
+}
+
+function runtimeDirOption(): Option {
+  return new Option("--runtime-dir <dir>", "where the admin socket and the state are").default(
+    DEFAULT_RUNTIME_DIR,
+  );
+}
