@@ -90,8 +90,8 @@ export class Controller {
 
   /** Ends when the workers run and the listeners on plain addresses were opened, or tried. */
   async start(): Promise<void> {
-    const { log, node } = this.#options;
-    log.info({ node, version: this.#options.version, configHash: this.#configHash }, "vipair starts");
+    const { log } = this.#options;
+    log.info({ version: this.#options.version, configHash: this.#configHash }, "vipair starts");
     this.#health.configure(this.#config.pools);
     this.#workers.configure(this.#workerConfig(), this.#health.table());
     await this.#workers.start();
@@ -99,7 +99,8 @@ export class Controller {
     if (this.#isStopping) return;
     // Only now could this node serve what it claims.
     this.#pair?.start();
-    if (this.#pair === undefined) log.info({ node }, "active alone: no pair is configured");
+    if (this.#pair === undefined)
+      log.info({ role: "active" }, "balances alone: no pair is configured, so there is no standby");
   }
 
   /**
@@ -138,7 +139,7 @@ export class Controller {
     }
     await this.#drainWorkers({ graceMs: Math.max(0, deadline - clock()) });
     await this.#pair?.close();
-    log.info({}, "stopped");
+    log.info({ uptimeMs: Math.round(clock() - this.#startedAt) }, "vipair stopped");
   }
 
   /** At once: workers are killed; the kernel's lease ends what a hook did not get to release. */

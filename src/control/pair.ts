@@ -184,11 +184,13 @@ export class Pair {
 
   #peerStatus({ peer, said }: State): PeerStatus {
     const link = this.#link?.status();
+    const isConnected = link?.connected ?? false;
     const words = peer.kind === "heard" ? peer.said : undefined;
     return {
       node: this.#options.peer.name,
-      role: words === undefined ? "unknown" : peerRole(words.role),
-      connected: link?.connected ?? false,
+      // What a lost peer said last would mislead: it may be anything by now.
+      role: words === undefined || !isConnected ? "unknown" : peerRole(words.role),
+      connected: isConnected,
       lastHeardMs: link?.lastHeardMs ?? null,
       configMatches: words === undefined ? null : words.configHash === said?.configHash,
       problem: link?.problem ?? null,

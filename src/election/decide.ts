@@ -2,7 +2,7 @@
 // decision stands here; each is written as "if this holds now, then", so it does not matter which input
 // made it true. The order of the checks is their precedence: faults, the lease, the stop, the phase.
 
-import type { ActivePhase, Lease, Phase, Settings } from "./state.ts";
+import type { ActivePhase, Lease, Phase, Settings, Vacancy } from "./state.ts";
 import {
   activeDownMs,
   ANNOUNCE_AFTER_LEASE_MS,
@@ -148,13 +148,6 @@ function decideListening(turn: Turn, phase: Extract<Phase, { kind: "listening" }
   log(turn, "info", "standby", { peer: turn.state.peer.kind, reason: "listened long enough" });
 }
 
-interface Vacancy {
-  readonly reason: string;
-  readonly handover: boolean;
-  /** A lease of the predecessor may still run. */
-  readonly mayHold: boolean;
-}
-
 function decideStandby(turn: Turn, phase: Extract<Phase, { kind: "standby" | "awaiting-lease" }>): void {
   const { settings, now, state } = turn;
   if (state.stalled) return;
@@ -245,16 +238,17 @@ function outranksByConfig({ node, priority, peer, peerPriority }: Settings): boo
   return outranks({ epoch: 0, priority, node }, { epoch: 0, priority: peerPriority, node: peer });
 }
 
-function claim(turn: Turn, { reason, handover }: Vacancy): void {
+function claim(turn: Turn, vacancy: Vacancy): void {
   const { state, now } = turn;
   const epoch = state.epoch + 1;
   // A peer that was heard has told enough. One that never spoke may be active behind a firewall.
   const { peer } = state;
   const probe = peer.kind === "dead" ? !peer.everHeard : peer.kind !== "heard";
+  const { reason, handover } = vacancy;
   log(turn, "info", "claiming", { epoch, reason, handover });
   turn.effects.push({ kind: "claim", epoch, handover, probe });
   update(turn, {
-    phase: { kind: "claiming", epoch, since: now, handover },
+    phase: { kind: "claiming", epoch, since: now, vacancy },
     epoch,
     releasing: undefined,
     requestUntil: undefined,

@@ -104,7 +104,11 @@ function learnClaimed(turn: Turn, { epoch, startedAt }: Extract<Input, { kind: "
   if (phase.kind !== "claiming" || phase.epoch !== epoch) return;
   update(turn, { phase: { kind: "active", epoch, lease, announceAt, preemptAt: undefined, lossesAt: [] } });
   answerDone(turn);
-  log(turn, "info", "active", { epoch, tookMs: Math.round(now - phase.since), handover: phase.handover });
+  log(turn, "info", "active", {
+    epoch,
+    reason: phase.vacancy.reason,
+    claimMs: Math.round(now - phase.since),
+  });
 }
 
 function learnRenewFailed(turn: Turn, { gone, reason }: Extract<Input, { kind: "renew-failed" }>): void {

@@ -43,7 +43,7 @@ export type Phase =
   /** claim: safe. The predecessor is gone; its lease may still run until `claimAt`. */
   | { readonly kind: "awaiting-lease"; readonly claimAt: number; readonly reason: string }
   /** The hooks run. */
-  | { readonly kind: "claiming"; readonly epoch: number; readonly since: number; readonly handover: boolean }
+  | { readonly kind: "claiming"; readonly epoch: number; readonly since: number; readonly vacancy: Vacancy }
   | ActivePhase
   /** Holds the address only for connections that are still open. */
   | {
@@ -56,6 +56,16 @@ export type Phase =
   /** May not hold the address; `State.faults` says why. */
   | { readonly kind: "fault" }
   | { readonly kind: "stopped" };
+
+/** Why the address is free for this node. */
+export interface Vacancy {
+  /** For people. */
+  readonly reason: string;
+  /** The active offered it and still serves. */
+  readonly handover: boolean;
+  /** A lease of the predecessor may still run. */
+  readonly mayHold: boolean;
+}
 
 export interface ActivePhase {
   readonly kind: "active";
