@@ -2,8 +2,9 @@
 // and raw sockets at both ends of it.
 
 import assert from "node:assert/strict";
-import { type ChildProcess, fork } from "node:child_process";
+import { type ChildProcess, fork, spawn } from "node:child_process";
 import { once } from "node:events";
+import type { TestContext } from "node:test";
 import { type AddressInfo, type Server, type Socket, connect, createServer } from "node:net";
 import type { ListenerConfig, PoolConfig } from "../../src/config/config.ts";
 import type { FromWorker, HealthTable, ToWorker, WorkerConfig } from "../../src/protocol/worker.ts";
@@ -245,12 +246,12 @@ export class RawBackend {
   port = 0;
   private readonly server: Server;
 
-  /** `serve` is called for each connection. */
-  constructor(serve: (peer: RawPeer, index: number) => void = () => undefined) {
+  /** `onPeer` is called for each connection. */
+  constructor(onPeer: (peer: RawPeer) => void = () => undefined) {
     this.server = createServer({ allowHalfOpen: true, noDelay: true }, (socket) => {
       const peer = new RawPeer(socket);
       this.peers.push(peer);
-      serve(peer, this.peers.length - 1);
+      onPeer(peer);
     });
   }
 
@@ -290,3 +291,76 @@ export function get(path: string, ...lines: readonly string[]): string {
 }
 
 export const OK = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+
+/**
+ * A worker that serves one pool on one listener until the test ends: of raw backends, which it starts and
+ * stops, or of ports.
+ */
+export async function serve(
+  t: TestContext,
+  options: {
+    readonly backends?: readonly RawBackend[];
+    readonly ports?: readonly number[];
+    readonly timeouts?: Partial<PoolConfig["timeouts"]>;
+    readonly listener?: Partial<ListenerConfig>;
+  },
+): Promise<{ readonly worker: TestWorker; readonly port: number }> {
+  const { backends = [], timeouts = {}, listener = {} } = options;
+  for (const backend of backends) {
+    await backend.start();
+    t.after(() => {
+      backend.close();
+    });
+  }
+  const ports = options.ports ?? backends.map((backend) => backend.port);
+  const started = await startWorker([pool({ ports, timeouts })], listener);
+  t.after(() => started.worker.stop());
+  return started;
+}
+
+/** A raw client connection that the test's end closes. */
+export async function openClient(t: TestContext, port: number): Promise<RawPeer> {
+  const peer = await connectRaw(port);
+  t.after(() => {
+    peer.close();
+  });
+  return peer;
+}
+
+/** A port on 127.0.0.1 on which nobody listens: connects are refused. */
+export async function freePort(): Promise<number> {
+  const server = createServer().listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const { port } = server.address() as AddressInfo;
+  server.close();
+  await once(server, "close");
+  return port;
+}
+
+const DEAF = `
+const server = require("node:net").createServer().listen({ port: 0, host: "127.0.0.1", backlog: 1 }, () => {
+  require("node:fs").writeSync(1, String(server.address().port) + "\\n");
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0);
+});`;
+
+/** A port on which somebody listens but never accepts, and whose queue is full: SYNs are dropped. */
+export async function deafPort(t: TestContext): Promise<number> {
+  const child = spawn(process.execPath, ["-e", DEAF], { stdio: ["ignore", "pipe", "inherit"] });
+  t.after(() => child.kill("SIGKILL"));
+  const [line] = (await inTime("the deaf server", once(child.stdout, "data"))) as [Buffer];
+  const port = Number(line.toString());
+  for (;;) {
+    const filler = connect(port, "127.0.0.1");
+    filler.on("error", () => filler.destroy());
+    t.after(() => filler.destroy());
+    const late = new Promise<"full">((resolve) => {
+      setTimeout(resolve, 200, "full");
+    });
+    const connected = once(filler, "connect").then(() => "connected");
+    if ((await Promise.race([connected, late])) === "full") {
+      // The end of the test destroys it, and nobody waits for it any more.
+      connected.catch(() => undefined);
+      return port;
+    }
+  }
+}
