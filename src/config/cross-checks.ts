@@ -8,9 +8,10 @@ import { formatAddress } from "./config.ts";
 import { formatPath } from "./mistake.ts";
 import type { Mistake, Path } from "./mistake.ts";
 import { nearest } from "./nearest.ts";
-import { readDuration } from "./quantity.ts";
+import { formatDuration, readDuration } from "./quantity.ts";
 import { quote } from "./reading.ts";
 import type { Reading } from "./reading.ts";
+import { DEFAULTS } from "./schema.ts";
 
 /** Every contradiction between values of the file. */
 export function crossCheck(file: unknown): readonly Mistake[] {
@@ -170,9 +171,26 @@ function checkListeners(top: Spot): readonly Mistake[] {
         ),
       );
     }
+    found.push(...checkPeerPort(top, bind));
     if (isMap(listener.value)) found.push(...checkRoutes(top, listener));
   }
   return found;
+}
+
+/** The peer link listens on the node's own address, and two cannot have one port there. */
+function checkPeerPort(top: Spot, spot: Spot): readonly Mistake[] {
+  const pair = top.at("pair");
+  const bind = spot.read(readBind);
+  if (!isMap(pair.value) || bind?.kind !== "address") return [];
+  const peerPort = pair.has("port") ? pair.at("port").value : DEFAULTS.peerPort;
+  if (bind.port !== peerPort) return [];
+  const taken = pair.at("nodes").entries.map(([, node]) => node.at("address").read(readIpAddress));
+  if (!["0.0.0.0", "::", ...taken].includes(bind.host)) return [];
+  return [
+    spot.mistake(
+      `Port ${String(bind.port)} is the port of the peer link. Use another one, or set pair.port.`,
+    ),
+  ];
 }
 
 function checkRoutes(top: Spot, listener: Spot): readonly Mistake[] {
@@ -215,9 +233,20 @@ function matchesEverything(route: Spot): boolean {
 }
 
 function checkPools(top: Spot): readonly Mistake[] {
+  const own = ownAddresses(top);
   return top.at("pools").entries.flatMap(([, pool]) => {
     const backends = pool.at("backends").items;
     const found = [
+      ...backends.flatMap((backend) => {
+        const spot = addressOf(backend);
+        const address = spot.read(readBackendAddress);
+        if (address === undefined || !own.has(formatAddress(address.host, address.port))) return [];
+        return [
+          spot.mistake(
+            "This is the pair's own listener: requests would go round for ever. Use a backend's address.",
+          ),
+        ];
+      }),
       ...duplicates(
         backends.map((backend) => (backend.has("name") ? backend.at("name") : backend)),
         backendName,
@@ -225,22 +254,48 @@ function checkPools(top: Spot): readonly Mistake[] {
       ),
     ];
     const health = pool.at("health");
-    const intervalMs = health.has("interval") ? health.at("interval").read(readDuration) : 1000;
-    const timeoutMs = health.has("timeout") ? health.at("timeout").read(readDuration) : 500;
+    const given = health.has("timeout") ? health.at("timeout") : health.at("interval");
+    const intervalMs = durationOr(health.at("interval"), DEFAULTS.checkInterval);
+    const timeoutMs = durationOr(health.at("timeout"), DEFAULTS.checkTimeout);
     if (intervalMs !== undefined && timeoutMs !== undefined && timeoutMs > intervalMs) {
-      const wrong = health.has("timeout") ? health.at("timeout") : health.at("interval");
-      found.push(
-        wrong.mistake("The timeout is longer than the interval. Make it shorter, or check less often."),
-      );
+      const message = `The timeout (${formatDuration(timeoutMs)}) is longer than the interval (${formatDuration(intervalMs)}). Lower the timeout, or check less often.`;
+      found.push(given.mistake(message));
     }
     return found;
   });
 }
 
+function durationOr(spot: Spot, otherwise: string): number | undefined {
+  return (spot.value === undefined ? new Spot(otherwise, []) : spot).read(readDuration);
+}
+
+/** A backend is its address, or a map with one. */
+function addressOf(backend: Spot): Spot {
+  return isMap(backend.value) ? backend.at("address") : backend;
+}
+
+/** Where requests to a virtual address reach a listener. */
+function ownAddresses(top: Spot): ReadonlySet<string> {
+  const binds = top.at("listeners").items.map((listener) => listener.at("bind").read(readBind));
+  const hosts = top
+    .at("virtualAddresses")
+    .items.map((item) => item.at("address").read(readInterfaceAddress)?.address);
+  return new Set(
+    hosts.flatMap((host) =>
+      binds.flatMap((bind) => {
+        if (host === undefined || bind === undefined) return [];
+        const listens =
+          bind.kind === "vip" || bind.host === host || bind.host === (host.includes(":") ? "::" : "0.0.0.0");
+        return listens ? [formatAddress(host, bind.port)] : [];
+      }),
+    ),
+  );
+}
+
 /** Its name as given, or the address that names it. */
 function backendName(spot: Spot): string | undefined {
   if (spot.path.at(-1) === "name") return spot.text;
-  const address = (isMap(spot.value) ? spot.at("address") : spot).read(readBackendAddress);
+  const address = addressOf(spot).read(readBackendAddress);
   return address === undefined ? undefined : formatAddress(address.host, address.port);
 }
 

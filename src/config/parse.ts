@@ -80,11 +80,12 @@ function toPair(pair: NonNullable<ConfigFile["pair"]>): PairConfig {
 }
 
 function toListener(listener: ConfigFile["listeners"][number]): ListenerConfig {
-  const { pool, routes, timeouts, ...rest } = listener;
+  const { pool, routes, timeouts, limits, ...rest } = listener;
   return {
     ...rest,
     routes: routes ?? (pool === undefined ? [] : [{ match: {}, pool }]),
     timeouts: { headMs: timeouts.head, idleMs: timeouts.idle },
+    limits: { headBytes: limits.head, bodyBytes: limits.body },
   };
 }
 

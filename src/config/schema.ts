@@ -16,6 +16,9 @@ const KIB = 1024;
 const MIB = 1024 * KIB;
 const TIB = 1024 * 1024 * MIB;
 
+/** Defaults that cross-checks.ts needs where the file is silent. */
+export const DEFAULTS = { peerPort: 7946, checkInterval: "1s", checkTimeout: "500ms" };
+
 const SECRET_CHARACTERS = { min: 16, max: 512 };
 
 const port = () => count({ from: 1, to: 65_535, noun: "a port" });
@@ -75,7 +78,7 @@ const pair = section({
     .describe(
       "A file with the secret, so that the configuration can be shown around. Relative to the configuration file.",
     ),
-  port: port().prefault(7946).describe("TCP port of the peer link, on both nodes."),
+  port: port().prefault(DEFAULTS.peerPort).describe("TCP port of the peer link, on both nodes."),
   advertisementInterval: duration({ fromMs: 20, toMs: 10 * SECOND })
     .prefault("200ms")
     .describe(
@@ -105,7 +108,7 @@ const pair = section({
     .describe(
       "The program that adds and removes the addresses, in place of the one that comes with vipair. Relative to the configuration file.",
     ),
-});
+}).meta({ oneOf: [{ required: ["secret"] }, { required: ["secretFile"] }] });
 
 const virtualAddress = section({
   address: text({
@@ -176,10 +179,10 @@ const listener = section({
     .prefault({})
     .describe("How long clients may take."),
   limits: section({
-    headBytes: size({ fromBytes: KIB, toBytes: MIB })
+    head: size({ fromBytes: KIB, toBytes: MIB })
       .prefault("16KiB")
       .describe("Request line and header fields of one request together; a longer head is answered 431."),
-    bodyBytes: sizeOrUnlimited({ fromBytes: 1, toBytes: TIB })
+    body: sizeOrUnlimited({ fromBytes: 1, toBytes: TIB })
       .prefault("unlimited")
       .describe("The body of one request; a longer one is answered 413."),
   })
@@ -197,7 +200,7 @@ const listener = section({
     .describe(
       "Proxies in front of vipair. Their forwarded fields (X-Forwarded-For and its kin) are believed and extended; everyone else's are overwritten.",
     ),
-});
+}).meta({ oneOf: [{ required: ["pool"] }, { required: ["routes"] }] });
 
 // ---------------------------------------------------------------- pools
 
@@ -221,9 +224,11 @@ const backend = section({
 });
 
 const healthTiming = {
-  interval: duration({ fromMs: 50, toMs: HOUR }).prefault("1s").describe("From one check to the next."),
+  interval: duration({ fromMs: 50, toMs: HOUR })
+    .prefault(DEFAULTS.checkInterval)
+    .describe("From one check to the next."),
   timeout: duration({ fromMs: 10, toMs: MINUTE })
-    .prefault("500ms")
+    .prefault(DEFAULTS.checkTimeout)
     .describe("A check without an answer by then has failed. At most the interval."),
   rise: count({ from: 1, to: 100 }).prefault(2).describe("Good checks in a row that bring a backend back."),
   fall: count({ from: 1, to: 100 }).prefault(2).describe("Bad checks in a row that take a backend down."),
@@ -313,7 +318,10 @@ export const configFile = section({
   shutdownGrace: duration({ fromMs: 0, toMs: 10 * MINUTE })
     .prefault("10s")
     .describe("How long requests in flight may go on when vipair is stopped."),
-}).meta({ title: "vipair configuration" });
+}).meta({
+  title: "vipair configuration",
+  dependentRequired: { pair: ["virtualAddresses"], virtualAddresses: ["pair"] },
+});
 
 /** A configuration file that kept to the schema: units resolved, defaults filled in. */
 export type ConfigFile = z.output<typeof configFile>;
