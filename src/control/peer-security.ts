@@ -1,0 +1,32 @@
+// How the two nodes know each other: TLS 1.2 with a key made from the pair's secret, so that one secret
+// gives authentication both ways and encryption without certificates. There is no other way in.
+
+import { constants, hkdfSync } from "node:crypto";
+import type { ConnectionOptions } from "node:tls";
+
+/** Fixed: the salt separates our key from other uses of the same secret, it need not be secret itself. */
+const KEY_SALT = "vipair";
+const KEY_INFO = "vipair peer link 1";
+const KEY_BYTES = 32;
+
+/** One cipher, with forward secrecy. Renegotiation and tickets would be ways round the key. */
+export const PEER_TLS = {
+  ciphers: "ECDHE-PSK-CHACHA20-POLY1305",
+  minVersion: "TLSv1.2",
+  maxVersion: "TLSv1.2",
+  secureOptions: constants.SSL_OP_NO_RENEGOTIATION | constants.SSL_OP_NO_TICKET,
+} as const satisfies ConnectionOptions;
+
+/** The TLS key of the pair: HKDF-SHA256 (RFC 5869) of its secret. */
+export function deriveKey(secret: string): Buffer {
+  return Buffer.from(hkdfSync("sha256", secret, KEY_SALT, KEY_INFO, KEY_BYTES));
+}
+
+/** The same words whichever side notices, so that one mistake is one line in the log. */
+export function secretProblem(who: string): string {
+  return `${who} does not have our secret: is the secret the same on both nodes?`;
+}
+
+export function nameProblem(who: string): string {
+  return `${who} and we disagree about the nodes' names: is each node started with its own name, and is pair.nodes the same on both?`;
+}
