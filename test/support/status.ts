@@ -1,0 +1,68 @@
+// A Status with something in every field, for tests of what serves and shows it.
+
+import type { Status } from "../../src/protocol/status.ts";
+
+export function sampleStatus(changes: Partial<Status> = {}): Status {
+  return {
+    node: "pi-a",
+    role: "active",
+    reason: null,
+    epoch: 7,
+    since: "2026-01-02T03:04:05.000Z",
+    priority: 150,
+    peer: {
+      node: "pi-b",
+      role: "standby",
+      connected: true,
+      lastHeardMs: 80,
+      configMatches: true,
+      problem: null,
+    },
+    virtualAddresses: [{ address: "192.168.1.50", interface: "eth0", held: true }],
+    listeners: [
+      { name: "web", bind: "vip:80", open: true, problem: null },
+      {
+        name: "plain",
+        bind: "0.0.0.0:8080",
+        open: false,
+        problem: "port 8080 on 0.0.0.0 is in use by another process",
+      },
+    ],
+    workers: [
+      { pid: 4711, uptimeMs: 125_000, connections: 12 },
+      { pid: 47_110, uptimeMs: 900, connections: 1 },
+    ],
+    pools: [
+      {
+        name: "web",
+        backends: [
+          {
+            name: "192.168.1.21:8080",
+            address: "192.168.1.21:8080",
+            state: "up",
+            reason: null,
+            weight: 1,
+            activeConnections: 3,
+            requests: 1234,
+            failures: 0,
+          },
+          {
+            name: "big",
+            address: "192.168.1.22:8080",
+            state: "down",
+            reason: "connect refused",
+            weight: 3,
+            activeConnections: 0,
+            requests: 99,
+            failures: 1,
+          },
+        ],
+      },
+    ],
+    requests: 1333,
+    version: "0.1.0",
+    configHash: "0123456789ab",
+    uptimeMs: 125_400,
+    ...changes,
+  };
+}
