@@ -32,8 +32,8 @@ export interface Body {
 }
 
 /** Chunk extensions have no use here; this bounds what they may cost. */
-export const CHUNK_LINE_BYTES_MAX = 256;
-export const TRAILER_BYTES_MAX = 8192;
+const CHUNK_LINE_BYTES_MAX = 256;
+const TRAILER_BYTES_MAX = 8192;
 const TRAILER_FIELDS_MAX = 50;
 /** Hex digits that always make a safe integer. */
 const SIZE_DIGITS_MAX = 12;

@@ -12,7 +12,7 @@ export type BodyFraming =
   /** Responses only: the body ends with the connection. */
   | { readonly kind: "until-close" };
 
-export const NO_BODY: BodyFraming = { kind: "none" };
+const NO_BODY: BodyFraming = { kind: "none" };
 const CHUNKED: BodyFraming = { kind: "chunked" };
 const UNTIL_CLOSE: BodyFraming = { kind: "until-close" };
 

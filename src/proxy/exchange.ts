@@ -234,6 +234,7 @@ export class Exchange implements BackendUser {
       if (this.head.minor === 1) writeParts(this.client.stream, renderInterimHead(parsed.head), NO_PARTS);
       input = input.subarray(parsed.end);
       restartScan(this.responseScan);
+      if (this.client.stream.writableNeedDrain) this.connection?.stream.pause();
       if (input.length === 0) return;
     }
   }
@@ -275,8 +276,7 @@ export class Exchange implements BackendUser {
   }
 
   clientWritable(): void {
-    if (this.response !== "body") return;
-    this.touch();
+    if (this.response === "body") this.touch();
     this.connection?.stream.resume();
   }
 

@@ -1,14 +1,15 @@
 // A worker that was started as root becomes nobody before it hears from the control process: it reads
 // bytes of strangers.
 
-import { setPriority } from "node:os";
+import { getPriority, setPriority } from "node:os";
 
 /** The id of `nobody` on Linux. */
 const NOBODY = 65_534;
 
 /** Takes the control process's nice value off, and every privilege if there are any. Throws when it cannot. */
 export function dropPrivileges(environment: NodeJS.ProcessEnv): void {
-  setPriority(0);
+  // Upwards only: giving away is always allowed, taking is not.
+  if (getPriority() < 0) setPriority(0);
   if (process.getuid?.() !== 0) return;
   process.setgroups?.([]);
   process.setgid?.(idFrom(environment["VIPAIR_WORKER_GID"]));

@@ -104,6 +104,23 @@ test("a chunked request body arrives chunked, with its trailers", async (t) => {
   assert.match(text, /\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nabcde\r\n0\r\nX-Sum: 1\r\n\r\n$/u);
 });
 
+test("a response that comes byte by byte is passed on whole", async (t) => {
+  const answer = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3;x\r\nabc\r\n0\r\nX-T: 1\r\n\r\n";
+  const backend = new RawBackend((peer) => {
+    peer.socket.once("data", () => {
+      let at = 0;
+      const timer = setInterval(() => {
+        peer.send(answer[at] ?? "");
+        at += 1;
+        if (at === answer.length) clearInterval(timer);
+      }, 1);
+    });
+  });
+  const { port } = await serve(t, { backends: [backend] });
+  const text = await askOnce(port, "GET / HTTP/1.0\r\n\r\n");
+  assert.equal(shown(text), "HTTP/1.1 200 OK|Connection: close||abc");
+});
+
 test("a chunked response arrives chunked, and plain with a close for an HTTP/1.0 client", async (t) => {
   const backend = answering(
     "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\nX-T: 1\r\n\r\n",
@@ -185,6 +202,41 @@ test("Expect: 100-continue goes to the backend, its 100 comes back, then the bod
     shown(await peer.receives("ok")),
     "HTTP/1.1 100 Continue||HTTP/1.1 200 OK|Content-Length: 2||ok",
   );
+});
+
+test("interim responses reach an HTTP/1.1 client and no HTTP/1.0 client", async (t) => {
+  const early = "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n";
+  const { port } = await serve(t, { backends: [answering(early + early + OK)] });
+  const peer = await openClient(t, port);
+  peer.send(get("/"));
+  assert.equal(await peer.receives("ok"), early + early + OK);
+  assert.match(await askOnce(port, "GET / HTTP/1.0\r\n\r\n"), /^HTTP\/1\.1 200 /u);
+});
+
+test("a backend connection is given up before the backend's own keep-alive time ends", async (t) => {
+  const backend = answering(OK.replace("\r\n\r\n", "\r\nKeep-Alive: timeout=1\r\n\r\n"));
+  const { port } = await serve(t, { backends: [backend] });
+  const peer = await openClient(t, port);
+  peer.send(get("/"));
+  assert.doesNotMatch(await peer.receives("ok"), /Keep-Alive/u);
+  const answeredAt = performance.now();
+  const atBackend = await backend.peer();
+  await eventually("given up", () => atBackend.hasEnded || atBackend.hasClosed);
+  assert.ok(performance.now() - answeredAt < 1000);
+});
+
+test("concurrent clients share as few backend connections as they need", async (t) => {
+  const backend = answering(OK);
+  const { port } = await serve(t, { backends: [backend] });
+  const peers = await Promise.all(Array.from({ length: 5 }, () => openClient(t, port)));
+  for (let round = 0; round < 4; round += 1) {
+    for (const peer of peers) {
+      peer.forget();
+      peer.send(get("/"));
+    }
+    for (const peer of peers) await peer.receives("ok");
+  }
+  assert.ok(backend.peers.length <= 5, `${String(backend.peers.length)} connections`);
 });
 
 test("an early answer reaches a client that is still sending, and its connection closes", async (t) => {

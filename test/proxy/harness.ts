@@ -41,17 +41,25 @@ export async function inTime<T>(what: string, promise: Promise<T>): Promise<T> {
 export class TestWorker {
   readonly process: ChildProcess;
   readonly messages: FromWorker[] = [];
+  /** What it wrote to stdout and stderr. */
+  output = "";
   readonly exited: Promise<number | null>;
 
   constructor(env: Record<string, string> = {}) {
     this.process = fork(WORKER, [], {
       execPath: process.execPath,
       serialization: "advanced",
+      silent: true,
       env: { ...process.env, ...env },
     });
     this.process.on("message", (message) => {
       this.messages.push(message as FromWorker);
     });
+    for (const stream of [this.process.stdout, this.process.stderr]) {
+      stream?.on("data", (bytes: Buffer) => {
+        this.output += bytes.toString();
+      });
+    }
     this.exited = new Promise((resolve) => {
       this.process.once("exit", (code) => {
         resolve(code);

@@ -145,6 +145,10 @@ test("a drain answers what is in flight, says so with Connection: close, and exi
   assert.match(text, /\r\nConnection: close\r\n\r\nok$/u);
   busy.close();
   assert.equal(await inTime("exit", worker.exited), 0);
+  const last = worker.messages.at(-1);
+  assert.ok(last?.kind === "report", "the last counters arrived");
+  assert.equal(last.counters.requests, 1);
+  assert.equal(last.counters.connections, 0);
 });
 
 async function inFlight(worker: TestWorker): Promise<number> {
@@ -208,6 +212,37 @@ async function refused(port: number): Promise<void> {
   }
   assert.fail("still listening");
 }
+
+test("whoever stands in the accept queue when the socket closes is served", async (t) => {
+  const { worker, port } = await serve(t, { backends: [answering(OK)] });
+  const waiting = await Promise.all(Array.from({ length: 50 }, () => openClient(t, port)));
+  worker.send({ kind: "close", socketId: "s1", graceMs: 5000 });
+  for (const peer of waiting) peer.send(get("/"));
+  for (const peer of waiting) {
+    assert.match(await peer.endsOrCloses(), /ok$/u);
+    peer.close();
+  }
+  await worker.message("closed");
+});
+
+test("a tunnel lives through a drain until the grace is over", async (t) => {
+  const backend = new RawBackend((peer) => {
+    peer.socket.once("data", () => {
+      peer.send("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n");
+      peer.socket.on("data", (bytes) => peer.socket.write(bytes));
+    });
+  });
+  const { worker, port } = await serve(t, { backends: [backend] });
+  const peer = await openClient(t, port);
+  peer.send(get("/", "Connection: Upgrade", "Upgrade: x"));
+  await peer.receives("\r\n\r\n");
+  worker.send({ kind: "drain", graceMs: 400 });
+  await refused(port);
+  peer.send("still here");
+  await peer.receives("still here");
+  assert.equal(await inTime("exit", worker.exited), 0);
+  assert.equal(peer.hasClosed || peer.hasEnded, true);
+});
 
 test("closing one socket leaves the others alone", async (t) => {
   const { worker, port } = await serve(t, { backends: [answering(OK)] });
@@ -302,6 +337,7 @@ test("a message that breaks the engine ends the worker with a failure, not in si
   await worker.message("ready");
   worker.process.send({ kind: "configure" });
   assert.equal(await inTime("exit", worker.exited), 1);
+  await eventually("the log says why", () => worker.output.includes("worker failed"));
 });
 
 test("a worker is ready soon after it was forked", async () => {
