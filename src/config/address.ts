@@ -138,6 +138,8 @@ function readHostAndPort(
   text: string,
   example: string,
 ): Reading<{ readonly host: string; readonly port: number }> {
+  if (text.includes("://"))
+    return invalid(`${quote(text)} is a URL. Write address and port alone, such as ${example}.`);
   const bracketed = /^\[([^\]]*)\](?::(.*))?$/.exec(text);
   if (bracketed === null && text.split(":").length > 2) {
     return invalid(`${quote(text)} looks like IPv6 without brackets. Write it as "[fd00::21]:8080".`);

@@ -7,7 +7,7 @@ import { readBackendAddress, readBind, readInterfaceAddress, readIpAddress } fro
 import { formatAddress } from "./config.ts";
 import { formatPath } from "./mistake.ts";
 import type { Mistake, Path } from "./mistake.ts";
-import { nearest } from "./nearest.ts";
+import { isNear, nearest } from "./nearest.ts";
 import { formatDuration, readDuration } from "./quantity.ts";
 import { quote } from "./reading.ts";
 import type { Reading } from "./reading.ts";
@@ -36,6 +36,11 @@ class Spot {
 
   has(key: string): boolean {
     return isMap(this.value) && Object.hasOwn(this.value, key);
+  }
+
+  /** The key or a misspelling of it is there: the schema has a word to say about that, and one is enough. */
+  mentions(key: string): boolean {
+    return this.has(key) || this.entries.some(([name]) => isNear(name, key));
   }
 
   get text(): string | undefined {
@@ -89,7 +94,7 @@ function checkPair(top: Spot): readonly Mistake[] {
   );
   if (pair.has("secret") && pair.has("secretFile")) {
     found.push(pair.at("secretFile").mistake("There is a secret as well. Keep one of the two.", "key"));
-  } else if (!pair.has("secret") && !pair.has("secretFile")) {
+  } else if (!pair.mentions("secret") && !pair.mentions("secretFile")) {
     found.push(
       pair.mistake(
         "The pair has no secret. Add secretFile: FILE, or secret: TEXT, the same on both nodes.",
@@ -97,7 +102,7 @@ function checkPair(top: Spot): readonly Mistake[] {
       ),
     );
   }
-  if (!top.has("virtualAddresses") || isEmptyList(top.at("virtualAddresses").value)) {
+  if (!top.mentions("virtualAddresses") || isEmptyList(top.at("virtualAddresses").value)) {
     found.push(
       pair.mistake(
         "A pair needs an address to move between its nodes. Add virtualAddresses, or remove pair: without both, one node balances alone.",
@@ -135,7 +140,7 @@ function checkVirtualAddresses(top: Spot): readonly Mistake[] {
       );
     }
   }
-  if (list.items.length > 0 && !top.has("pair")) {
+  if (list.items.length > 0 && !top.mentions("pair")) {
     found.push(
       list.mistake(
         "Virtual addresses need a pair to move between. Add pair, or remove virtualAddresses: without both, one node balances alone.",
@@ -148,7 +153,8 @@ function checkVirtualAddresses(top: Spot): readonly Mistake[] {
 
 function checkListeners(top: Spot): readonly Mistake[] {
   const listeners = top.at("listeners").items;
-  const hasVirtualAddresses = top.has("virtualAddresses") && !isEmptyList(top.at("virtualAddresses").value);
+  const hasVirtualAddresses =
+    top.mentions("virtualAddresses") && !isEmptyList(top.at("virtualAddresses").value);
   const found = [
     ...duplicates(
       listeners.map((listener) => listener.at("name")),
@@ -198,7 +204,7 @@ function checkRoutes(top: Spot, listener: Spot): readonly Mistake[] {
   const routes = listener.at("routes");
   if (listener.has("pool") && listener.has("routes")) {
     found.push(listener.at("pool").mistake("There are routes as well. Keep one of the two.", "key"));
-  } else if (!listener.has("pool") && !listener.has("routes")) {
+  } else if (!listener.mentions("pool") && !listener.mentions("routes")) {
     found.push(listener.mistake("The listener leads nowhere. Add pool: NAME, or routes.", "key"));
   }
   for (const target of [listener.at("pool"), ...routes.items.map((route) => route.at("pool"))]) {

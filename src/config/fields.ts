@@ -230,7 +230,7 @@ export function list<T extends z.core.$ZodType>(item: T, noun: string) {
 }
 
 /** What to say of a value of the wrong type, of nothing behind a key, or of a key that is missing. */
-export function wrongType(
+function wrongType(
   input: unknown,
   { write, secret = false }: { readonly write: string; readonly secret?: boolean },
 ): string {

@@ -85,7 +85,7 @@ export function readStatusRange(written: string | number): Reading<StatusRange> 
   // 1xx are not final, so a check never sees them.
   if (parts === null || from < 200 || to > 599 || from > to) {
     return invalid(
-      `${quote(String(written))} is not a status. Use 200 to 599, or a range such as "200-399".`,
+      `${typeof written === "number" ? String(written) : quote(written)} is not a status. Use 200 to 599, or a range such as "200-399".`,
     );
   }
   return ok({ from, to });

@@ -10,10 +10,11 @@ export function nearest(word: string, known: readonly string[]): string | undefi
   return best?.name;
 }
 
-/** One to three slips, by the length of the word, or only the case or the separators differ. */
+/** One to three slips, by the length of the word; or cut short; or only the case or the separators differ. */
 export function isNear(word: string, name: string): boolean {
   if (bareLetters(word) === bareLetters(name)) return true;
-  const slipsMax = name.length <= 3 ? 1 : name.length <= 5 ? 2 : 3;
+  if (word.length >= 3 && name.toLowerCase().startsWith(word.toLowerCase())) return true;
+  const slipsMax = name.length <= 4 ? 1 : name.length <= 8 ? 2 : 3;
   // A distance is never less than the difference in length, and long words need not be measured.
   if (Math.abs(word.length - name.length) > slipsMax) return false;
   return editDistance(word.toLowerCase(), name.toLowerCase()) <= Math.min(slipsMax, name.length - 1);

@@ -40,10 +40,8 @@ export function readYaml(
   // Characters are never more than bytes, so this is the looser of the two readings of the limit.
   if (text.length > TEXT_BYTES_MAX)
     return invalidAtTop("The file is larger than 1 MiB. That is not a vipair configuration.");
-  const lines = new LineCounter();
   // Duplicate keys are found below, in linear time and with the line of the first one.
   const documents = parseAllDocuments(text, {
-    lineCounter: lines,
     prettyErrors: false,
     uniqueKeys: false,
     resolveKnownTags: false,
@@ -51,10 +49,14 @@ export function readYaml(
   });
   const [document, second] = documents;
   if (document === undefined) return invalidAtTop("The file is empty. docs/example.yaml is a start.");
+  // Counted here and not by the parser, which loses count after some syntax errors.
+  const lines = new LineCounter();
+  for (let start = 0; start !== 0 || lines.lineStarts.length === 0; start = text.indexOf("\n", start) + 1) {
+    lines.addNewLine(start);
+  }
   const positionAt = (offset: number): Position => {
-    const { line, col } = lines.linePos(Math.max(0, Math.min(offset, text.length)));
-    // A file without a single line break has no line to count.
-    return { line: Math.max(1, line), column: Math.max(1, col) };
+    const { line, col } = lines.linePos(Math.min(offset, text.length));
+    return { line, column: col };
   };
 
   const syntax = syntaxProblems(document, text, positionAt);
@@ -91,7 +93,8 @@ function syntaxProblems(
 
 /** The parser's own words, with the way out for the slips that a balancer's configuration invites. */
 function describeSyntax(error: YAMLError, before: string): string {
-  const message = error.message.replace(/\.?$/, ".");
+  // Behind a colon or a backslash the parser repeats the text, which may be a secret.
+  const message = error.message.replace(/(: | \\)[^]*$/, "").replace(/\.?$/, ".");
   const lastLine = before.slice(before.lastIndexOf("\n") + 1);
   if (/:\s+\[[0-9A-Fa-f:.]*\]/.test(lastLine)) {
     return `Not valid YAML: ${message} An address in brackets needs quotes: "[::]:80".`;
@@ -160,11 +163,11 @@ class Walk {
       return this.#refuseOnce(start, path, `More than ${String(ALIASES_MAX)} aliases.`);
     const target = alias.resolve(this.#document);
     if (target === undefined) {
-      const message = `*${alias.source} names no anchor above. A value that begins with * needs quotes: "*${alias.source}".`;
+      const message = "This alias names no anchor above. A value that begins with * needs quotes.";
       return this.#refuse(start, path, message);
     }
     const value = this.#read(target, path, key);
-    // Mistakes in the value are shown where it is used.
+    // The value stands where its alias does; what is inside it stands where it was written.
     this.#places.set(placeName(path), { key, scalar: start, start });
     return value;
   }

@@ -1,0 +1,321 @@
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import * as fc from "fast-check";
+import { formatConfigError, parseConfig } from "../../src/config/parse.ts";
+import { ALONE_YAML, changed, errorsOf, expectConfig, PAIR_YAML } from "./pair-yaml.ts";
+
+describe("what a configuration means", () => {
+  test("a node alone needs listeners and pools; everything else has a default", () => {
+    assert.deepEqual(expectConfig(ALONE_YAML), {
+      workers: "auto",
+      virtualAddresses: [],
+      listeners: [
+        {
+          name: "web",
+          bind: { kind: "address", host: "0.0.0.0", port: 80 },
+          protocol: "http",
+          routes: [{ match: {}, pool: "web" }],
+          timeouts: { headMs: 10_000, idleMs: 60_000 },
+          limits: { headBytes: 16_384, bodyBytes: null },
+          trustedProxies: [],
+        },
+      ],
+      pools: [
+        {
+          name: "web",
+          balance: "round-robin",
+          backends: [{ name: "192.168.1.21:8080", host: "192.168.1.21", port: 8080, weight: 1 }],
+          health: { kind: "tcp", intervalMs: 1000, timeoutMs: 500, rise: 2, fall: 2 },
+          timeouts: { connectMs: 2000, responseMs: 30_000, bodyMs: 30_000, tunnelIdleMs: 3_600_000 },
+        },
+      ],
+      logging: { level: "info" },
+      shutdownGraceMs: 10_000,
+    });
+  });
+
+  test("a pair needs two nodes, a secret and a virtual address; everything else has a default", () => {
+    const config = expectConfig(PAIR_YAML);
+    assert.deepEqual(config.pair, {
+      nodes: [
+        { name: "pi-a", address: "192.168.1.11", priority: 150 },
+        { name: "pi-b", address: "192.168.1.12", priority: 100 },
+      ],
+      secret: "a secret of the pair",
+      port: 7946,
+      advertisementIntervalMs: 200,
+      preempt: false,
+      preemptDelayMs: 30_000,
+      claim: "fast",
+      leaseMs: 2000,
+    });
+    assert.deepEqual(config.virtualAddresses, [
+      { address: "192.168.1.50", prefixLength: 24, interface: "eth0" },
+    ]);
+    assert.deepEqual(config.listeners[0]?.bind, { kind: "vip", port: 80 });
+  });
+
+  test("every key that is given is heard", () => {
+    const config = expectConfig(`
+pair:
+  nodes:
+    a: { address: fd00::A, priority: 254 }
+    b: { address: "fd00:0:0::b", priority: 1 }
+  secretFile: secret
+  port: 7000
+  advertisementInterval: 20ms
+  preempt: true
+  preemptDelay: 1m
+  claim: safe
+  lease: 1s
+  hook: hooks/vip
+virtualAddresses: [{ address: fd00::50/64, interface: br-lan.10 }]
+listeners:
+  - name: web
+    bind: "[::]:80"
+    routes:
+      - { match: { host: "*.Example.LAN", path: /v1, method: GET }, pool: api }
+      - { pool: api }
+    timeouts: { head: 5s, idle: 2m }
+    limits: { head: 8KiB, body: 10MiB }
+    trustedProxies: [10.0.0.0/8, 192.168.1.1]
+pools:
+  api:
+    balance: round-robin
+    backends: [{ name: big, address: "[fd00::21]:8080", weight: 3 }, Web-1.lan:80]
+    health:
+      { kind: http, path: "/health?x=1", host: www.example.lan, expectedStatus: [200, 300-399], interval: 2s, timeout: 2s, rise: 1, fall: 3 }
+    timeouts: { connect: 1s, response: 2s, body: 3s, tunnelIdle: 4s }
+  rest: { backends: [localhost:1], health: { kind: none } }
+workers: 2
+logging: { level: debug }
+shutdownGrace: 1s
+`);
+    assert.deepEqual(config, {
+      pair: {
+        nodes: [
+          { name: "a", address: "fd00::a", priority: 254 },
+          { name: "b", address: "fd00::b", priority: 1 },
+        ],
+        secretFile: "secret",
+        port: 7000,
+        advertisementIntervalMs: 20,
+        preempt: true,
+        preemptDelayMs: 60_000,
+        claim: "safe",
+        leaseMs: 1000,
+        hook: "hooks/vip",
+      },
+      virtualAddresses: [{ address: "fd00::50", prefixLength: 64, interface: "br-lan.10" }],
+      listeners: [
+        {
+          name: "web",
+          bind: { kind: "address", host: "::", port: 80 },
+          protocol: "http",
+          routes: [
+            { match: { host: "*.example.lan", path: "/v1", method: "GET" }, pool: "api" },
+            { match: {}, pool: "api" },
+          ],
+          timeouts: { headMs: 5000, idleMs: 120_000 },
+          limits: { headBytes: 8192, bodyBytes: 10_485_760 },
+          trustedProxies: ["10.0.0.0/8", "192.168.1.1/32"],
+        },
+      ],
+      pools: [
+        {
+          name: "api",
+          balance: "round-robin",
+          backends: [
+            { name: "big", host: "fd00::21", port: 8080, weight: 3 },
+            { name: "web-1.lan:80", host: "web-1.lan", port: 80, weight: 1 },
+          ],
+          health: {
+            kind: "http",
+            path: "/health?x=1",
+            host: "www.example.lan",
+            expectedStatus: [
+              { from: 200, to: 200 },
+              { from: 300, to: 399 },
+            ],
+            intervalMs: 2000,
+            timeoutMs: 2000,
+            rise: 1,
+            fall: 3,
+          },
+          timeouts: { connectMs: 1000, responseMs: 2000, bodyMs: 3000, tunnelIdleMs: 4000 },
+        },
+        {
+          name: "rest",
+          balance: "round-robin",
+          backends: [{ name: "localhost:1", host: "localhost", port: 1, weight: 1 }],
+          health: { kind: "none" },
+          timeouts: { connectMs: 2000, responseMs: 30_000, bodyMs: 30_000, tunnelIdleMs: 3_600_000 },
+        },
+      ],
+      workers: 2,
+      logging: { level: "debug" },
+      shutdownGraceMs: 1000,
+    });
+  });
+
+  test("an http check takes any answer from 200 to 399 for good unless told otherwise", () => {
+    const yaml = changed(ALONE_YAML, ["8080]", "8080], health: { kind: http }"]);
+    assert.deepEqual(expectConfig(yaml).pools[0]?.health, {
+      kind: "http",
+      path: "/",
+      expectedStatus: [{ from: 200, to: 399 }],
+      intervalMs: 1000,
+      timeoutMs: 500,
+      rise: 2,
+      fall: 2,
+    });
+  });
+
+  test("pools, nodes and backends keep the order of the file", () => {
+    const yaml = changed(ALONE_YAML, [
+      "web: { backends: [192.168.1.21:8080] }",
+      "web: { backends: [z:1, a:1, m:1] }\n  b: { backends: [b:1] }\n  a: { backends: [a:1] }",
+    ]);
+    const { pools } = expectConfig(yaml);
+    assert.deepEqual(
+      pools.map(({ name }) => name),
+      ["web", "b", "a"],
+    );
+    assert.deepEqual(
+      pools[0]?.backends.map(({ host }) => host),
+      ["z", "a", "m"],
+    );
+  });
+
+  test("an anchor and its aliases stand for the same value", () => {
+    const yaml = changed(ALONE_YAML, [
+      "web: { backends: [192.168.1.21:8080] }",
+      "web: &web { backends: [192.168.1.21:8080] }\n  other: *web",
+    ]);
+    const [web, other] = expectConfig(yaml).pools;
+    assert.deepEqual({ ...other, name: "web" }, web);
+  });
+});
+
+describe("mistakes", () => {
+  test("an error says file, line, column, path, what is wrong and what to do", () => {
+    const parsed = parseConfig(changed(PAIR_YAML, ["1.22:8080", "1.22:80800"]), "/etc/vipair/vipair.yaml");
+    assert.equal(parsed.kind, "invalid");
+    assert.deepEqual(parsed.errors, [
+      {
+        file: "/etc/vipair/vipair.yaml",
+        line: 14,
+        column: 35,
+        path: "pools.web.backends[1]",
+        message: '"80800" is not a port. Use 1 to 65535.',
+      },
+    ]);
+    assert.deepEqual(parsed.errors.map(formatConfigError), [
+      '/etc/vipair/vipair.yaml:14:35  pools.web.backends[1]: "80800" is not a port. Use 1 to 65535.',
+    ]);
+  });
+
+  test("ten mistakes in one file are reported as ten, each at its place, in the order of the file", () => {
+    const yaml = `\
+pair:
+  nodes:
+    pi-a: { address: 192.168.1.11, priority: 300 }
+    pi-b: { address: 192.168.1.300 }
+  secret: too short
+  advertisementInterval: 200
+virtualAddresses:
+  - { address: 192.168.1.50, interface: eth0 }
+listeners:
+  - name: web
+    bind: vip:80
+    rutes:
+      - pool: web
+    pool: wbe
+  - { name: web, bind: "0.0.0.0:0", pool: web }
+pools:
+  web:
+    backends:
+      - { address: 192.168.1.21:80800 }
+`;
+    assert.deepEqual(errorsOf(yaml), [
+      "3:46  pair.nodes.pi-a.priority: 300 is not a priority. Use 1 to 254.",
+      '4:22  pair.nodes.pi-b.address: "192.168.1.300" is not an IP address. Use IPv4 or IPv6, such as 192.168.1.11 or fd00::11.',
+      "5:11  pair.secret: The secret is too short. Use at least 16 characters.",
+      "6:26  pair.advertisementInterval: 200 is a number. Write a duration with a unit, such as 5s.",
+      '8:16  virtualAddresses[0].address: "192.168.1.50" has no prefix length. Write it as 192.168.1.50/24, with the prefix length of the network.',
+      '12:5  listeners[0].rutes: Unknown key. Did you mean "routes"?',
+      '14:11  listeners[0].pool: There is no pool "wbe". Did you mean "web"?',
+      '15:13  listeners[1].name: "web" is listeners[0].name already. Use another name.',
+      '15:24  listeners[1].bind: "0" is not a port. Use 1 to 65535.',
+      '19:20  pools.web.backends[0].address: "80800" is not a port. Use 1 to 65535.',
+    ]);
+  });
+
+  test("a secret is never repeated in an error", () => {
+    for (const secret of [
+      "hunter2",
+      "1234567890123456",
+      `'${"hunter2 ".repeat(100)}'`,
+      "[hunter2]",
+      "true",
+    ]) {
+      const errors = errorsOf(changed(PAIR_YAML, ["a secret of the pair", secret]));
+      assert.notEqual(errors.length, 0, secret);
+      assert.doesNotMatch(errors.join(), /hunter|1234/);
+    }
+  });
+
+  test("no text makes the parser throw, and every error has a place in the file", () => {
+    const word = fc.constantFrom(...WORDS);
+    const text = fc.oneof(
+      fc.string({ unit: "binary", maxLength: 200 }),
+      fc.array(word, { maxLength: 40 }).map((words) => words.join("")),
+    );
+    fc.assert(
+      fc.property(text, (yaml) => expectErrorsInside(yaml)),
+      { numRuns: 500 },
+    );
+  });
+
+  test("no change to a good file makes the parser throw, and every error has a place in the file", () => {
+    const piece = fc.oneof(
+      fc.string({ maxLength: 8 }),
+      fc.constantFrom("\n", "[]", "{}", ": ", "- ", "~", "*x", "0"),
+    );
+    const change = fc.tuple(fc.nat(PAIR_YAML.length), fc.nat(12), piece);
+    const mutated = fc
+      .array(change, { minLength: 1, maxLength: 4 })
+      .map((changes) =>
+        changes.reduce(
+          (text, [at, cut, added]) => text.slice(0, at) + added + text.slice(at + cut),
+          PAIR_YAML,
+        ),
+      );
+    fc.assert(
+      fc.property(mutated, (yaml) => expectErrorsInside(yaml)),
+      { numRuns: 500 },
+    );
+  });
+});
+
+/** What YAML is made of. */
+const WORDS = [
+  ..."a pools web *a &a !!x null 80 [ ] { } : ? , # | > << ' \"".split(" "),
+  ..." ;\n;\n  ;\t;- ;: ;---\n;...\n;%YAML 1.1\n;\u0000;\uFEFF;\r".split(";"),
+];
+
+function expectErrorsInside(yaml: string): void {
+  const parsed = parseConfig(yaml, "vipair.yaml");
+  if (parsed.kind === "config") return;
+  assert.notEqual(parsed.errors.length, 0);
+  const lines = yaml.split("\n");
+  for (const { line, column, message } of parsed.errors) {
+    assert.ok(line >= 1 && line <= lines.length, `line ${String(line)} of ${String(lines.length)}`);
+    assert.ok(
+      column >= 1 && column <= (lines[line - 1] ?? "").length + 1,
+      `column ${String(column)}: ${message}`,
+    );
+    // zod's and JavaScript's own words.
+    assert.doesNotMatch(message, /invalid input|expected .* received|undefined|\[object/i);
+  }
+}
