@@ -180,7 +180,9 @@ export class Engine {
   private count(): WorkerCounters {
     const { connections, requests } = this.context.tally;
     const backends: Record<string, WorkerCounters["backends"][string]> = {};
-    for (const [name, pool] of this.pools) backends[name] = pool.counters;
+    for (const [name, pool] of this.pools) {
+      if (pool.isConfigured) backends[name] = pool.counters;
+    }
     return { connections, requests, backends };
   }
 }

@@ -52,6 +52,11 @@ export class Pool {
     for (const backend of this.backends.values()) backend.retire();
   }
 
+  /** It is in the configuration: pools are never empty there. */
+  get isConfigured(): boolean {
+    return this.state.candidates.length > 0;
+  }
+
   /** The next backend in turn that was not tried; null when nobody is left. */
   choose(tried: readonly Backend[]): Backend | null {
     const candidate = chooseBackend(this.state, ({ name }) => {
