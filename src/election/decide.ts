@@ -267,6 +267,7 @@ function yieldAddress(turn: Turn): void {
   log(turn, "warn", "yielding", {
     to: turn.settings.peer,
     epoch: said?.epoch ?? 0,
+    reason: "the peer wants the address, too, and ranks higher",
     was: turn.state.phase.kind,
   });
   releaseIfHeld(turn);
@@ -351,7 +352,8 @@ function leave(turn: Turn, lease: Lease, { handedOver }: { readonly handedOver: 
   const { settings, now } = turn;
   // Handed over: two leases may overlap for one lease period, so this one is renewed no more.
   const until = handedOver ? lease.from + LEASE_TRUST * settings.leaseMs : now + settings.stopGraceMs;
-  log(turn, "info", "leaving", { handedOver, forMs: Math.round(until - now) });
+  const reason = handedOver ? "the peer has taken over" : "this node is stopping";
+  log(turn, "info", "leaving", { reason, handedOver, forMs: Math.round(until - now) });
   turn.effects.push({ kind: "drain" });
   if (handedOver) answerDone(turn);
   update(turn, { phase: { kind: "leaving", lease, until, handedOver }, offerUntil: undefined });
