@@ -219,10 +219,11 @@ export class Stage {
     if (this.#isClosed) return;
     this.#isClosed = true;
     if (this.#clientRuns) await this.client.stop();
-    await Promise.all([
-      ...this.nodes.map((node) => node.stop()),
-      ...this.backends.map((backend) => backend.process?.kill()),
-    ]);
+    // The active last: it would hand over to a standby that is still there.
+    const { active } = this;
+    await Promise.all(this.nodes.filter((node) => node !== active).map((node) => node.stop()));
+    await active?.stop();
+    await Promise.all(this.backends.map((backend) => backend.process?.kill()));
     await this.#guard.close();
     rmSync(this.folder, { recursive: true, force: true });
   }
