@@ -18,7 +18,7 @@ const STATUS_FRESH_MS = 1000;
 const STOP_GRACE_MS = 3000;
 /** Requests per second are counted over this time. */
 const RATE_WINDOW_MS = 1000;
-const LOG_TAIL_BYTES = 4096;
+const LOG_TAIL_LINES = 15;
 
 /** `ended`: by itself, which never should happen. */
 export type Condition = "off" | "running" | "frozen" | "killed" | "ended";
@@ -143,7 +143,7 @@ export class DemoNode {
   /** The end of the log, for when something went wrong. */
   logTail(): string[] {
     const { text } = readFrom(this.logFile, 0);
-    return text.slice(-LOG_TAIL_BYTES).trimEnd().split("\n");
+    return text.trimEnd().split("\n").slice(-LOG_TAIL_LINES);
   }
 
   get #runtimeDir(): string {
