@@ -244,16 +244,18 @@ export class Lab {
 
   /**
    * Both nodes run, their cables plugged in, and the pair is at rest: one active that alone holds the address,
-   * one standby in touch with it, all backends up. Starts what does not run.
+   * one standby that is in touch with it and ready to take over, all backends up. Starts what does not run.
    */
   async settle(): Promise<{ readonly active: Node; readonly standby: Node }> {
     for (const node of NODES) {
       await this.plugCable(node);
       if (!this.isRunning(node)) this.startNode(node);
     }
+    let seen: unknown;
     return waitUntil(
       async () => {
         const [a, b] = [await this.status("a"), await this.status("b")];
+        seen = { a, b };
         if (a === undefined || b === undefined || !isWell(a) || !isWell(b)) return undefined;
         const active = NODES.find((node) => (node === "a" ? a : b).role === "active");
         if (active === undefined) return undefined;
@@ -263,7 +265,9 @@ export class Lab {
         return holders.length === 1 && holders[0] === active ? { active, standby } : undefined;
       },
       { what: "the pair to come to rest", withinMs: 20_000, everyMs: 50 },
-    );
+    ).catch((error: unknown) => {
+      throw new Error(`it ended with ${JSON.stringify(seen)}`, { cause: error });
+    });
   }
 
   /** A new connection from the client machine to the address each 5 ms, from now until down(). */
@@ -272,8 +276,10 @@ export class Lab {
   }
 }
 
+/** A node that gives a reason is not at rest: it still starts, or listens before it may claim. */
 function isWell(status: Status): boolean {
   return (
+    status.reason === null &&
     status.peer?.connected === true &&
     status.peer.role !== "unknown" &&
     status.pools.every((pool) => pool.backends.every((backend) => backend.state === "up"))
