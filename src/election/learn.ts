@@ -47,6 +47,7 @@ export function learn(turn: Turn, input: Input): void {
 function hear(turn: Turn, said: Advertisement): void {
   const { settings, now } = turn;
   const before = turn.state.peer;
+  const wasInTouch = isFresh(turn);
   const peer = { kind: "heard", said, at: now } as const;
   update(turn, { peer, epoch: Math.max(turn.state.epoch, said.epoch) });
   const { phase } = turn.state;
@@ -60,9 +61,10 @@ function hear(turn: Turn, said: Advertisement): void {
     }
     case "active":
       // Rule 7: two actives that meet decide within one round trip, so answer at once; and when the other
-      // has given up, tell the network again, as it may have learnt the other's place.
+      // has given up, tell the network again, as it may have learnt the other's place. One that comes back
+      // from silence may have been active unheard.
       if (isContender(peer)) update(turn, { advertiseAt: now });
-      else if (isContender(before))
+      else if (isContender(before) || !wasInTouch)
         update(turn, { phase: { ...phase, announceAt: announceTimes(settings, now) } });
       return;
     case "listening":
