@@ -113,4 +113,19 @@ function noticeStall(turn: Turn, input: Input): void {
   update(turn, { stalled: true });
   turn.effects.push({ kind: "read-queue" });
   log(turn, "warn", "this process was stalled", { lateMs: Math.round(lateMs) });
+  listenAfterStall(turn, lateMs);
+}
+
+/**
+ * A peer that lives hangs up on a process that stands still for longer than the active-down interval: then
+ * what waits in the queue is old, and that nothing waits means nothing. So the peer gets one such interval
+ * to be heard, as after a start, before its silence or its old words count.
+ */
+function listenAfterStall(turn: Turn, lateMs: number): void {
+  const { settings, now, state } = turn;
+  const activeDown = activeDownMs(settings.priority, settings.intervalMs);
+  if (state.phase.kind !== "standby" && state.phase.kind !== "awaiting-lease") return;
+  if (lateMs < activeDown) return;
+  const until = now + activeDown;
+  update(turn, { phase: { kind: "listening", until, giveUpAt: until } });
 }
