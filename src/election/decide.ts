@@ -14,6 +14,7 @@ import {
   OFFER_MS,
   skewMs,
   START_WAIT_MS,
+  VACANCY_ACTIVE_DOWNS,
 } from "./timing.ts";
 import { freshWords, holdsAddress, isContender, isFresh, log, outranks, type Turn, update } from "./turn.ts";
 
@@ -227,8 +228,9 @@ function findVacancy(
     case "listening":
     case "standby":
       if (said.intent === "offer") return { reason: "switchover", handover: false, mayHold: false };
-      // Neither is active. The one that ranks higher goes first; the other gives it time to.
-      return outranksByConfig(settings) || now >= since + activeDown
+      // Neither is active. The one that ranks higher goes first; the other gives it time to listen and to
+      // claim. With only one active-down interval both would claim in the same moment.
+      return outranksByConfig(settings) || now >= since + VACANCY_ACTIVE_DOWNS * activeDown
         ? { reason: "no node is active", handover: false, mayHold: false }
         : undefined;
   }
@@ -386,7 +388,7 @@ function stopNow(turn: Turn): void {
   }
   if (turn.state.releasing !== undefined) return;
   refuseSwitchover(turn, "this node is stopping");
-  log(turn, "info", "stopped", {});
+  log(turn, "info", "stopped", { reason: "this node was told to stop" });
   update(turn, { phase: { kind: "stopped" } });
 }
 

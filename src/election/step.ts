@@ -7,7 +7,14 @@ import { decide } from "./decide.ts";
 import { learn } from "./learn.ts";
 import { speak } from "./speak.ts";
 import type { Input, Settings, State, Step } from "./state.ts";
-import { activeDownMs, ESTRANGED_MEMORY_MS, LEASE_TRUST, skewMs, START_WAIT_MS } from "./timing.ts";
+import {
+  activeDownMs,
+  ESTRANGED_MEMORY_MS,
+  LEASE_TRUST,
+  skewMs,
+  START_WAIT_MS,
+  VACANCY_ACTIVE_DOWNS,
+} from "./timing.ts";
 import { log, type Turn, update } from "./turn.ts";
 
 /**
@@ -81,6 +88,7 @@ function* moments(settings: Settings, state: State): Generator<number> {
       if (phase.vacantSince === undefined) return;
       yield phase.vacantSince + skewMs(settings.priority, settings.intervalMs);
       yield phase.vacantSince + activeDown;
+      yield phase.vacantSince + VACANCY_ACTIVE_DOWNS * activeDown;
       return;
     case "awaiting-lease":
       yield phase.claimAt;

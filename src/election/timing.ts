@@ -11,6 +11,9 @@ export function activeDownMs(priority: number, intervalMs: number): number {
   return 3 * intervalMs + skewMs(priority, intervalMs);
 }
 
+/** So many active-down intervals a node leaves a vacant address to a peer that ranks higher. */
+export const VACANCY_ACTIVE_DOWNS = 2;
+
 /** A node that hears nobody at its start waits this long: a switch port may take that time to forward. */
 export const START_WAIT_MS = 30_000;
 
