@@ -214,6 +214,8 @@ function findVacancy(
         ? { reason: "switchover", handover: true, mayHold: false }
         : undefined;
     case "leaving":
+      // It may renew its lease until it has drained; being careful means to wait until it says that it is through.
+      if (settings.claim === "safe") return undefined;
       // RFC 9568 6.4.3: after priority 0, one skew time.
       return now >= since + skewMs(settings.priority, settings.intervalMs)
         ? { reason: "the active resigned", handover: false, mayHold: true }
@@ -364,7 +366,9 @@ function leave(turn: Turn, lease: Lease, { handedOver }: { readonly handedOver: 
 function decideLeaving(turn: Turn, phase: Extract<Phase, { kind: "leaving" }>): void {
   const isContested = !phase.handedOver && freshWords(turn) !== undefined && isContender(turn.state.peer);
   const isOrphaned = phase.handedOver && turn.state.peer.kind === "dead";
-  if (turn.now < phase.until && !isContested && !isOrphaned) {
+  // A careful successor has come up meanwhile, and waits for us.
+  const isAwaited = turn.settings.claim === "safe" && isPeerReady(turn);
+  if (turn.now < phase.until && !isContested && !isOrphaned && !isAwaited) {
     if (!phase.handedOver) tendAddress(turn);
     return;
   }
