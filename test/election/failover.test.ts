@@ -1,0 +1,398 @@
+import assert from "node:assert/strict";
+import { suite, test } from "node:test";
+import { A, ACTIVE, B, SAFE, STANDBY, story } from "./story.ts";
+
+suite("start (rule 8)", () => {
+  test("a node removes what an earlier life left, listens for one active-down interval, then stands by", () => {
+    story(
+      A,
+      `
+         0  start               listening: release, says leaving
+        10  released            listening: says listening
+        20  hears active 1 ...  listening
+       831                      listening
+       832                      standby: says standby
+      `,
+    );
+  });
+
+  test("a node that hears nobody waits until a switch port must have come up, then claims with a probe", () => {
+    story(
+      A,
+      `
+         0  start     listening: release, says leaving
+        10  released  listening: says listening
+     29999            listening
+     30000            claiming: claim 1 probe, says claiming
+      `,
+    );
+  });
+
+  test("a node whose peer does not run claims after listening, not after 30 s", () => {
+    story(
+      A,
+      `
+         0  start     listening: release, says leaving
+        10  released  listening: says listening
+        20  dead      listening
+       831            listening
+       832            claiming: claim 1, says claiming
+      `,
+    );
+  });
+
+  test("of two nodes that start together the higher one claims", () => {
+    story(A, ACTIVE);
+  });
+
+  test("of two nodes that start together the lower one never claims while the other is about to", () => {
+    story(
+      B,
+      `
+         0  start                       listening: release, says leaving
+        10  released                    listening: says listening
+        20  hears listening 0 ...       listening
+       832  hears claiming 1 ...        listening
+       900                              standby: says standby
+       920  hears active 1 ...          standby
+      9000                              standby
+      `,
+    );
+  });
+
+  test("the lower one claims when the higher one does not within two active-down intervals", () => {
+    story(
+      B,
+      `
+         0  start                        listening: release, says leaving
+        10  released                     listening: says listening
+        20  hears standby 0 ready ...    listening
+       896                               standby: says standby
+      2687                               standby
+      2688                               claiming: claim 1, says claiming
+      `,
+    );
+  });
+});
+
+suite("the active goes", () => {
+  test("its process dies: claim at once (rules 1, 2)", () => {
+    story(A, STANDBY, `1100  dead  claiming: claim 2, says claiming`);
+  });
+
+  test("it falls silent: claim exactly one active-down interval after its last word", () => {
+    story(
+      A,
+      STANDBY,
+      `
+      1100  hears active 1  standby
+      1931                  standby
+      1932                  claiming: claim 2, says claiming
+      1950  claimed         active: announce, says active
+      `,
+    );
+  });
+
+  test("it resigns: claim one skew time later", () => {
+    story(
+      A,
+      STANDBY,
+      `
+      1100  hears leaving 1 ...  standby
+      1163                       standby
+      1164                       claiming: claim 2, says claiming
+      `,
+    );
+  });
+
+  for (const role of ["fault", "stopped"]) {
+    test(`it says ${role}, so it has released: claim at once`, () => {
+      story(A, STANDBY, `1100  hears ${role} 1 ...  claiming: claim 2, says claiming`);
+    });
+  }
+
+  test("it listens again, so it has no address: the higher one claims at once", () => {
+    story(A, STANDBY, `1100  hears listening 1 ...  claiming: claim 2, says claiming`);
+  });
+
+  test("claim: safe waits until the lease of a dead or silent active must have ended", () => {
+    for (const gone of ["dead", "hears active 1"]) {
+      const knownAt = gone === "dead" ? 1100 : 1932;
+      story(
+        { ...A, ...SAFE },
+        STANDBY,
+        `
+        1100  ${gone}  ${gone === "dead" ? "awaiting-lease" : "standby"}
+        ${String(knownAt + 2099)}  awaiting-lease
+        ${String(knownAt + 2100)}  claiming: claim 2, says claiming
+        `,
+      );
+    }
+  });
+
+  test("claim: safe stands by again when the silent active is heard", () => {
+    story(
+      { ...A, ...SAFE },
+      STANDBY,
+      `
+      1100  silence             standby
+      2500                      awaiting-lease
+      2600  hears active 1 ...  standby
+      9000                      standby
+      `,
+    );
+  });
+
+  test("claim: safe does not wait for a peer that has no lease", () => {
+    story({ ...A, ...SAFE }, STANDBY, `1100  hears stopped 1 ...  claiming: claim 2, says claiming`);
+  });
+
+  test("claim: safe never claims while a leaving active may still renew, however long it takes", () => {
+    story(
+      { ...A, ...SAFE },
+      STANDBY,
+      `
+      1100  hears leaving 1 ...  standby
+      9000                       standby
+      9100  hears stopped 1      claiming: claim 2, says claiming
+      `,
+    );
+  });
+});
+
+suite("peer that is not understood", () => {
+  test("exactly one of the two claims: the one that ranks higher by the configuration", () => {
+    const estranged = `
+         0  start      listening: release, says leaving
+         0  released   listening: says listening
+       500  estranged  listening
+    `;
+    story(
+      A,
+      estranged,
+      `
+      1500  estranged  standby: says standby
+      2000  estranged  claiming: claim 1 probe, says claiming
+      `,
+    );
+    story(
+      B,
+      estranged,
+      ...[1500, 2500, 3500, 4500, 5500].map(
+        (time) => `
+      ${String(time)}  estranged  standby${time === 1500 ? ": says standby" : ""}`,
+      ),
+    );
+  });
+
+  test("the lower one claims when the higher one has not answered for 3 s", () => {
+    story(
+      B,
+      `
+         0  start      listening: release, says leaving
+         0  released   listening: says listening
+      1000  estranged  standby: says standby
+      3999             standby
+      4000             claiming: claim 1 probe, says claiming
+      `,
+    );
+  });
+});
+
+suite("stalled process (rule 5)", () => {
+  test("it reads its queue first, and does not claim when an advertisement was waiting", () => {
+    story(
+      A,
+      STANDBY,
+      `
+      1020  freezes             standby
+      1900  wakes               standby: read-queue
+      1900  hears active 1 ...  standby
+      1900  queue-read          standby
+      5000                      standby
+      `,
+    );
+  });
+
+  test("it claims when nothing was waiting", () => {
+    story(
+      A,
+      STANDBY,
+      `
+      1020  hears active 1  standby
+      1020  freezes         standby
+      1860  wakes           standby: read-queue
+      1860  queue-read      claiming: claim 2, says claiming
+      `,
+    );
+  });
+
+  test("one that stood still for longer than the active-down interval listens for as long before it judges", () => {
+    for (const waited of ["hears fault 1", "hears active 1", "wakes"]) {
+      story(
+        A,
+        STANDBY,
+        `
+        1020  freezes         standby
+        9000  wakes           listening: read-queue, says listening
+        9000  ${waited}       listening
+        9000  queue-read      listening
+        9100  hears active 3 ...  listening
+        9832                  standby: says standby
+        9999                  standby
+        `,
+      );
+    }
+  });
+
+  test("one that stood still and then hears nobody claims after listening", () => {
+    story(
+      A,
+      STANDBY,
+      `
+      1020  freezes     standby
+      9000  wakes       listening: read-queue, says listening
+      9000  queue-read  listening
+      9831              listening
+      9832              claiming: claim 2, says claiming
+      `,
+    );
+  });
+
+  test("an active that was frozen for most of its lease releases and listens, before it reads anything (rule 4)", () => {
+    story(
+      A,
+      ACTIVE,
+      `
+      1332                   active: announce
+      1400  freezes          active
+      2999  wakes            listening: read-queue, release, says leaving
+      `,
+    );
+  });
+});
+
+suite("lease (rule 4)", () => {
+  test("it is renewed each quarter of its time", () => {
+    const state = story(
+      A,
+      ACTIVE,
+      `
+      1331                 active: announce
+      1331  renewals-hang  active
+      1332                 active: renew
+      `,
+    );
+    assert.equal(state.phase.kind === "active" && state.phase.lease.from, 832);
+  });
+
+  test("one of which 0.8 have passed is not trusted: release, and listen before claiming anything", () => {
+    story(
+      A,
+      ACTIVE,
+      `
+      1000  renewals-hang  active
+      1332                 active: announce, renew
+      2431                 active: announce
+      2432                 listening: release, says leaving
+      2440  released       listening: says listening
+      3263                 listening
+      3264                 claiming: claim 2, says claiming
+      `.replace("hears", "hears"),
+    );
+  });
+
+  test("a renewal that failed is tried again soon", () => {
+    story(
+      A,
+      ACTIVE,
+      `
+      1000  renewals-hang  active
+      1332                 active: announce, renew
+      1340  renew-failed   active
+      1539                 active
+      1540                 active: renew
+      `,
+    );
+  });
+});
+
+suite("address that vanishes (rule 10)", () => {
+  test("it is claimed again at once; the third time in a minute the node yields and names the cause", () => {
+    const state = story(
+      A,
+      ACTIVE,
+      `
+      1000  gone      active: claim 1
+      1010  claimed   active: announce
+      1020  gone      active: claim 1
+      1030  claimed   active: announce
+      1040  gone      fault: release, says leaving
+      1050  released  fault: says fault
+     61039            fault
+      `,
+    );
+    assert.match(state.faults[0]?.detail ?? "", /removed the virtual address 3 times/);
+    assert.equal(state.faults[0]?.until, 61_040);
+  });
+
+  test("losses of more than a minute ago are forgotten", () => {
+    story(
+      A,
+      ACTIVE.replace("1000                            active", ""),
+      `
+       900  gone      active: claim 1
+       901  claimed   active: announce
+       902  gone      active: claim 1
+       903  claimed   active: announce
+     60950            active: ${Array.from({ length: 5 }, () => "announce").join(", ")}
+     60951  gone      active: claim 1
+      `,
+    );
+  });
+});
+
+suite("fault and claim", () => {
+  test("a faulty active releases at once and listens when it has recovered", () => {
+    story(
+      A,
+      ACTIVE,
+      `
+      1100  fault interface      fault: announce, release, says leaving
+      1110  released             fault: says fault
+      1120  hears active 2 ...   fault
+      2000  recovered interface  listening: says listening
+      2100  hears active 2 ...   listening
+      2832                       standby: says standby
+      `,
+    );
+  });
+
+  test("a claim that fails is released, and tried again after 2 s and listening", () => {
+    story(
+      A,
+      STANDBY,
+      `
+      1100  dead          claiming: claim 2, says claiming
+      1110  claim-failed  fault: release, says leaving
+      1120  released      fault: says fault
+      3109                fault
+      3110                listening: says listening
+      3120  dead          listening
+      3942                claiming: claim 3, says claiming
+      `,
+    );
+  });
+
+  test("a failed claim of an epoch that is past is nobody's fault", () => {
+    story(
+      A,
+      STANDBY,
+      `
+      1100  dead               claiming: claim 2, says claiming
+      1105  fault interface    fault: release, says leaving
+      1106  claim-failed       fault
+      `,
+    );
+  });
+});

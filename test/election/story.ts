@@ -1,0 +1,232 @@
+// A failover as a text that fits one screen. One node (a, unless the settings say otherwise) and its peer:
+//
+//     0  start                    listening: release, says leaving
+//    10  released                 listening: says listening
+//    20  hears active 1 ...       listening
+//   832                           standby: says standby
+//
+// A line is a moment in ms, what happens to the node (nothing: time passes), then the phase in which it is
+// afterwards and, behind a colon, all that it has done since the line before. Between two lines the node
+// wakes at its deadlines; renewals succeed by themselves and are not listed, and neither are advertisements
+// that repeat what was said. `...` after what the node hears: the peer says it again each interval.
+
+import assert from "node:assert/strict";
+import type { Advertisement, Intent, PeerRole } from "../../src/election/advertisement.ts";
+import type { Effect, Input, Settings, State, Step } from "../../src/election/state.ts";
+import { nextDeadline, start, step } from "../../src/election/step.ts";
+
+/** The active-down interval of a is 3 * 256 + 64 = 832 ms, of b 3 * 256 + 128 = 896 ms. */
+export const A: Settings = {
+  node: "a",
+  peer: "b",
+  priority: 192,
+  peerPriority: 128,
+  intervalMs: 256,
+  leaseMs: 2000,
+  claim: "fast",
+  preempt: false,
+  preemptDelayMs: 5000,
+  configHash: "hash",
+  stopGraceMs: 4000,
+};
+export const B: Settings = { ...A, node: "b", peer: "a", priority: 128, peerPriority: 192 };
+export const SAFE = { claim: "safe" } as const;
+
+/** How a node that is in touch with an active peer, or is active itself, came to be so. */
+export const STANDBY = `
+     0  start               listening: release, says leaving
+     0  released            listening: says listening
+     0  hears active 1 ...  listening
+  1000                      standby: says standby
+`;
+export const ACTIVE = `
+     0  start                     listening: release, says leaving
+     0  released                  listening: says listening
+     0  hears standby 0 ready ...  listening
+   832                            claiming: claim 1, says claiming
+   832  claimed                   active: announce, says active
+  1000                            active
+`;
+
+/** Plays the story and compares it line by line. Returns the node as it is at the end. */
+export function story(settings: Settings, ...parts: readonly string[]): State {
+  const teller = new Teller(settings);
+  const lines = parts.flatMap((part) => part.split("\n")).filter((line) => line.trim() !== "");
+  for (const line of lines) {
+    const [, time, input, phase, done] =
+      /^\s*([\d.]+)(?:\s\s+(.*?))??\s\s+([\w-]+)(?::\s*(.*))?$/.exec(line) ?? [];
+    assert.ok(time !== undefined && phase !== undefined, `not a line of a story: ${line}`);
+    teller.tell(Number(time), input?.trim() ?? "");
+    const expected = `${phase}: ${done ?? ""}`;
+    assert.equal(
+      `${teller.state.phase.kind}: ${teller.takeDone().join(", ")}`,
+      expected,
+      `at ${line.trim()}`,
+    );
+  }
+  return teller.state;
+}
+
+class Teller {
+  readonly #settings: Settings;
+  #step: Step | undefined;
+  #now = 0;
+  #done: string[] = [];
+  #said = "";
+  #heartbeat: { readonly said: Advertisement; at: number } | undefined;
+  /** Renewals are left to the story, or without an answer. */
+  #renews = true;
+  #isFrozen = false;
+
+  constructor(settings: Settings) {
+    this.#settings = settings;
+  }
+
+  get state(): State {
+    assert.ok(this.#step, "a story begins with: start");
+    return this.#step.state;
+  }
+
+  takeDone(): readonly string[] {
+    return this.#done.splice(0);
+  }
+
+  tell(time: number, input: string): void {
+    if (input === "start") {
+      this.#now = time;
+      this.#after(start(this.#settings, time));
+      return;
+    }
+    if (!this.#isFrozen) this.#pass(time);
+    this.#now = time;
+    if (input === "" && !this.#isFrozen) return;
+    this.#isFrozen = false;
+    this.#input(input);
+  }
+
+  #input(text: string): void {
+    const [word = "", ...rest] = text.split(" ");
+    switch (word) {
+      case "":
+      case "wakes":
+        return this.#give({ kind: "deadline" });
+      case "hears":
+        return this.#hear(rest);
+      case "silence":
+        this.#heartbeat = undefined;
+        return;
+      case "freezes":
+        this.#heartbeat = undefined;
+        this.#isFrozen = true;
+        return;
+      case "renewals-hang":
+        this.#renews = false;
+        return;
+      case "dead":
+        return this.#silently({ kind: "peer-dead" });
+      case "estranged":
+        return this.#silently({ kind: "peer-estranged", problem: "another secret" });
+      case "fault":
+        return this.#give({ kind: "fault", cause: rest.join(" "), detail: "broken" });
+      case "recovered":
+        return this.#give({ kind: "recovered", cause: rest.join(" ") });
+      case "claimed":
+        return this.#give({ kind: "claimed", epoch: this.state.epoch, startedAt: this.#now });
+      case "claim-failed":
+        return this.#give({ kind: "claim-failed", epoch: this.state.epoch, reason: "no such interface" });
+      case "gone":
+        return this.#give({ kind: "renew-failed", gone: true, reason: "not there" });
+      case "renew-failed":
+        return this.#give({ kind: "renew-failed", gone: false, reason: "exit 2" });
+      case "released":
+      case "drained":
+      case "queue-read":
+      case "switchover":
+      case "stop":
+        return this.#give({ kind: word });
+      default:
+        assert.fail(`nothing of this name can happen: ${text}`);
+    }
+  }
+
+  #silently(input: Input): void {
+    this.#heartbeat = undefined;
+    this.#give(input);
+  }
+
+  #hear([role = "", epoch = "0", ...rest]: readonly string[]): void {
+    const isResigned = role === "leaving" || role === "fault" || role === "stopped";
+    const intent: Intent = rest.includes("offer") ? "offer" : rest.includes("request") ? "request" : "none";
+    const said: Advertisement = {
+      node: this.#settings.peer,
+      role: role as PeerRole,
+      priority: isResigned ? 0 : this.#settings.peerPriority,
+      epoch: Number(epoch),
+      ready: rest.includes("ready"),
+      intent,
+      configHash: "hash",
+    };
+    this.#heartbeat = rest.includes("...") ? { said, at: this.#now + this.#settings.intervalMs } : undefined;
+    this.#give({ kind: "advertisement", advertisement: said });
+  }
+
+  /** Time passes up to, and with, this moment. */
+  #pass(until: number): void {
+    for (;;) {
+      const deadline = nextDeadline(this.#settings, this.state);
+      const beat = this.#heartbeat?.at ?? Infinity;
+      const next = Math.min(deadline, beat);
+      if (next > until) return;
+      this.#now = next;
+      if (this.#heartbeat !== undefined && beat === next) {
+        this.#heartbeat.at += this.#settings.intervalMs;
+        this.#give({ kind: "advertisement", advertisement: this.#heartbeat.said });
+      } else this.#give({ kind: "deadline" });
+    }
+  }
+
+  #give(input: Input): void {
+    this.#after(step(this.#settings, this.state, input, this.#now));
+  }
+
+  #after(next: Step): void {
+    this.#step = next;
+    let renews = false;
+    for (const effect of next.effects) {
+      if (effect.kind === "renew" && this.#renews) renews = true;
+      else this.#note(effect);
+    }
+    if (renews) this.#give({ kind: "renewed", startedAt: this.#now });
+  }
+
+  #note(effect: Effect): void {
+    switch (effect.kind) {
+      case "log":
+        return;
+      case "advertise": {
+        const { role, intent } = effect.advertisement;
+        const said = intent === "none" ? role : `${role} ${intent}`;
+        if (said !== this.#said) this.#done.push(`says ${said}`);
+        this.#said = said;
+        return;
+      }
+      case "claim": {
+        const how = `${effect.handover ? " handover" : ""}${effect.probe ? " probe" : ""}`;
+        this.#done.push(`claim ${String(effect.epoch)}${how}`);
+        return;
+      }
+      case "switchover-refused":
+        this.#done.push(`refused (${effect.reason})`);
+        return;
+      case "switchover-done":
+        this.#done.push("done");
+        return;
+      case "renew":
+      case "release":
+      case "announce":
+      case "drain":
+      case "read-queue":
+        this.#done.push(effect.kind);
+    }
+  }
+}
