@@ -223,7 +223,7 @@ export class Stage {
     const { active } = this;
     await Promise.all(this.nodes.filter((node) => node !== active).map((node) => node.stop()));
     await active?.stop();
-    await Promise.all(this.backends.map((backend) => backend.process?.kill()));
+    await Promise.all(this.backends.map(async (backend) => backend.process?.kill()));
     await this.#guard.close();
     rmSync(this.folder, { recursive: true, force: true });
   }
@@ -301,7 +301,7 @@ export class Stage {
       if (node.condition === "ended") return `${node.name} ended by itself (${node.end ?? "?"})`;
     }
     const running = this.nodes.filter(({ condition }) => condition === "running");
-    const roles = running.map(({ name, status }) => `${name} is ${status?.role ?? "silent"}`).join(", ");
+    const roles = running.map(describeRole).join(", ");
     const count = (role: string) => running.filter(({ status }) => status?.role === role).length;
     if (count("active") !== 1 || count("standby") !== running.length - 1) {
       return `instead of one active and a standby: ${roles}`;
@@ -334,11 +334,18 @@ export class Stage {
 
 /** Two nodes with the right roles are a pair when they hear each other and wait for nothing. */
 function notReady(nodes: readonly DemoNode[]): string | null {
-  for (const { name, status } of nodes) {
+  for (const node of nodes) {
+    const { name, status } = node;
     if (status?.peer?.connected !== true) return `${name} does not hear its peer`;
-    if (status.reason !== null) return `${name} is ${status.role}, but ${status.reason}`;
+    if (status.reason !== null) return describeRole(node);
   }
   return null;
+}
+
+/** "pi-a is fault (start: the hook ... does not exist)" */
+function describeRole({ name, status }: DemoNode): string {
+  if (status === undefined) return `${name} is silent`;
+  return `${name} is ${status.role}${status.reason === null ? "" : ` (${status.reason})`}`;
 }
 
 function trafficProblems(report: OpenLoopReport, outageMsMax: number | null): string[] {
