@@ -29,17 +29,14 @@ export class ElectionDriver {
   readonly #inputs: Input[] = [];
   #settings: Settings;
   #state: State;
-  /** The effects of the start, until start() performs them. */
-  #pending: readonly Effect[];
   #isStepping = false;
+  #isStopped = false;
   #timer: NodeJS.Timeout | undefined;
 
   constructor(options: ElectionDriverOptions) {
     this.#options = options;
     this.#settings = options.settings;
-    const first = start(options.settings, options.clock(), options.epoch);
-    this.#state = first.state;
-    this.#pending = first.effects;
+    this.#state = start(options.settings, options.clock(), options.epoch).state;
   }
 
   get state(): State {
@@ -51,14 +48,21 @@ export class ElectionDriver {
     this.#settings = { ...this.#settings, configHash };
   }
 
-  /** Performs the effects of the start, and ticks from now on. */
+  /**
+   * Listens and ticks from now on: nothing could be heard before, so that time does not count. What was
+   * learnt of this node itself does.
+   */
   start(): void {
-    for (const effect of this.#pending) this.#perform(effect);
-    this.#pending = [];
-    this.#sleep();
+    const { faults, stopping } = this.#state;
+    const { state, effects } = start(this.#settings, this.#options.clock(), this.#options.epoch);
+    this.#state = { ...state, faults, stopping };
+    for (const effect of effects) this.#perform(effect);
+    this.input({ kind: "deadline" });
   }
 
   input(input: Input): void {
+    // A hook that was still running at the stop must not wind up the clock again.
+    if (this.#isStopped) return;
     this.#inputs.push(input);
     if (this.#isStepping) return;
     this.#isStepping = true;
@@ -67,7 +71,9 @@ export class ElectionDriver {
     this.#sleep();
   }
 
+  /** For good: later inputs are ignored. */
   stop(): void {
+    this.#isStopped = true;
     clearTimeout(this.#timer);
     this.#timer = undefined;
   }
