@@ -132,8 +132,19 @@ function noticeStall(turn: Turn, input: Input): void {
 function listenAfterStall(turn: Turn, lateMs: number): void {
   const { settings, now, state } = turn;
   const activeDown = activeDownMs(settings.priority, settings.intervalMs);
-  if (state.phase.kind !== "standby" && state.phase.kind !== "awaiting-lease") return;
   if (lateMs < activeDown) return;
   const until = now + activeDown;
-  update(turn, { phase: { kind: "listening", until, giveUpAt: until } });
+  const { phase } = state;
+  switch (phase.kind) {
+    case "listening":
+      return update(turn, { phase: { ...phase, until, giveUpAt: Math.max(phase.giveUpAt, until) } });
+    case "standby":
+    case "awaiting-lease":
+      return update(turn, { phase: { kind: "listening", until, giveUpAt: until } });
+    case "claiming":
+    case "active":
+    case "leaving":
+    case "fault":
+    case "stopped":
+  }
 }

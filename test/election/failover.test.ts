@@ -245,6 +245,24 @@ suite("stalled process (rule 5)", () => {
     }
   });
 
+  test("standing still is not listening: a node that was frozen while it listened begins again", () => {
+    story(
+      A,
+      `
+         0  start                listening: release, says leaving
+        10  released             listening: says listening
+        20  hears listening 0    listening
+        30  freezes              listening
+      5000  wakes                listening: read-queue
+      5000  hears listening 0    listening
+      5000  queue-read           listening
+      5100  hears active 1 ...   listening
+      5832                       standby: says standby
+      9000                       standby
+      `,
+    );
+  });
+
   test("one that stood still and then hears nobody claims after listening", () => {
     story(
       A,
