@@ -140,7 +140,11 @@ export class Lab {
 
   /** SIGKILL to the control process, its workers and its hooks, all at once. Resolves to the moment of it. */
   async killEverything(node: Node): Promise<number> {
-    return this.#signal(node, "SIGKILL");
+    const child = this.#nodes.get(node);
+    const gone = child !== undefined && this.isRunning(node) ? once(child, "exit") : undefined;
+    const atMs = await this.#signal(node, "SIGKILL");
+    await gone;
+    return atMs;
   }
 
   /** SIGSTOP to the same: the machine still answers pings, its processes do nothing. */
