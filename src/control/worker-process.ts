@@ -110,11 +110,6 @@ export class WorkerProcess {
     if (this.#child.connected) this.#child.send(message, ignoreError);
   }
 
-  /** True as soon as the worker has, or is about to get, a socket for the listener. */
-  holds(listener: string): boolean {
-    return [...this.#sockets.values()].some((socket) => socket.listener === listener);
-  }
-
   /** True while the worker accepts connections for the listener on some address. */
   isListening(listener: string): boolean {
     return [...this.#sockets.values()].some((socket) => socket.listener === listener && socket.listening);
@@ -139,7 +134,7 @@ export class WorkerProcess {
     this.#sockets.set(key, socket);
     const problem = await socket.opening;
     if (problem === null) socket.listening = true;
-    else this.#sockets.delete(key);
+    else if (this.#sockets.get(key) === socket) this.#sockets.delete(key);
     return problem;
   }
 
@@ -148,8 +143,9 @@ export class WorkerProcess {
     const sockets = [...this.#sockets].filter(([, socket]) => socket.listener === listener);
     await Promise.all(
       sockets.map(async ([key, socket]) => {
-        if ((await socket.opening) !== null) return;
+        // At once, so that the listener can be opened again while this one still drains.
         this.#sockets.delete(key);
+        if ((await socket.opening) !== null) return;
         const closed = this.#answer(`closed ${socket.socketId}`, graceMs + GRACE_MARGIN_MS);
         this.send({ kind: "close", socketId: socket.socketId, graceMs });
         await closed;

@@ -1,6 +1,7 @@
 // Keeps the wanted number of workers alive and every open listener bound in each of them. What is
 // wanted (config, health, open listeners) lives here; a worker that dies is replaced, and the new
-// one is brought to what is wanted. Neither the role nor the other workers notice.
+// one is brought to what is wanted. Neither the role nor the other workers notice. One spare process
+// stands by, because a process that must first be started, on a small machine, is not back in 300 ms.
 //
 //   steady ──too many deaths in 10 s──> faulty (restarts wait longer and longer)
 //      └────all workers up for 10 s──────┘
@@ -28,6 +29,8 @@ const RESTART_DELAY_MAX_MS = 30_000;
 /** A listener that cannot be opened is tried again soon (an IPv6 address may be tentative), then each second. */
 const REOPEN_DELAY_MIN_MS = 125;
 const REOPEN_DELAY_MAX_MS = 1_000;
+/** Workers close a listening socket as soon as they read the order; a busy one may take this long. */
+const PORT_LEAVING_MS = 1_000;
 /** nobody and nogroup. */
 const UNPRIVILEGED = { uid: 65_534, gid: 65_534 };
 
@@ -62,6 +65,8 @@ interface WantedListener {
   readonly addresses: readonly SocketAddress[];
   /** Refuse to share the port with another process of the same user. */
   readonly exclusive: boolean;
+  /** Its ports were free of strangers, and have been bound. */
+  isOurs: boolean;
   problem: string | null;
   /** The look for strangers on its ports, while it lasts. */
   probe: Promise<string | null> | undefined;
@@ -74,6 +79,8 @@ export class Workers {
   readonly #entry: string;
   readonly #slots: Slot[] = [];
   readonly #listeners = new Map<string, WantedListener>();
+  /** Ports of listeners that were closed, and until when their sockets may linger; milliseconds of the clock. */
+  readonly #leftPorts = new Map<number, number>();
   readonly #started = Promise.withResolvers<void>();
   #config: WorkerConfig | undefined;
   #health: HealthTable = {};
@@ -81,6 +88,9 @@ export class Workers {
   #deaths: number[] = [];
   #faulty = false;
   #stopping = false;
+  /** Started, without privileges and without work. */
+  #spare: WorkerProcess | undefined;
+  #spareTimer: NodeJS.Timeout | undefined;
   #recoveryTimer: NodeJS.Timeout | undefined;
 
   constructor(options: WorkersOptions) {
@@ -93,7 +103,7 @@ export class Workers {
     for (let place = 0; place < this.#options.count; place += 1) {
       const slot: Slot = { worker: undefined, restartTimer: undefined, restartDelayMs: RESTART_DELAY_MIN_MS };
       this.#slots.push(slot);
-      this.#fork(slot);
+      this.#fill(slot);
     }
     await this.#started.promise;
   }
@@ -133,6 +143,7 @@ export class Workers {
       name,
       addresses,
       exclusive,
+      isOurs: false,
       problem: null,
       probe: undefined,
       reopenTimer: undefined,
@@ -151,6 +162,10 @@ export class Workers {
     const listener = this.#listeners.get(name);
     if (listener === undefined) return;
     this.#listeners.delete(name);
+    if (listener.isOurs) {
+      const until = this.#options.clock() + PORT_LEAVING_MS;
+      for (const { port } of listener.addresses) this.#leftPorts.set(port, until);
+    }
     clearTimeout(listener.reopenTimer);
     await Promise.all(this.#readyWorkers().map(async (worker) => worker.closeListener(name, { graceMs })));
   }
@@ -189,26 +204,37 @@ export class Workers {
 
   #stop(): void {
     this.#stopping = true;
+    this.#spare?.kill("the node stops");
+    clearTimeout(this.#spareTimer);
     clearTimeout(this.#recoveryTimer);
     for (const slot of this.#slots) clearTimeout(slot.restartTimer);
     for (const listener of this.#listeners.values()) clearTimeout(listener.reopenTimer);
     this.#started.resolve();
   }
 
-  #fork(slot: Slot): void {
+  /** Gives the slot a worker: the spare when there is one, ready or nearly so, otherwise a new process. */
+  #fill(slot: Slot): void {
+    const spare = this.#spare;
+    this.#spare = undefined;
+    slot.worker = spare ?? this.#fork();
+    if (slot.worker.isReady) this.#equip(slot.worker);
+  }
+
+  #fork(): WorkerProcess {
     const worker = new WorkerProcess({
       entry: this.#entry,
       env: workerEnvironment(),
       clock: this.#options.clock,
       onReady: () => {
-        this.#equip(worker);
+        if (worker === this.#spare) this.#options.log.debug({ worker: worker.pid }, "spare worker ready");
+        else this.#equip(worker);
       },
       onBackendFailure: this.#options.onBackendFailure,
       onExit: (exit) => {
-        this.#bury(slot, worker, exit);
+        this.#bury(worker, exit);
       },
     });
-    slot.worker = worker;
+    return worker;
   }
 
   /** Brings a new worker to what is wanted. */
@@ -216,13 +242,27 @@ export class Workers {
     if (this.#config !== undefined) {
       worker.send({ kind: "configure", config: this.#config, health: this.#health });
     }
-    for (const listener of this.#listeners.values()) void this.#tryOpen(listener);
+    const opened = [...this.#listeners.values()].map(async (listener) => this.#tryOpen(listener));
     if (this.#readyWorkers().length < this.#options.count) return;
     this.#started.resolve();
+    void this.#keepSpareAfter(opened);
     if (!this.#faulty) return;
     this.#recoveryTimer = setTimeout(() => {
       this.#recover();
     }, RECOVERY_MS);
+  }
+
+  /** Service first: a fork costs the control process a few milliseconds. */
+  async #keepSpareAfter(opened: readonly Promise<void>[]): Promise<void> {
+    await Promise.all(opened);
+    this.#keepSpare();
+  }
+
+  /** A process takes longer to start than clients should wait for a dead worker's successor. */
+  #keepSpare(): void {
+    if (this.#stopping || this.#faulty || this.#readyWorkers().length < this.#options.count) return;
+    clearTimeout(this.#spareTimer);
+    this.#spare ??= this.#fork();
   }
 
   #recover(): void {
@@ -231,22 +271,34 @@ export class Workers {
     for (const slot of this.#slots) slot.restartDelayMs = RESTART_DELAY_MIN_MS;
     this.#options.log.info({ workers: this.#options.count }, "workers stay up again");
     this.#options.onRecovered();
+    this.#keepSpare();
   }
 
-  #bury(slot: Slot, worker: WorkerProcess, { code, signal, cause }: WorkerExit): void {
+  #bury(worker: WorkerProcess, { code, signal, cause }: WorkerExit): void {
     this.#departed = sumCounters([this.#departed, withoutGauges(worker.counters)]);
-    slot.worker = undefined;
+    const slot = this.#slots.find((candidate) => candidate.worker === worker);
+    if (slot !== undefined) slot.worker = undefined;
+    if (worker === this.#spare) this.#spare = undefined;
     if (this.#stopping) return;
-    clearTimeout(this.#recoveryTimer);
     const uptimeMs = Math.round(worker.uptimeMs);
-    this.#options.log.warn({ worker: worker.pid, code, signal, cause, uptimeMs }, "worker died");
+    const subject = { worker: worker.pid, code, signal, cause, uptimeMs };
+    if (slot === undefined) {
+      // Nobody was served by it, so it is no fault of the node.
+      this.#options.log.warn(subject, "spare worker died");
+      this.#spareTimer = setTimeout(() => {
+        this.#keepSpare();
+      }, RESTART_DELAY_MAX_MS);
+      return;
+    }
+    this.#options.log.warn(subject, "worker died");
+    clearTimeout(this.#recoveryTimer);
     this.#countDeath();
     if (!this.#faulty) {
-      this.#fork(slot);
+      this.#fill(slot);
       return;
     }
     slot.restartTimer = setTimeout(() => {
-      this.#fork(slot);
+      this.#fill(slot);
     }, slot.restartDelayMs);
     slot.restartDelayMs = Math.min(slot.restartDelayMs * 2, RESTART_DELAY_MAX_MS);
   }
@@ -274,22 +326,33 @@ export class Workers {
     }
     const problem = (await this.#findStranger(listener)) ?? (await this.#openInWorkers(listener));
     if (this.#stopping || this.#listeners.get(listener.name) !== listener) return;
+    if (problem !== null && !this.listenerStatus(listener.name).open) listener.isOurs = false;
     this.#noteProblem(listener, problem);
     if (problem !== null) this.#scheduleReopen(listener);
   }
 
   /** The problem when somebody else listens where this listener must be alone; one look at a time. */
   async #findStranger(listener: WantedListener): Promise<string | null> {
-    // Once a worker has the port, a probe would only find ourselves.
-    if (!listener.exclusive || this.#liveWorkers().some((worker) => worker.holds(listener.name))) return null;
-    listener.probe ??= findProblem(listener.addresses.map(probeAddress));
+    if (!listener.exclusive || listener.isOurs) return null;
+    const unknown = listener.addresses.filter(({ port }) => !this.#isOurPort(port));
+    listener.probe ??= findProblem(unknown.map(probeAddress));
     const problem = await listener.probe;
     listener.probe = undefined;
     return problem;
   }
 
+  /** On a port that we have, or had until just now, a probe would only find ourselves. */
+  #isOurPort(port: number): boolean {
+    const isOpen = [...this.#listeners.values()].some(
+      ({ isOurs, addresses }) => isOurs && addresses.some((address) => address.port === port),
+    );
+    return isOpen || this.#options.clock() < (this.#leftPorts.get(port) ?? 0);
+  }
+
   async #openInWorkers(listener: WantedListener): Promise<string | null> {
     if (this.#listeners.get(listener.name) !== listener) return null;
+    // Set before the sockets exist: from here on a probe of a sibling on this port would meet them.
+    listener.isOurs = true;
     return findProblem(
       this.#readyWorkers().flatMap((worker) =>
         listener.addresses.map(async (address) => {
