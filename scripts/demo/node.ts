@@ -88,7 +88,11 @@ export class DemoNode {
     const config = join(this.#folder, "vipair.yaml");
     const argv = ["run", "--config", config, "--node", this.name, "--runtime-dir", this.#runtimeDir] as const;
     // A file, not a pipe: a demo that is suspended must not hold up a control process that logs.
-    this.#process = new ProcessGroup(this.#guard, [launcher, ...argv], { stdio: ["ignore", log, log] });
+    this.#process = new ProcessGroup(this.#guard, [launcher, ...argv], {
+      stdio: ["ignore", log, log],
+      // The hook's view of who holds the address; one for both nodes, as a network would be.
+      env: { VIPAIR_DEMO_STATE: join(this.#folder, "network") },
+    });
     closeSync(log);
     this.#condition = "running";
   }

@@ -51,11 +51,11 @@ export class ProcessGroup {
   constructor(
     guard: Guard,
     argv: readonly [string, ...string[]],
-    { stdio }: { readonly stdio: StdioOptions },
+    { stdio, env = {} }: { readonly stdio: StdioOptions; readonly env?: Readonly<Record<string, string>> },
   ) {
     this.#guard = guard;
     const [program, ...args] = argv;
-    this.child = spawn(program, args, { stdio, detached: true });
+    this.child = spawn(program, args, { stdio, env: { ...process.env, ...env }, detached: true });
     if (this.child.pid !== undefined) guard.noteStart(this.child.pid);
     this.child.once("exit", () => {
       this.#exited.resolve();

@@ -52,8 +52,8 @@ export type SwitchoverOutcome =
 /** A hook that is missing or a secret that cannot be read is looked for again so often. */
 const RECHECK_MS = 1000;
 
-/** A release that failed is tried again so often; the kernel's lease ends it in any case. */
-const RELEASE_RETRY_MS = 250;
+/** A release that failed is tried again, less and less often; the kernel's lease ends it in any case. */
+const RELEASE_RETRY_MS = { first: 250, atMost: 30_000 } as const;
 
 /**
  * The way out of a stop must fit into the shutdown grace with all its parts: this share is for the
@@ -76,14 +76,18 @@ export class Pair {
   #since = wallTime();
   #epoch: number;
   #startProblem: string | undefined;
+  #configHash: string;
+  #configsDiffer = false;
 
   constructor(options: PairOptions) {
     this.#options = options;
     const { config, pair, self, peer, clock, log, hook } = options;
     this.#epoch = options.stateFile.read().epoch;
+    this.#configHash = options.configHash;
     this.#vips = new Vips(
       config.virtualAddresses.map(
-        (address) => new Vip({ address, self, peer, hook, leaseMs: pair.leaseMs, clock, log }),
+        (address) =>
+          new Vip({ address, self, peer, hook, hookEnv: demoEnv(), leaseMs: pair.leaseMs, clock, log }),
       ),
       clock,
     );
@@ -135,6 +139,7 @@ export class Pair {
   }
 
   setConfigHash(configHash: string): void {
+    this.#configHash = configHash;
     this.#driver.setConfigHash(configHash);
   }
 
@@ -315,7 +320,7 @@ export class Pair {
     }
   }
 
-  async #release(): Promise<void> {
+  async #release(retryMs: number = RELEASE_RETRY_MS.first): Promise<void> {
     clearTimeout(this.#drainTimer);
     clearTimeout(this.#releaseRetry);
     void this.#options.users.closeVipListeners({ graceMs: 0 });
@@ -323,7 +328,8 @@ export class Pair {
     if (result.kind === "done") this.#driver.input({ kind: "released" });
     if (result.kind !== "failed") return;
     this.#options.log.error({ reason: result.reason }, "release failed; the lease will end by itself");
-    this.#releaseRetry = setTimeout(() => void this.#release(), RELEASE_RETRY_MS);
+    const laterMs = Math.min(2 * retryMs, RELEASE_RETRY_MS.atMost);
+    this.#releaseRetry = setTimeout(() => void this.#release(laterMs), retryMs);
   }
 
   /**
@@ -350,12 +356,25 @@ export class Pair {
 
   #note(state: State): void {
     this.#rememberEpoch(state.epoch);
+    this.#compareConfigs(state);
     const role = roleOf(state);
     if (role !== this.#role) {
       this.#role = role;
       this.#since = wallTime();
     }
     if (state.phase.kind === "stopped") this.#options.onStopped();
+  }
+
+  /** Rule 11: files that differ are worth an alarm on both nodes, and never a change of roles. */
+  #compareConfigs({ peer }: State): void {
+    if (peer.kind !== "heard") return;
+    const theirs = peer.said.configHash;
+    const differ = theirs !== this.#configHash;
+    if (differ === this.#configsDiffer) return;
+    this.#configsDiffer = differ;
+    const subject = { peer: this.#options.peer.name, ours: this.#configHash, theirs };
+    if (differ) this.#options.log.warn(subject, "the two nodes run with different configurations");
+    else this.#options.log.info(subject, "the two nodes run with the same configuration again");
   }
 
   #rememberEpoch(epoch: number): void {
@@ -367,6 +386,12 @@ export class Pair {
       this.#options.log.warn({ reason: String(error) }, "the epoch could not be stored");
     }
   }
+}
+
+/** scripts/hooks/loopback keeps its state where the demo says. Other hooks get nothing of our environment. */
+function demoEnv(): Record<string, string> {
+  const { VIPAIR_DEMO_STATE: state } = process.env;
+  return state === undefined ? {} : { VIPAIR_DEMO_STATE: state };
 }
 
 function peerRole(role: string): Role {
