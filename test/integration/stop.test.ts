@@ -1,0 +1,121 @@
+// How a whole vipair ends: what SIGTERM promises to those whose requests are in flight.
+
+import assert from "node:assert/strict";
+import { join } from "node:path";
+import { describe, test, type TestContext } from "node:test";
+import { connectRaw, get, OK, RawBackend, type RawPeer } from "../proxy/harness.ts";
+import { PORT, Site } from "../support/site.ts";
+import { isAlive, type VipairProcess } from "../support/vipair-process.ts";
+import { waitUntil } from "../support/wait-until.ts";
+
+/** What may come on top of the grace: the goodbyes of processes on a busy machine. */
+const MARGIN_MS = 1_000;
+
+interface InFlight {
+  readonly site: Site;
+  readonly host: string;
+  readonly vipair: VipairProcess;
+  readonly client: RawPeer;
+  /** The backend's end of the request that it has not answered. */
+  readonly request: RawPeer;
+}
+
+/** A balancer alone, with one request that waits at its backend. */
+async function startWithRequest(
+  t: TestContext,
+  { graceMs }: { readonly graceMs: number },
+): Promise<InFlight> {
+  const site = Site.open(t);
+  const backend = await new RawBackend().start();
+  site.atEnd(() => {
+    backend.close();
+  });
+  const host = await site.address();
+  const config = site.config({
+    listeners: [{ name: "web", bind: `${host}:${String(PORT)}`, pool: "web" }],
+    pools: { web: { backends: [`127.0.0.1:${String(backend.port)}`], health: { kind: "none" } } },
+    workers: 2,
+    shutdownGrace: `${String(graceMs)}ms`,
+  });
+  const vipair = site.start({ config, runtimeDir: join(site.folder, "run") });
+  await vipair.isReady({ workers: 2 });
+  const client = await connectRaw(PORT, host);
+  site.atEnd(() => {
+    client.close();
+  });
+  client.send(get("/slow"));
+  const request = await backend.peer();
+  await request.receives("\r\n\r\n");
+  return { site, host, vipair, client, request };
+}
+
+describe("SIGTERM", { concurrency: 2 }, () => {
+  test("a slow request in flight is answered, new clients are refused, and the exit code is 0", async (t) => {
+    const { vipair, client, request, host } = await startWithRequest(t, { graceMs: 5_000 });
+    const children = vipair.children();
+    vipair.signal("SIGTERM");
+    await waitUntil(
+      () =>
+        connectRaw(PORT, host).then(
+          (late) => {
+            late.close();
+            return false;
+          },
+          () => true,
+        ),
+      { what: "refused connections", withinMs: 2_000 },
+    );
+    assert.ok(vipair.isRunning && !client.hasClosed);
+    request.send(OK);
+    const answeredAtMs = performance.now();
+    assert.match(await client.receives("\r\n\r\nok"), /^HTTP\/1\.1 200[^]*connection: close/i);
+    client.close();
+    assert.deepEqual(await vipair.exit(), { code: 0, signal: null });
+    assert.ok(performance.now() - answeredAtMs < MARGIN_MS, "it waits for nothing but requests");
+    for (const pid of children) assert.ok(!isAlive(pid));
+    assert.equal((await vipair.command("role")).code, 3);
+  });
+
+  test("a request that never ends is cut when shutdownGrace is over, and the exit code is 0", async (t) => {
+    const graceMs = 1_000;
+    const { vipair, client } = await startWithRequest(t, { graceMs });
+    const stoppedAtMs = performance.now();
+    vipair.signal("SIGTERM");
+    assert.equal(await client.endsOrCloses(), "");
+    const cutMs = performance.now() - stoppedAtMs;
+    assert.ok(cutMs > graceMs - 50, `cut after ${String(cutMs)} ms`);
+    assert.deepEqual(await vipair.exit(), { code: 0, signal: null });
+    const tookMs = performance.now() - stoppedAtMs;
+    t.diagnostic(`cut after ${String(Math.round(cutMs))} ms, exit after ${String(Math.round(tookMs))} ms`);
+    assert.ok(tookMs < graceMs + MARGIN_MS, `took ${String(tookMs)} ms`);
+  });
+
+  test("a second SIGTERM exits at once and leaves no worker", async (t) => {
+    const { vipair, client } = await startWithRequest(t, { graceMs: 60_000 });
+    const children = vipair.children();
+    vipair.signal("SIGTERM");
+    await vipair.logged("the first signal", ({ msg }) => msg === "signal received");
+    const againAtMs = performance.now();
+    vipair.signal("SIGTERM");
+    await vipair.exit();
+    assert.ok(performance.now() - againAtMs < MARGIN_MS);
+    await client.endsOrCloses();
+    await waitUntil(() => children.every((pid) => !isAlive(pid)), {
+      what: "the workers' end",
+      withinMs: 1_000,
+    });
+  });
+
+  test("a standby stops at once, and an idle node alone does, too", async (t) => {
+    const site = Site.open(t);
+    const pair = await site.pair({ top: { shutdownGrace: "10s" } });
+    const { a, b } = await pair.startBoth();
+    for (const node of [b, a]) {
+      const stoppedAtMs = performance.now();
+      node.signal("SIGTERM");
+      assert.deepEqual(await node.exit(), { code: 0, signal: null });
+      const tookMs = performance.now() - stoppedAtMs;
+      assert.ok(tookMs < 2_500, `took ${String(tookMs)} ms\n${node.rawLines.join("\n")}`);
+    }
+  });
+});

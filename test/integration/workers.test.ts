@@ -1,0 +1,191 @@
+// The worker processes of a whole vipair: what they may do, and what happens when they die.
+
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { availableParallelism } from "node:os";
+import { join } from "node:path";
+import { describe, test } from "node:test";
+import { connectRaw, get, RawBackend, type RawPeer } from "../proxy/harness.ts";
+import { ask } from "../support/http-client.ts";
+import { PORT, Site } from "../support/site.ts";
+import { isAlive, type VipairProcess } from "../support/vipair-process.ts";
+import { waitUntil } from "../support/wait-until.ts";
+
+const RESTART_WITHIN_MS = 300;
+/** Other programs on this machine may hold up a fork; what counts is what vipair adds. */
+const RESTART_TRIES = 4;
+const CLIENTS = 12;
+const DEATHS = 5;
+
+interface Balancer {
+  readonly site: Site;
+  readonly host: string;
+  readonly vipair: VipairProcess;
+}
+
+/** A balancer alone; `workers` undefined leaves the key out. */
+async function startBalancer(
+  site: Site,
+  { backend, workers }: { readonly backend: string; readonly workers?: number },
+): Promise<Balancer> {
+  const host = await site.address();
+  const config = site.config({
+    listeners: [{ name: "web", bind: `${host}:${String(PORT)}`, pool: "web" }],
+    pools: { web: { backends: [backend], health: { kind: "none" } } },
+    ...(workers === undefined ? {} : { workers }),
+  });
+  const vipair = site.start({ config, runtimeDir: join(site.folder, "run") });
+  await vipair.isReady({ workers: workers ?? availableParallelism() });
+  return { site, host, vipair };
+}
+
+async function workerPids(vipair: VipairProcess): Promise<number[]> {
+  return (await vipair.status()).workers.map(({ pid }) => pid);
+}
+
+/** Sockets that listen on the address, as the kernel counts them. */
+function listeningSockets(host: string): number {
+  const hex = host
+    .split(".")
+    .toReversed()
+    .map((octet) => Number(octet).toString(16).padStart(2, "0"))
+    .join("")
+    .toUpperCase();
+  const endpoint = `${hex}:${PORT.toString(16).toUpperCase()} 00000000:0000 0A`;
+  return readFileSync("/proc/net/tcp", "utf8")
+    .split("\n")
+    .filter((line) => line.includes(endpoint)).length;
+}
+
+describe("workers", { concurrency: false }, () => {
+  test("workers are one per core, nobody, and without capabilities", async (t) => {
+    const site = Site.open(t);
+    const backend = await site.backend("one");
+    const { vipair } = await startBalancer(site, { backend: backend.address });
+    const pids = await workerPids(vipair);
+    assert.equal(pids.length, availableParallelism());
+    const children = vipair.children();
+    assert.ok(pids.every((pid) => children.includes(pid)));
+    const uid = process.getuid?.() === 0 ? 65_534 : process.getuid?.();
+    for (const pid of children) {
+      const facts = readFileSync(`/proc/${String(pid)}/status`, "utf8");
+      const fact = (name: string) => new RegExp(`^${name}:[ \\t]*(.*)$`, "m").exec(facts)?.[1]?.trim();
+      assert.equal(fact("Uid"), Array.from({ length: 4 }, () => uid).join("\t"));
+      for (const set of ["CapEff", "CapPrm", "CapInh", "CapAmb"]) assert.match(fact(set) ?? "", /^0+$/, set);
+      if (uid === 65_534) assert.equal(fact("Groups"), "");
+    }
+  });
+
+  test("a killed worker is back within 300 ms and takes only its own requests in flight with it", async (t) => {
+    const site = Site.open(t);
+    const backend = await new RawBackend().start();
+    site.atEnd(() => {
+      backend.close();
+    });
+    const { vipair, host } = await startBalancer(site, {
+      backend: `127.0.0.1:${String(backend.port)}`,
+      workers: 2,
+    });
+
+    const clients: RawPeer[] = [];
+    for (let n = 0; n < CLIENTS; n += 1) {
+      const client = await connectRaw(PORT, host);
+      site.atEnd(() => {
+        client.close();
+      });
+      client.send(get("/slow"));
+      clients.push(client);
+    }
+    await waitUntil(() => backend.peers.length === CLIENTS, {
+      what: "all requests at the backend",
+      withinMs: 5_000,
+    });
+    const before = await vipair.until("counted connections", ({ workers }) => {
+      return workers.reduce((sum, { connections }) => sum + connections, 0) === CLIENTS;
+    });
+    // The kernel spreads by a hash; a worker without connections would prove nothing.
+    const [victim, survivor] = before.workers.toSorted((a, b) => a.connections - b.connections);
+    assert.ok(victim !== undefined && survivor !== undefined);
+
+    process.kill(victim.pid, "SIGKILL");
+    await waitUntil(() => clients.filter(isOver).length >= victim.connections, {
+      what: "the end of the dead worker's connections",
+      withinMs: 5_000,
+    });
+    await waitForTwo(vipair, host, victim.pid);
+    for (const peer of backend.peers) {
+      if (!peer.hasClosed) peer.send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+    }
+    const alive = clients.filter((client) => !isOver(client));
+    assert.equal(alive.length, survivor.connections);
+    for (const client of alive) assert.match(await client.receives("ok"), /^HTTP\/1\.1 200/);
+    assert.equal((await vipair.status()).role, "active");
+
+    const times: number[] = [];
+    for (let n = 0; n < RESTART_TRIES && (times.at(-1) ?? Infinity) >= RESTART_WITHIN_MS; n += 1) {
+      const [pid] = await workerPids(vipair);
+      assert.ok(pid !== undefined);
+      const killedAtMs = performance.now();
+      process.kill(pid, "SIGKILL");
+      await waitForTwo(vipair, host, pid);
+      times.push(performance.now() - killedAtMs);
+    }
+    t.diagnostic(`back after ${times.map((ms) => String(Math.round(ms))).join(", ")} ms`);
+    assert.ok(Math.min(...times) < RESTART_WITHIN_MS, `back after ${times.join(", ")} ms`);
+  });
+
+  test("five deaths of workers in 10 s are a fault of the node: the peer takes over, until they stay up again", async (t) => {
+    const site = Site.open(t);
+    const pair = await site.pair();
+    const { a, b } = await pair.startBoth();
+    for (let death = 1; death <= DEATHS; death += 1) {
+      const [pid] = (await a.until("a worker", ({ workers }) => workers.length === 1)).workers.map(
+        (worker) => worker.pid,
+      );
+      assert.ok(pid !== undefined);
+      process.kill(pid, "SIGKILL");
+      await waitUntil(() => !a.children().includes(pid), { what: "its end", withinMs: 5_000 });
+    }
+    const diedAtMs = performance.now();
+    const fault = await a.becomes("fault");
+    assert.match(fault.reason ?? "", /workers: 5 workers died within 10 s/);
+    await b.becomes("active");
+    assert.equal((await ask({ host: pair.virtualAddress })).body, "one");
+
+    await a.until("a worker, after a pause", ({ workers }) => workers.length === 1);
+    const pauseMs = performance.now() - diedAtMs;
+    assert.ok(pauseMs > 400, `restarted after ${String(pauseMs)} ms`);
+    await a.becomes("standby", { withinMs: 20_000 });
+    await pair.isWell(a);
+    assert.equal((await b.status()).role, "active");
+    assert.equal(pair.longestOverlapMs(), 0);
+  });
+
+  test("a dead control process takes its workers down at once", async (t) => {
+    const site = Site.open(t);
+    const backend = await site.backend("one");
+    const { vipair, host } = await startBalancer(site, { backend: backend.address, workers: 2 });
+    const pids = vipair.children();
+    assert.ok(pids.length >= 2);
+    vipair.signal("SIGKILL");
+    await waitUntil(() => pids.every((pid) => !isAlive(pid)), { what: "the workers' end", withinMs: 1_000 });
+    assert.equal(listeningSockets(host), 0);
+  });
+});
+
+function isOver({ hasEnded, hasClosed }: RawPeer): boolean {
+  return hasEnded || hasClosed;
+}
+
+/** Both workers run and listen, and none of them is the dead one. */
+async function waitForTwo(vipair: VipairProcess, host: string, dead: number): Promise<void> {
+  await waitUntil(() => listeningSockets(host) === 2 && !vipair.children().includes(dead), {
+    what: "two listening sockets",
+    withinMs: 5_000,
+    everyMs: 5,
+  });
+  await vipair.until(
+    "two workers",
+    ({ workers }) => workers.length === 2 && !workers.some(({ pid }) => pid === dead),
+  );
+}
