@@ -151,7 +151,7 @@ function decideListening(turn: Turn, phase: Extract<Phase, { kind: "listening" }
 
 function decideStandby(turn: Turn, phase: Extract<Phase, { kind: "standby" | "awaiting-lease" }>): void {
   const { settings, now, state } = turn;
-  if (state.stalled) return;
+  if (state.stalledSince !== undefined) return;
   if (state.offerUntil !== undefined) {
     // claim: safe released first. What was offered is not taken back before the offer expires.
     if (freshWords(turn)?.role === "active") {

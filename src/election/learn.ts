@@ -48,7 +48,11 @@ function hear(turn: Turn, said: Advertisement): void {
   const { settings, now } = turn;
   const before = turn.state.peer;
   const wasInTouch = isFresh(turn);
-  const peer = { kind: "heard", said, at: now } as const;
+  // What waited while this process stood still may be as old as that. That the peer was active then is as
+  // good as news; that it was not active is no news at all.
+  const isActive = said.role === "active" || said.role === "claiming";
+  const at = isActive ? now : (turn.state.stalledSince ?? now);
+  const peer = { kind: "heard", said, at } as const;
   update(turn, { peer, epoch: Math.max(turn.state.epoch, said.epoch) });
   const { phase } = turn.state;
   switch (phase.kind) {

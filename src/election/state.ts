@@ -122,8 +122,11 @@ export interface State {
   readonly switchoverOrdered: boolean;
   /** SIGTERM was given: the way out is `leaving`, then `stopped`. */
   readonly stopping: boolean;
-  /** This process woke late: the peer is not judged until the messages that waited are read. */
-  readonly stalled: boolean;
+  /**
+   * This process woke late: since when it has slept, at the longest. Until the messages that waited are read
+   * the peer is not judged.
+   */
+  readonly stalledSince: number | undefined;
   /** When step() last ran. */
   readonly at: number;
 }

@@ -38,7 +38,7 @@ export function start(settings: Settings, now: number, epoch = 0): Step {
     requestUntil: undefined,
     switchoverOrdered: false,
     stopping: false,
-    stalled: false,
+    stalledSince: undefined,
     at: now,
   };
   const turn: Turn = { settings, now, state, effects: [{ kind: "release" }] };
@@ -63,7 +63,7 @@ export function step(settings: Settings, before: State, input: Input, now: numbe
  * `read-queue` is unanswered. A moment that has passed was looked at then, so only later ones count.
  */
 export function nextDeadline(settings: Settings, state: State): number {
-  if (state.phase.kind === "stopped" || state.stalled) return Infinity;
+  if (state.phase.kind === "stopped" || state.stalledSince !== undefined) return Infinity;
   let next = Infinity;
   for (const moment of moments(settings, state)) if (moment > state.at && moment < next) next = moment;
   return next;
@@ -113,12 +113,13 @@ function* moments(settings: Settings, state: State): Generator<number> {
 /** Rule 5: a process that woke late reads what waits for it before it judges its peer by the clock. */
 function noticeStall(turn: Turn, input: Input): void {
   if (input.kind === "queue-read") {
-    return update(turn, { stalled: false });
+    return update(turn, { stalledSince: undefined });
   }
-  if (turn.state.stalled) return;
-  const lateMs = turn.now - nextDeadline(turn.settings, turn.state);
+  if (turn.state.stalledSince !== undefined) return;
+  const deadline = nextDeadline(turn.settings, turn.state);
+  const lateMs = turn.now - deadline;
   if (lateMs <= turn.settings.intervalMs) return;
-  update(turn, { stalled: true });
+  update(turn, { stalledSince: deadline });
   turn.effects.push({ kind: "read-queue" });
   log(turn, "warn", "this process was stalled", { lateMs: Math.round(lateMs) });
   listenAfterStall(turn, lateMs);
