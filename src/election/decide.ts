@@ -9,6 +9,7 @@ import {
   ANNOUNCE_AFTER_MS,
   ANNOUNCE_EVERY_MS,
   ESTRANGED_MEMORY_MS,
+  HOOK_SLACK_MS,
   LEASE_MARGIN,
   LEASE_TRUST,
   OFFER_MS,
@@ -113,13 +114,11 @@ function giveUpStaleLease(turn: Turn, lease: Lease): void {
 }
 
 function releaseIfHeld(turn: Turn): void {
-  const { phase } = turn.state;
-  if (!holdsAddress(phase)) return;
+  if (!holdsAddress(turn.state.phase)) return;
   turn.effects.push({ kind: "release" });
-  // The kernel removes it at the latest then, whatever becomes of the hook. A claim that is running may
-  // add it as late as now.
-  const from = phase.kind === "claiming" ? turn.now : phase.lease.from;
-  update(turn, { releasing: { until: from + turn.settings.leaseMs * LEASE_MARGIN } });
+  // The kernel removes it at the latest then, whatever becomes of the hook. Counted from now, not from the last
+  // good renewal: a claim or renewal that is running, or has failed, may have set the lease since.
+  update(turn, { releasing: { until: turn.now + turn.settings.leaseMs * LEASE_MARGIN } });
 }
 
 /** Starts over: nothing that was known of the peer counts any more. */
@@ -167,7 +166,7 @@ function decideStandby(turn: Turn, phase: Extract<Phase, { kind: "standby" | "aw
   }
   if (settings.claim === "safe" && vacancy.mayHold) {
     if (phase.kind === "standby") {
-      const claimAt = now + settings.leaseMs * LEASE_MARGIN;
+      const claimAt = now + settings.leaseMs * LEASE_MARGIN + HOOK_SLACK_MS;
       log(turn, "info", "waiting for the predecessor's lease to end", { reason: vacancy.reason });
       update(turn, { phase: { kind: "awaiting-lease", claimAt, reason: vacancy.reason } });
       return;

@@ -23,6 +23,9 @@ export const LEASE_TRUST = 0.8;
 /** How much longer than a lease a careful successor waits: clocks drift, hooks start late. */
 export const LEASE_MARGIN = 1.05;
 
+/** And that much more: a hook that was running when its process died sets the lease as late as that. */
+export const HOOK_SLACK_MS = 300;
+
 /** An estranged peer that did not answer for so long is taken for silent; redials are at most 1 s apart. */
 export const ESTRANGED_MEMORY_MS = 3000;
 
