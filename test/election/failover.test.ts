@@ -123,11 +123,28 @@ suite("the active goes", () => {
         STANDBY,
         `
         1100  ${gone}  ${gone === "dead" ? "awaiting-lease" : "standby"}
-        ${String(knownAt + 2099)}  awaiting-lease
-        ${String(knownAt + 2100)}  claiming: claim 2, says claiming
+        ${String(knownAt + 2399)}  awaiting-lease
+        ${String(knownAt + 2400)}  claiming: claim 2, says claiming
         `,
       );
     }
+  });
+
+  test("claim: safe: the words that waited for a stalled process do not prove that a dead peer had no lease", () => {
+    story(
+      { ...A, ...SAFE },
+      STANDBY,
+      `
+      1020  freezes                standby
+      9000  wakes                  listening: read-queue, says listening
+      9000  hears standby 1 ready  listening
+      9000  queue-read             listening
+      9010  dead                   listening
+      9832                         awaiting-lease: says standby
+     12231                         awaiting-lease
+     12232                         claiming: claim 2, says claiming
+      `,
+    );
   });
 
   test("claim: safe stands by again when the silent active is heard", () => {
@@ -330,6 +347,23 @@ suite("lease (rule 4)", () => {
       1340  renew-failed   active
       1539                 active
       1540                 active: renew
+      `,
+    );
+  });
+});
+
+suite("release", () => {
+  test("until the hook has done it, at most for one lease more, the node says that it leaves", () => {
+    story(
+      A,
+      ACTIVE,
+      `
+      1100  freezes               active: announce
+      9000  wakes                 listening: read-queue, release, says leaving
+      9000  hears active 2 ...    listening
+      9000  queue-read            listening
+     11099                        standby
+     11100                        standby: says standby
       `,
     );
   });

@@ -12,6 +12,10 @@ const LOWER_ACTIVE = `
   2900                       active: announce, announce
 `;
 
+function refused(before: string, reason: RegExp): void {
+  assert.throws(() => story(A, ACTIVE, before, `1010  switchover  active: refused ()`), reason);
+}
+
 const IN_TOUCH = `1000  hears standby 1 ready ...  active`;
 
 suite("two actives that meet (rule 7)", () => {
@@ -164,9 +168,6 @@ suite("switchover", () => {
   });
 
   test("refused with the reason when the peer is not ready", () => {
-    const refused = (before: string, reason: RegExp): void => {
-      assert.throws(() => story(A, ACTIVE, before, `1010  switchover  active: refused ()`), reason);
-    };
     refused(`1005  hears listening 1  active`, /b is not ready: it is listening/);
     refused(`1005  dead  active`, /vipair does not run on b/);
     refused(`1005  estranged  active`, /b cannot be understood: another secret/);

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { suite, test } from "node:test";
-import fc from "fast-check";
+import * as fc from "fast-check";
 import type { Advertisement } from "../../src/election/advertisement.ts";
 import { reasonOf, roleOf } from "../../src/election/role.ts";
 import type { Input, Settings, State } from "../../src/election/state.ts";
