@@ -1,0 +1,55 @@
+// The model of src/control/vip.ts: one hook at a time, a claim or release kills what runs and drops what
+// waits, a renewal goes before an announcement, and what a newer intent has replaced is told to nobody.
+
+import type { HookAction, HookEnd, Hook, Machine } from "./machine.ts";
+
+interface Intent {
+  readonly action: HookAction;
+  readonly probes: boolean;
+  readonly settle: (end: HookEnd, startedAt: number) => void;
+}
+
+const RANK: Readonly<Record<HookAction, number>> = { claim: 0, release: 0, renew: 1, announce: 2 };
+
+export class Vip {
+  readonly #machine: Machine;
+  readonly #deliver: (act: () => void) => void;
+  #running: { readonly hook: Hook; readonly ended: (end: HookEnd) => void } | undefined;
+  #waiting: Intent[] = [];
+
+  /** `deliver`: the end of a hook waits for the event loop like everything else. */
+  constructor(machine: Machine, deliver: (act: () => void) => void) {
+    this.#machine = machine;
+    this.#deliver = deliver;
+  }
+
+  order(
+    action: HookAction,
+    settle: (end: HookEnd, startedAt: number) => void,
+    { probes = false }: { readonly probes?: boolean } = {},
+  ): void {
+    const changesHolding = action === "claim" || action === "release";
+    const dropped = changesHolding ? this.#waiting : this.#waiting.filter((other) => other.action === action);
+    this.#waiting = this.#waiting.filter((other) => !dropped.includes(other));
+    for (const intent of dropped) intent.settle("aborted", this.#machine.clock());
+    if (changesHolding && this.#running !== undefined)
+      this.#machine.abort(this.#running.hook, this.#running.ended);
+    this.#waiting.push({ action, probes, settle });
+    this.#waiting.sort((a, b) => RANK[a.action] - RANK[b.action]);
+    this.#startNext();
+  }
+
+  #startNext(): void {
+    if (this.#running !== undefined) return;
+    const intent = this.#waiting.shift();
+    if (intent === undefined) return;
+    const startedAt = this.#machine.clock();
+    const ended = (end: HookEnd): void =>
+      this.#deliver(() => {
+        this.#running = undefined;
+        intent.settle(end, startedAt);
+        this.#startNext();
+      });
+    this.#running = { hook: this.#machine.startHook(intent.action, intent, ended), ended };
+  }
+}
