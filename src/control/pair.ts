@@ -86,7 +86,8 @@ export class Pair {
     this.#configHash = options.configHash;
     this.#vips = new Vips(
       config.virtualAddresses.map(
-        (address) => new Vip({ address, self, peer, hook, leaseMs: pair.leaseMs, clock, log }),
+        (address) =>
+          new Vip({ address, self, peer, hook, hookEnv: demoEnv(), leaseMs: pair.leaseMs, clock, log }),
       ),
       clock,
     );
@@ -385,6 +386,12 @@ export class Pair {
       this.#options.log.warn({ reason: String(error) }, "the epoch could not be stored");
     }
   }
+}
+
+/** scripts/hooks/loopback keeps its state where the demo says. Other hooks get nothing of our environment. */
+function demoEnv(): Record<string, string> {
+  const { VIPAIR_DEMO_STATE: state } = process.env;
+  return state === undefined ? {} : { VIPAIR_DEMO_STATE: state };
 }
 
 function peerRole(role: string): Role {
