@@ -11,6 +11,8 @@ import { readYaml } from "../../config/yaml-source.ts";
 import { EXIT } from "../terminal.ts";
 import type { Terminal } from "../terminal.ts";
 
+/** As for a secret in the configuration itself. */
+const SECRET_LENGTH_MIN = 16;
 const OTHERS_MAY_READ_OR_WRITE = 0o006;
 
 export async function checkConfig(
@@ -66,8 +68,10 @@ async function findFileProblems({ pair }: Config, directory: string): Promise<re
 
 async function findSecretProblem(path: string): Promise<string | null> {
   try {
-    const secret = await readFile(path, "utf8");
-    if (secret.trim() === "") return `${path} is empty. Write a long random word into it.`;
+    const secret = (await readFile(path, "utf8")).trim();
+    if (secret.length < SECRET_LENGTH_MIN) {
+      return `The secret in ${path} is shorter than ${String(SECRET_LENGTH_MIN)} characters. Write a long random one.`;
+    }
     const { mode } = await stat(path);
     return (mode & OTHERS_MAY_READ_OR_WRITE) === 0
       ? null
