@@ -1,0 +1,298 @@
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { chmodSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { test } from "node:test";
+import type { TestContext } from "node:test";
+import { AdminServer } from "../../src/admin/server.ts";
+import type { AdminServerOptions } from "../../src/admin/server.ts";
+import { runCommandLine } from "../../src/cli/program.ts";
+import type { RunOptions } from "../../src/cli/program.ts";
+import type { Status } from "../../src/protocol/status.ts";
+import { sampleStatus } from "../support/status.ts";
+
+interface Outcome {
+  readonly code: number;
+  readonly out: string;
+  readonly err: string;
+  readonly runs: readonly RunOptions[];
+}
+
+/** One command line, performed in this process. */
+async function vipair(...args: string[]): Promise<Outcome> {
+  const runs: RunOptions[] = [];
+  let out = "";
+  let err = "";
+  const code = await runCommandLine({
+    args,
+    run: async (options) => {
+      runs.push(options);
+      return Promise.resolve(42);
+    },
+    terminal: { print: (text) => (out += `${text}\n`), complain: (text) => (err += `${text}\n`) },
+  });
+  return { code, out, err, runs };
+}
+
+function temporaryDir(t: TestContext): string {
+  const dir = mkdtempSync(join(tmpdir(), "vipair-cli-"));
+  t.after(() => {
+    rmSync(dir, { recursive: true });
+  });
+  return dir;
+}
+
+const quiet = () => {};
+
+/** The runtime directory of a node that answers like this. */
+async function runningNode(t: TestContext, options: Partial<AdminServerOptions> = {}): Promise<string> {
+  const runtimeDir = temporaryDir(t);
+  const server = new AdminServer({
+    runtimeDir,
+    log: { debug: quiet, info: quiet, warn: quiet, error: quiet },
+    status: async () => Promise.resolve(sampleStatus()),
+    switchover: async () => Promise.resolve({ kind: "done", result: { active: "pi-b", tookMs: 45.4 } }),
+    ...options,
+  });
+  t.after(async () => server.stop());
+  assert.deepEqual(await server.start(), { kind: "started" });
+  return runtimeDir;
+}
+
+test("run gets its options, and ends with what the node ends with", async () => {
+  const { code, runs } = await vipair(
+    "run",
+    "--config",
+    "a.yaml",
+    "--node",
+    "pi-a",
+    "--runtime-dir",
+    "/tmp/a",
+  );
+  assert.equal(code, 42);
+  assert.deepEqual(runs, [{ config: "a.yaml", node: "pi-a", runtimeDir: "/tmp/a" }]);
+});
+
+test("run has defaults, and takes the node's name from the environment", async (t) => {
+  assert.deepEqual((await vipair("run")).runs, [
+    { config: "/etc/vipair/vipair.yaml", runtimeDir: "/run/vipair" },
+  ]);
+  process.env["VIPAIR_NODE"] = "pi-b";
+  t.after(() => delete process.env["VIPAIR_NODE"]);
+  assert.equal((await vipair("run")).runs[0]?.node, "pi-b");
+});
+
+test("role prints one word", async (t) => {
+  for (const role of ["active", "standby", "fault"] as const) {
+    const runtimeDir = await runningNode(t, { status: async () => Promise.resolve(sampleStatus({ role })) });
+    const { code, out, err } = await vipair("role", "--runtime-dir", runtimeDir);
+    assert.deepEqual({ code, out, err }, { code: 0, out: `${role}\n`, err: "" });
+  }
+});
+
+test("without a vipair every question ends with 3 and says so", async (t) => {
+  const runtimeDir = temporaryDir(t);
+  for (const command of ["role", "status", "switchover"]) {
+    const { code, out, err } = await vipair(command, "--runtime-dir", runtimeDir);
+    assert.deepEqual({ code, out }, { code: 3, out: "" });
+    assert.equal(err, `vipair: no vipair runs with the runtime directory ${runtimeDir}\n`);
+  }
+});
+
+test("status --json prints the status as it is", async (t) => {
+  const { code, out } = await vipair("status", "--json", "--runtime-dir", await runningNode(t));
+  assert.equal(code, 0);
+  assert.deepEqual(JSON.parse(out), sampleStatus());
+});
+
+test("status shows a person everything that matters, aligned", async (t) => {
+  const since = new Date(Date.now() - 3_725_000).toISOString();
+  const runtimeDir = await runningNode(t, { status: async () => Promise.resolve(sampleStatus({ since })) });
+  const { code, out } = await vipair("status", "--runtime-dir", runtimeDir);
+  assert.equal(code, 0);
+  assert.equal(
+    out,
+    `\
+node       pi-a  priority 150
+role       active  for 1 h 2 min  epoch 7
+addresses  192.168.1.50 on eth0  held
+peer       pi-b  standby  connected  heard 80 ms ago
+workers    pid 4711   up 2 min 5 s  12 connections
+           pid 47110  up 900 ms     1 connection
+listeners  web    vip:80        open
+           plain  0.0.0.0:8080  closed  (port 8080 on 0.0.0.0 is in use by another process)
+pool web   192.168.1.21:8080      up    weight 1  3 active  1234 requests  0 failures
+           big 192.168.1.22:8080  down  weight 3  0 active  99 requests    1 failure  (connect refused)
+requests   1333
+vipair     0.1.0  up 2 min 5 s  config 0123456789ab
+`,
+  );
+});
+
+test("status says what is wrong: the reason of a fault, a lost peer, configurations that differ", async (t) => {
+  const changes: Partial<Status> = {
+    role: "fault",
+    reason: "5 workers died within 10 s",
+    virtualAddresses: [{ address: "192.168.1.50", interface: "eth0", held: false }],
+    peer: {
+      node: "pi-b",
+      role: "unknown",
+      connected: false,
+      lastHeardMs: null,
+      configMatches: false,
+      problem: "pi-b has another secret",
+    },
+  };
+  const runtimeDir = await runningNode(t, { status: async () => Promise.resolve(sampleStatus(changes)) });
+  const { out } = await vipair("status", "--runtime-dir", runtimeDir);
+  assert.match(out, /^reason {5}5 workers died within 10 s$/m);
+  assert.match(out, /^addresses {2}192\.168\.1\.50 on eth0 {2}not held$/m);
+  assert.match(
+    out,
+    /^peer {7}pi-b {2}unknown {2}not connected {2}never heard\n {11}its configuration differs from this node's\n {11}pi-b has another secret$/m,
+  );
+  const alone = await runningNode(t, {
+    status: async () => Promise.resolve(sampleStatus({ peer: null, priority: null, virtualAddresses: [] })),
+  });
+  assert.match(
+    (await vipair("status", "--runtime-dir", alone)).out,
+    /^node {7}pi-a\n.*\npeer {7}none: this node has no standby$/m,
+  );
+});
+
+test("switchover says who is active now and how long it took", async (t) => {
+  const { code, out } = await vipair("switchover", "--runtime-dir", await runningNode(t));
+  assert.deepEqual({ code, out }, { code: 0, out: "active is now pi-b (45 ms)\n" });
+});
+
+test("a switchover that is refused ends with 1 and the reason", async (t) => {
+  const runtimeDir = await runningNode(t, {
+    switchover: async () => Promise.resolve({ kind: "refused", error: "pi-b is in fault: no carrier" }),
+  });
+  const { code, out, err } = await vipair("switchover", "--runtime-dir", runtimeDir);
+  assert.deepEqual({ code, out, err }, { code: 1, out: "", err: "vipair: pi-b is in fault: no carrier\n" });
+});
+
+test("something else behind the socket is a clear failure", async (t) => {
+  const runtimeDir = temporaryDir(t);
+  const impostor = createServer((socket) => socket.end("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nhi"));
+  impostor.listen(join(runtimeDir, "admin.sock"));
+  await once(impostor, "listening");
+  t.after(() => impostor.close());
+  const { code, err } = await vipair("role", "--runtime-dir", runtimeDir);
+  assert.deepEqual({ code, err }, { code: 1, err: "vipair: vipair answered 200 without JSON\n" });
+});
+
+test("a command line that makes no sense ends with 2 and a suggestion", async () => {
+  const command = await vipair("statsu");
+  assert.equal(command.code, 2);
+  assert.match(command.err, /unknown command 'statsu'[\s\S]*Did you mean status/);
+  const option = await vipair("status", "--jsn");
+  assert.equal(option.code, 2);
+  assert.match(option.err, /unknown option '--jsn'[\s\S]*Did you mean --json/);
+  assert.equal((await vipair("role", "extra")).code, 2);
+  assert.equal((await vipair()).code, 2);
+});
+
+test("help and version end with 0", async () => {
+  assert.match((await vipair("--version")).out, /^\d+\.\d+\.\d+\n$/);
+  const { code, out } = await vipair("run", "--help");
+  assert.equal(code, 0);
+  assert.match(out, /--runtime-dir <dir>/);
+});
+
+const PAIR = (extra: string) => `\
+pair:
+  nodes:
+    pi-a: { address: 127.30.1.1, priority: 150 }
+    pi-b: { address: 127.30.1.2, priority: 100 }
+  ${extra}
+virtualAddresses:
+  - { address: 127.30.1.9/8, interface: lo }
+listeners:
+  - { name: web, bind: vip:8080, protocol: http, routes: [{ pool: web }] }
+pools:
+  web:
+    backends: [127.30.1.3:80]
+`;
+
+/** What check says about this text; the path of the file is written FILE. */
+async function check(dir: string, text: string): Promise<Outcome> {
+  const file = join(dir, "vipair.yaml");
+  writeFileSync(file, text);
+  const outcome = await vipair("check", "--config", file);
+  const shorten = (said: string) => said.replaceAll(file, "FILE").replaceAll(dir, "DIR");
+  return { ...outcome, out: shorten(outcome.out), err: shorten(outcome.err) };
+}
+
+test("check is content with a good file", async (t) => {
+  const dir = temporaryDir(t);
+  writeFileSync(join(dir, "secret"), "correct horse battery staple\n", { mode: 0o600 });
+  const { code, out, err } = await check(dir, PAIR("secretFile: secret"));
+  assert.deepEqual({ code, out, err }, { code: 0, out: "FILE: ok\n", err: "" });
+});
+
+test("check reports every mistake with its place and ends with 1", async (t) => {
+  const { code, out, err } = await check(
+    temporaryDir(t),
+    PAIR("secretFile: secret")
+      .replace("priority: 150", "priority: 300")
+      .replace("127.30.1.3:80", "127.30.1.3:80800"),
+  );
+  assert.deepEqual({ code, out }, { code: 1, out: "" });
+  const lines = err.trimEnd().split("\n");
+  assert.equal(lines.length, 2);
+  assert.match(lines[0] ?? "", /^FILE:3:\d+ {2}pair\.nodes\.pi-a\.priority: /);
+  assert.match(lines[1] ?? "", /^FILE:12:\d+ {2}pools\.web\.backends\[0\]/);
+});
+
+test("check looks at the files that the configuration names", async (t) => {
+  const dir = temporaryDir(t);
+  const missing = await check(dir, PAIR("secretFile: secret\n  hook: hooks/vip"));
+  assert.equal(missing.code, 1);
+  assert.equal(
+    missing.err,
+    "FILE:5:15  pair.secretFile: DIR/secret does not exist.\nFILE:6:9  pair.hook: DIR/hooks/vip does not exist.\n",
+  );
+
+  writeFileSync(join(dir, "secret"), "correct horse battery staple\n");
+  chmodSync(join(dir, "secret"), 0o644);
+  const open = await check(dir, PAIR("secretFile: secret"));
+  assert.equal(
+    open.err,
+    "FILE:5:15  pair.secretFile: DIR/secret can be read or written by every user. Run chmod 600 DIR/secret.\n",
+  );
+
+  writeFileSync(join(dir, "secret"), " \n");
+  chmodSync(join(dir, "secret"), 0o600);
+  writeFileSync(join(dir, "vip"), "#!/bin/sh\n", { mode: 0o644 });
+  const weak = await check(dir, PAIR("secretFile: secret\n  hook: vip"));
+  assert.match(weak.err, /^FILE:5:15 {2}pair\.secretFile: .*shorter than 16 characters/m);
+  assert.match(weak.err, /^FILE:6:9 {2}pair\.hook: DIR\/vip cannot be executed\. Run chmod 755 DIR\/vip\.$/m);
+});
+
+test("check says that a file is missing or a directory", async (t) => {
+  const dir = temporaryDir(t);
+  const missing = await vipair("check", "--config", join(dir, "none.yaml"));
+  assert.equal(missing.code, 1);
+  assert.equal(missing.err, `${join(dir, "none.yaml")}:1:1  The file does not exist.\n`);
+  assert.equal((await vipair("check", "--config", dir)).err, `${dir}:1:1  The file is a directory.\n`);
+});
+
+test("a reader that closes the pipe early gets no stack trace", async (t) => {
+  const runtimeDir = await runningNode(t);
+  const main = fileURLToPath(new URL("../../src/main.ts", import.meta.url));
+  const child = spawn(process.execPath, [main, "status", "--runtime-dir", runtimeDir], {
+    stdio: ["ignore", "pipe", "pipe"],
+  });
+  child.stdout.destroy();
+  let err = "";
+  child.stderr.on("data", (bytes: Buffer) => (err += bytes.toString()));
+  const [code] = (await once(child, "close")) as [number | null];
+  assert.equal(err, "");
+  assert.equal(code, 0);
+});
