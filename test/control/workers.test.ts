@@ -64,6 +64,15 @@ async function until(holds: () => boolean, what: string, timeoutMs = 10_000): Pr
   }
 }
 
+/** As until(), for a test in which timers stand still. */
+async function untilTurned(holds: () => boolean): Promise<void> {
+  const end = performance.now() + 10_000;
+  while (!holds()) {
+    assert.ok(performance.now() < end, "not in time");
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+}
+
 /** What came back for one line on a new connection; "" when it was refused, reset or cut. */
 async function ask(port: number, line: string, host = "127.30.0.1"): Promise<string> {
   return new Promise((resolve) => {
@@ -349,6 +358,43 @@ test("five deaths within ten seconds are a fault, and restarts slow down", async
   await until(() => died(lines) >= before + 2, "restarts go on");
   assert.equal(faults.length, 1);
   assert.ok(died(lines) < before + 8, "restarts are not immediate any more");
+});
+
+test("in a fault each restart waits twice as long, and ten seconds of all workers up end it", async (t) => {
+  // Timers stand still until ticked; processes are real.
+  t.mock.timers.enable({ apis: ["setTimeout"] });
+  const { workers, faults, recovered, lines } = await startedTeam(t, { count: 1 });
+  const isReady = async () => (await workers.open("none", [])).kind === "open";
+  const ready = async () => {
+    while (!(await isReady())) await new Promise((resolve) => setImmediate(resolve));
+  };
+  const kill = async () => {
+    const before = died(lines);
+    process.kill(pids(workers)[0] ?? 0, "SIGKILL");
+    await untilTurned(() => died(lines) > before);
+  };
+  for (let death = 0; death < 5; death += 1) {
+    await untilTurned(() => pids(workers).length === 1);
+    await kill();
+  }
+  assert.deepEqual(faults, ["5 workers died within 10 s"]);
+  for (const delayMs of [500, 1_000]) {
+    t.mock.timers.tick(delayMs - 1);
+    assert.deepEqual(pids(workers), []);
+    t.mock.timers.tick(1);
+    assert.equal(pids(workers).length, 1);
+    await ready();
+    if (delayMs === 500) await kill();
+  }
+  t.mock.timers.tick(9_999);
+  assert.deepEqual(recovered, []);
+  t.mock.timers.tick(1);
+  assert.deepEqual(recovered, [1]);
+  assert.equal(faults.length, 1);
+  // A worker that dies now is replaced at once again.
+  await kill();
+  assert.equal(pids(workers).length, 1);
+  t.mock.timers.reset();
 });
 
 test("a spare worker takes a dead one's place at once, and a new spare stands by", async (t) => {
