@@ -21,7 +21,7 @@ export async function printStatus(
  *   addresses  192.168.1.50 on eth0  held
  *   peer       pi-b  standby  heard 80 ms ago
  */
-export function formatStatus(status: Status, { nowMs }: { readonly nowMs: number }): string {
+function formatStatus(status: Status, { nowMs }: { readonly nowMs: number }): string {
   const rows: (readonly [label: string, lines: readonly string[]])[] = [
     ["node", [words(status.node, status.priority !== null && `priority ${String(status.priority)}`)]],
     ["role", [formatRole(status, nowMs)]],
