@@ -137,7 +137,8 @@ test("only the node's own user can open the socket, whatever the umask", async (
   // Its mode at the first moment at which it can be seen at all.
   const starting = server.start();
   const end = performance.now() + 5_000;
-  while (!existsSync(socket) && performance.now() < end) await new Promise((resolve) => setImmediate(resolve));
+  while (!existsSync(socket) && performance.now() < end)
+    await new Promise((resolve) => setImmediate(resolve));
   assert.equal(statSync(socket).mode & 0o777, 0o600);
   await starting;
   assert.equal(statSync(socket).mode & 0o777, 0o600);
