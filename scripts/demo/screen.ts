@@ -181,10 +181,11 @@ export class Screen {
   }
 
   #draw(): void {
-    const columns = this.#output.columns;
+    // A terminal that does not know its size says 0.
+    const columns = this.#output.columns > 0 ? this.#output.columns : 200;
     const lines = ["", ...this.#stage.nodes.map(describeNode), this.#describeLoop(), KEYS, KEYS_TOO];
     // A line that wraps would take two, and the next redraw would leave one behind.
-    this.#output.write(lines.map((line) => `${line.slice(0, Math.max(1, columns - 1))}\n`).join(""));
+    this.#output.write(lines.map((line) => `${line.slice(0, columns - 1)}\n`).join(""));
     this.#drawnLines = lines.length;
   }
 
