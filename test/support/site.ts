@@ -200,12 +200,13 @@ export class PairSite {
     return this.site.start({ config, node, runtimeDir: join(this.site.folder, node), env });
   }
 
-  /** Both nodes, booted at once; ends when a is active and b is standby and ready. */
+  /** Ends when a is active and b is standby and ready. One after the other, so that it is always these. */
   async startBoth(): Promise<Record<NodeName, VipairProcess>> {
-    const nodes = { a: this.start("a"), b: this.start("b") };
-    await nodes.a.becomes("active");
-    await this.isWell(nodes.b);
-    return nodes;
+    const a = this.start("a");
+    await a.becomes("active");
+    const b = this.start("b");
+    await this.isWell(b);
+    return { a, b };
   }
 
   /** The node is a standby that would take over. */

@@ -14,8 +14,9 @@ import { waitUntil } from "./wait-until.ts";
 export const LAUNCHER = join(import.meta.dirname, "../../scripts/vipair");
 
 const STATUS_TIMEOUT_MS = 2_000;
-const EXIT_WITHIN_MS = 15_000;
-const COMMAND_WITHIN_MS = 15_000;
+const COMMAND_WITHIN_MS = 30_000;
+/** Not what vipair may take, but when to give up: on a busy machine a start alone takes seconds. */
+const WAIT_MS = 20_000;
 /** How much of the log stands in the message of a wait that failed. */
 const LOG_TAIL_LINES = 12;
 
@@ -132,7 +133,7 @@ export class VipairProcess {
   }
 
   /** How the control process ended; waits for it. */
-  async exit({ withinMs = EXIT_WITHIN_MS } = {}): Promise<Exit> {
+  async exit({ withinMs = WAIT_MS } = {}): Promise<Exit> {
     return this.#within(this.#exit.promise, { what: "the end of vipair", withinMs });
   }
 
@@ -150,7 +151,11 @@ export class VipairProcess {
   }
 
   /** The first status for which the condition holds. */
-  async until(what: string, holds: (status: Status) => boolean, { withinMs = 10_000 } = {}): Promise<Status> {
+  async until(
+    what: string,
+    holds: (status: Status) => boolean,
+    { withinMs = WAIT_MS } = {},
+  ): Promise<Status> {
     let last: Status | undefined;
     try {
       return await waitUntil(
@@ -186,7 +191,7 @@ export class VipairProcess {
   async logged(
     what: string,
     accept: (line: LogLine) => boolean,
-    { withinMs = 10_000, since = 0 }: { readonly withinMs?: number; readonly since?: number } = {},
+    { withinMs = WAIT_MS, since = 0 }: { readonly withinMs?: number; readonly since?: number } = {},
   ): Promise<LogLine> {
     let seen = since;
     const found = new Promise<LogLine>((resolve) => {
