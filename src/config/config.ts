@@ -162,6 +162,9 @@ export interface ConfigError {
   readonly message: string;
 }
 
+/** Characters of a secret, wherever it stands: shorter ones are guessed. */
+export const SECRET_LENGTH_MIN = 16;
+
 /** The backend's address as people write it: `192.168.1.21:8080`, `[fd00::1]:80`. */
 export function formatAddress(host: string, port: number): string {
   return host.includes(":") ? `[${host}]:${String(port)}` : `${host}:${String(port)}`;

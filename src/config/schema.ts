@@ -3,6 +3,7 @@
 // What concerns several keys at once stands in cross-checks.ts; config.ts is what comes out in the end.
 
 import { z } from "zod";
+import { SECRET_LENGTH_MIN } from "./config.ts";
 import * as address from "./address.ts";
 import * as http from "./http-values.ts";
 import { choice, count, duration, kindOf, list, name, named, section, size } from "./fields.ts";
@@ -19,7 +20,7 @@ const TIB = 1024 * 1024 * MIB;
 /** Defaults that cross-checks.ts needs where the file is silent. */
 export const DEFAULTS = { peerPort: 7946, checkInterval: "1s", checkTimeout: "500ms" };
 
-const SECRET_CHARACTERS = { min: 16, max: 512 };
+const SECRET_CHARACTERS = { min: SECRET_LENGTH_MIN, max: 512 };
 
 const port = () => count({ from: 1, to: 65_535, noun: "a port" });
 const file = () =>

@@ -2,10 +2,7 @@
 
 import { readFileSync } from "node:fs";
 import { resolve } from "node:path";
-import type { PairConfig } from "../config/config.ts";
-
-/** Shorter ones are guessed; the configuration holds `secret` to the same length. */
-const SECRET_LENGTH_MIN = 16;
+import { type PairConfig, SECRET_LENGTH_MIN } from "../config/config.ts";
 
 export type SecretResult =
   | { readonly kind: "secret"; readonly secret: string }

@@ -3,7 +3,7 @@
 
 import { access, constants, readFile, stat } from "node:fs/promises";
 import { dirname, resolve } from "node:path";
-import type { Config, ConfigError } from "../../config/config.ts";
+import { type Config, type ConfigError, SECRET_LENGTH_MIN } from "../../config/config.ts";
 import type { Path } from "../../config/mistake.ts";
 import { formatPath } from "../../config/mistake.ts";
 import { formatConfigError, parseConfig } from "../../config/parse.ts";
@@ -11,8 +11,6 @@ import { readYaml } from "../../config/yaml-source.ts";
 import { EXIT } from "../terminal.ts";
 import type { Terminal } from "../terminal.ts";
 
-/** As for a secret in the configuration itself. */
-const SECRET_LENGTH_MIN = 16;
 const OTHERS_MAY_READ_OR_WRITE = 0o006;
 
 export async function checkConfig(
