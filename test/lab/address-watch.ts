@@ -55,13 +55,20 @@ export class AddressWatch {
       .map(({ node }) => node);
   }
 
+  /** When the node began to hold the address that it still holds; null when it does not hold it. */
+  heldSince(node: string): number | null {
+    return (
+      this.#holdings.findLast((holding) => holding.node === node && holding.toMs === null)?.fromMs ?? null
+    );
+  }
+
   /** The last moment since which `node` alone has held the address without a break, up to now; null when it does not, or not alone. */
   soleHolderSince(node: string): number | null {
-    const own = this.#holdings.findLast((holding) => holding.node === node && holding.toMs === null);
-    if (own === undefined) return null;
+    const heldSince = this.heldSince(node);
+    if (heldSince === null) return null;
     const others = this.#holdings.filter((holding) => holding.node !== node);
     if (others.some(({ toMs }) => toMs === null)) return null;
-    return Math.max(own.fromMs, ...others.map(({ toMs }) => toMs ?? 0));
+    return Math.max(heldSince, ...others.map(({ toMs }) => toMs ?? 0));
   }
 
   /** For how long more than one node held the address since then. */

@@ -36,7 +36,7 @@ export interface LabOptions {
   readonly pair?: string;
 }
 
-function otherNode(node: Node): Node {
+export function otherNode(node: Node): Node {
   return node === "a" ? "b" : "a";
 }
 
@@ -258,6 +258,10 @@ export class Lab {
     let seen: unknown;
     return waitUntil(
       async () => {
+        for (const node of NODES) {
+          if (!this.isRunning(node))
+            throw new Error(`${node} has ended: ${this.logOf(node).slice(-10).join("\n")}`);
+        }
         const [a, b] = [await this.status("a"), await this.status("b")];
         seen = { a, b };
         if (a === undefined || b === undefined || !isWell(a) || !isWell(b)) return undefined;
