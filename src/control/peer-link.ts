@@ -377,7 +377,9 @@ export class PeerLink {
     if (isPeer && !this.#isConnected) {
       this.#noteBadAttempt(refusal.problem, GARBAGE_TO_ESTRANGE);
     } else {
-      this.#logSometimes("caller", "warn", { address: refusal.address }, `peer link: ${refusal.problem}`);
+      // Strangers share one key, or each new address of theirs would be a line.
+      const key = refusal.fromPeer ? refusal.problem : "stranger";
+      this.#logSometimes(key, "warn", { address: refusal.address }, `peer link: ${refusal.problem}`);
     }
   }
 

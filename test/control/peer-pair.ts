@@ -1,0 +1,214 @@
+// Pairs of peer links on addresses of their own in 127.0.0.0/8, and what a bad peer can be made of.
+
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import type { ChildProcess } from "node:child_process";
+import { once } from "node:events";
+import { createServer } from "node:net";
+import type { Server, Socket } from "node:net";
+import { join } from "node:path";
+import type { TestContext } from "node:test";
+import type { WebSocket } from "ws";
+import { dialPeer } from "../../src/control/peer-dial.ts";
+import { PeerLink } from "../../src/control/peer-link.ts";
+import { PeerListener } from "../../src/control/peer-listener.ts";
+import { deriveKey } from "../../src/control/peer-security.ts";
+import type { Advertisement } from "../../src/election/advertisement.ts";
+import { monotonicClock } from "../../src/system/clock.ts";
+
+export const SECRET = "a secret of the test";
+const INTERVAL_MS = 50;
+const CHILD = join(import.meta.dirname, "peer-link-child.ts");
+
+interface Place {
+  readonly a: string;
+  readonly b: string;
+  readonly port: number;
+}
+
+/** Two addresses for one test and a port that is free on both. */
+let places = 0;
+export async function newPlace(): Promise<Place> {
+  places += 1;
+  const net = `127.77.${String(10 + (process.pid % 200))}`;
+  const a = `${net}.${String(places * 2)}`;
+  const b = `${net}.${String(places * 2 + 1)}`;
+  const server = createServer();
+  server.listen(0, a);
+  await once(server, "listening");
+  const address = server.address();
+  assert.ok(address !== null && typeof address === "object");
+  server.close();
+  await once(server, "close");
+  return { a, b, port: address.port };
+}
+
+interface Seen {
+  readonly events: string[];
+  readonly at: Map<string, number>;
+  readonly heard: Advertisement[];
+  readonly logged: string[];
+}
+
+interface Node extends Seen {
+  readonly link: PeerLink;
+  say(change?: Partial<Advertisement>): void;
+}
+
+export function nodeOf(
+  t: TestContext,
+  name: "a" | "b",
+  place: Place,
+  change: { secret?: string; selfName?: string; peerName?: string } = {},
+): Node {
+  const other = name === "a" ? "b" : "a";
+  const selfName = change.selfName ?? name;
+  const seen: Seen = { events: [], at: new Map(), heard: [], logged: [] };
+  const note = (event: string): void => {
+    seen.events.push(event);
+    seen.at.set(event, monotonicClock());
+  };
+  const logLine = (_subject: object, event: string): void => {
+    seen.logged.push(event);
+  };
+  const link = new PeerLink({
+    self: { name: selfName, address: place[name], priority: 100 },
+    peer: { name: change.peerName ?? other, address: place[other], priority: 100 },
+    port: place.port,
+    secret: change.secret ?? SECRET,
+    intervalMs: INTERVAL_MS,
+    silenceMs: INTERVAL_MS * 3.5,
+    clock: monotonicClock,
+    log: { debug: logLine, info: logLine, warn: logLine, error: logLine },
+    events: {
+      advertisement: (advertisement) => seen.heard.push(advertisement),
+      dead: ({ everHeard }) => note(everHeard ? "dead" : "never-there"),
+      estranged: () => note("estranged"),
+      connected: () => note("connected"),
+      disconnected: () => note("disconnected"),
+    },
+  });
+  t.after(() => link.stop());
+  link.start();
+  return { ...seen, link, say: (said) => link.send(advertisementOf(selfName, said)) };
+}
+
+/** Says something new each interval until the test ends. */
+export function keepTalking(t: TestContext, node: Node): void {
+  let epoch = 0;
+  const timer = setInterval(() => node.say({ epoch: (epoch += 1) }), INTERVAL_MS);
+  t.after(() => clearInterval(timer));
+}
+
+export function advertisementOf(node: string, change: Partial<Advertisement> = {}): Advertisement {
+  const base = {
+    role: "standby",
+    priority: 100,
+    epoch: 1,
+    ready: true,
+    intent: "none",
+    configHash: "x",
+  } as const;
+  return { node, ...base, ...change };
+}
+
+export async function eventually(holds: () => boolean, limitMs = 5000): Promise<void> {
+  const deadline = performance.now() + limitMs;
+  while (!holds()) {
+    assert.ok(
+      performance.now() < deadline,
+      `did not become true within ${String(limitMs)} ms: ${holds.toString()}`,
+    );
+    // oxlint-disable-next-line no-await-in-loop -- polls until the deadline above
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+}
+
+export async function startChild(
+  t: TestContext,
+  place: Place,
+  silenceMs = INTERVAL_MS * 3.5,
+): Promise<ChildProcess> {
+  const child = spawn(
+    process.execPath,
+    [CHILD, "b", place.b, "a", place.a, String(place.port), String(silenceMs)],
+    {
+      stdio: ["ignore", "pipe", "inherit"],
+    },
+  );
+  t.after(() => child.kill("SIGKILL"));
+  assert.ok(child.stdout);
+  await once(child.stdout, "data", { signal: AbortSignal.timeout(10_000) });
+  return child;
+}
+
+/** Something that has b's name and the secret, but says what it likes: sent on each connection from a. */
+export function startImpostor(t: TestContext, place: Place, talk: (webSocket: WebSocket) => void): void {
+  const listener = new PeerListener({
+    self: { name: "b", address: place.b, priority: 100 },
+    peer: { name: "a", address: place.a, priority: 100 },
+    port: place.port,
+    key: deriveKey(SECRET),
+    events: {
+      opened: (webSocket) => {
+        webSocket.on("error", () => {});
+        talk(webSocket);
+      },
+      refused() {},
+      problem() {},
+    },
+  });
+  t.after(() => {
+    listener.stop();
+    listener.cut();
+  });
+  listener.start();
+}
+
+export function frame(change: object): string {
+  return JSON.stringify({
+    v: 1,
+    n: 1,
+    kind: "advertisement",
+    boot: "x",
+    seq: 1,
+    ...advertisementOf("b"),
+    ...change,
+  });
+}
+
+export async function listenPlain(
+  t: TestContext,
+  host: string,
+  port: number,
+  serve: (s: Socket) => void,
+): Promise<Server> {
+  const server = createServer(serve);
+  t.after(() => server.close());
+  server.listen(port, host);
+  await once(server, "listening");
+  return server;
+}
+
+/** A WebSocket to node a, authenticated as b, that says only what the test makes it say. */
+export function dialAsPeer(t: TestContext, place: Place): Promise<WebSocket> {
+  return new Promise((resolve, reject) => {
+    dialPeer(
+      {
+        self: { name: "b", address: place.b, priority: 100 },
+        peer: { name: "a", address: place.a, priority: 100 },
+        port: place.port,
+        key: deriveKey(SECRET),
+        connectTimeoutMs: 2000,
+      },
+      (outcome) => {
+        if (outcome.kind !== "open") {
+          reject(new Error(outcome.kind));
+          return;
+        }
+        t.after(() => outcome.webSocket.terminate());
+        resolve(outcome.webSocket);
+      },
+    );
+  });
+}
