@@ -5,9 +5,8 @@
 import assert from "node:assert/strict";
 import { after, afterEach, before, test, type TestContext } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
-import type { OpenLoopReport } from "../../src/cli/open-loop-client.ts";
 import { Lab, LEASE_MS, NODES, type Node } from "./lab.ts";
-import type { Meter } from "./meter.ts";
+import { describeReport, ms, type Meter } from "./meter.ts";
 import { labIsMissing } from "./requirements.ts";
 
 /** After a fault, exactly one node holds the address within this time. */
@@ -122,20 +121,3 @@ test("a planned switchover: no new connection fails", { skip }, async (t) => {
   const report = await aftermath(t, { label: "switchover", atMs, holder: standby });
   assert.equal(report.failed, 0, JSON.stringify(report.outages));
 });
-
-function describeReport({
-  total,
-  failed,
-  outages,
-  longestOutageMs,
-  latencyMs,
-  stalledMs,
-}: OpenLoopReport): string {
-  const latency = latencyMs === null ? "" : `, latency p50 ${ms(latencyMs.p50)} p99 ${ms(latencyMs.p99)}`;
-  const stalls = stalledMs > 0 ? `, the meter itself was held up ${ms(stalledMs)} so far` : "";
-  return `outage ${ms(longestOutageMs)} (${String(outages.length)}), ${String(failed)} of ${String(total)} failed${latency}${stalls}`;
-}
-
-function ms(value: number): string {
-  return `${String(Math.round(value))} ms`;
-}

@@ -39,11 +39,14 @@ export class Meter {
     return (await this.#ask({ kind: "report", label })) as OpenLoopReport;
   }
 
-  /** Lets the requests in flight end; reports the whole run. */
+  /** Starts no further request, lets those in flight end; reports the whole run. Reports since marks stay to be had. */
   async stop(): Promise<OpenLoopReport> {
-    const report = (await this.#ask({ kind: "stop" })) as OpenLoopReport;
+    return (await this.#ask({ kind: "stop" })) as OpenLoopReport;
+  }
+
+  /** Ends the child, also without stop(). */
+  close(): void {
     this.#child.disconnect();
-    return report;
   }
 
   async #ask(order: Order): Promise<unknown> {
@@ -52,6 +55,21 @@ export class Meter {
     const [message] = (await answer) as [unknown];
     return message;
   }
+}
+
+/** One line with the figures; says how far to trust them when the meter itself could not run. */
+export function describeReport(report: OpenLoopReport): string {
+  const { total, failed, outages, longestOutageMs, latencyMs, missed, stalledMs } = report;
+  const latency = latencyMs === null ? "" : `, latency p50 ${ms(latencyMs.p50)} p99 ${ms(latencyMs.p99)}`;
+  const stalls =
+    stalledMs > 0
+      ? `; the meter was held up ${ms(stalledMs)} and missed ${String(missed)} since its start`
+      : "";
+  return `outage ${ms(longestOutageMs)} (${String(outages.length)}), ${String(failed)} of ${String(total)} failed${latency}${stalls}`;
+}
+
+export function ms(value: number): string {
+  return `${String(Math.round(value))} ms`;
 }
 
 /** The child's side: answers each order with a report, or with the order itself. */

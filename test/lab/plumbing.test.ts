@@ -20,6 +20,7 @@ test("machines reach each other over IPv4 and IPv6", { skip }, async () => {
   for (const host of [ipv4Of("backend1"), ipv6Of("backend1")]) {
     const meter = await Meter.start(lab.network, "client", { host, port: 8080 });
     const report = await meter.stop();
+    meter.close();
     assert.deepEqual(report.backends, { backend1: report.total });
     assert.ok(report.total > 0);
   }
