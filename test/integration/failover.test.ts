@@ -28,13 +28,13 @@ async function isSettled(pair: PairSite, active: VipairProcess, standby: VipairP
 }
 
 describe("failover", { concurrency: false }, () => {
-  test("the life of a pair", async (t) => {
-    const site = Site.open(t);
+  test("the life of a pair", async (whole) => {
+    const site = Site.open(whole);
     // Nodes that listen for 1.7 s meet, however unevenly a busy machine starts them.
     const pair = await site.pair({ pair: { advertisementInterval: "500ms" } });
     const nodes = { b: pair.start("b"), a: pair.start("a") };
 
-    await t.test(
+    await whole.test(
       "of two nodes booted at once exactly one becomes active: the one with the higher priority",
       async () => {
         await isSettled(pair, nodes.a, nodes.b);
@@ -52,7 +52,7 @@ describe("failover", { concurrency: false }, () => {
       },
     );
 
-    await t.test(
+    await whole.test(
       "SIGKILL of everything on the active makes the standby active within 300 ms, with the reason in the log",
       async (t) => {
         const client = new OpenLoopClient({ host: pair.virtualAddress, port: PORT });
@@ -75,14 +75,14 @@ describe("failover", { concurrency: false }, () => {
       },
     );
 
-    await t.test("a switchover without a peer is refused with the reason", async () => {
+    await whole.test("a switchover without a peer is refused with the reason", async () => {
       const { code, stderr } = await nodes.b.command("switchover");
       assert.equal(code, 1);
       assert.match(stderr, /vipair does not run on a/);
       assert.equal((await nodes.b.status()).role, "active");
     });
 
-    await t.test("the dead node returns as standby, and takes nothing back", async () => {
+    await whole.test("the dead node returns as standby, and takes nothing back", async () => {
       nodes.a = pair.start("a");
       await isSettled(pair, nodes.b, nodes.a);
       await sleep(activeDownMs(150, 500));
@@ -95,7 +95,7 @@ describe("failover", { concurrency: false }, () => {
       ["the active", "b", "b", "a"],
       ["the standby", "b", "a", "b"],
     ] as const) {
-      await t.test(
+      await whole.test(
         `a switchover ordered on ${where} makes the other node active, and no request fails`,
         async (t) => {
           const client = new OpenLoopClient({ host: pair.virtualAddress, port: PORT });
@@ -111,7 +111,7 @@ describe("failover", { concurrency: false }, () => {
       );
     }
 
-    await t.test("a restarted node remembers the epoch", async () => {
+    await whole.test("a restarted node remembers the epoch", async () => {
       const { epoch } = await nodes.b.status();
       await nodes.a.kill();
       nodes.a = pair.start("a");
@@ -119,7 +119,7 @@ describe("failover", { concurrency: false }, () => {
       assert.equal((await nodes.a.status()).epoch, epoch);
     });
 
-    await t.test("SIGTERM of the active hands over to the standby, and no request fails", async () => {
+    await whole.test("SIGTERM of the active hands over to the standby, and no request fails", async () => {
       const client = new OpenLoopClient({ host: pair.virtualAddress, port: PORT });
       client.start();
       const since = nodes.a.lines.length;

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { describe, test } from "node:test";
-import { connectRaw, get, OK, RawBackend, RawPeer } from "../proxy/harness.ts";
+import { connectRaw, get, OK, RawBackend, type RawPeer } from "../proxy/harness.ts";
 import { ask } from "../support/http-client.ts";
 import { PORT, Site } from "../support/site.ts";
 import type { VipairProcess } from "../support/vipair-process.ts";

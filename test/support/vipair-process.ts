@@ -207,7 +207,10 @@ export class VipairProcess {
       this.#readers.add(look);
       look();
     });
-    return this.#within(found, { what: `the log line: ${what}`, withinMs });
+    const ended = this.#exit.promise.then(() => {
+      throw new Error(`vipair ended before the log line: ${what}\n${this.#logTail()}`);
+    });
+    return this.#within(Promise.race([found, ended]), { what: `the log line: ${what}`, withinMs });
   }
 
   /** Runs a command of the launcher against this node. */

@@ -1,0 +1,160 @@
+// A hook or a secret that is no good: the node says so, stays up where it can, and leaves the role to its peer.
+
+import assert from "node:assert/strict";
+import { chmodSync, mkdirSync, renameSync, rmdirSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import { describe, test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
+import { ask } from "../support/http-client.ts";
+import { PORT, SECRET, Site } from "../support/site.ts";
+
+const HOOK_TIMEOUT_MS = 2_000;
+
+describe("hooks and secrets", { concurrency: 3 }, () => {
+  test("a missing hook is a fault of the node, with one clear line; the peer takes the role; it recovers when the hook is there", async (t) => {
+    const site = Site.open(t);
+    const pair = await site.pair();
+    const plain = await site.address();
+    const backend = await site.backend("plain");
+    const a = pair.start("a", {
+      changes: {
+        pair: { hook: "hook-of-a" },
+        top: {
+          listeners: [
+            { name: "web", bind: `vip:${String(PORT)}`, pool: "web" },
+            { name: "plain", bind: `${plain}:${String(PORT)}`, pool: "plain" },
+          ],
+          pools: {
+            web: { backends: [backend.address], health: { kind: "none" } },
+            plain: { backends: [backend.address], health: { kind: "none" } },
+          },
+        },
+      },
+    });
+    const b = pair.start("b");
+    const fault = await a.becomes("fault");
+    assert.match(fault.reason ?? "", /hook .*hook-of-a does not exist/);
+    await b.becomes("active");
+    await b.until("the peer's fault", ({ peer }) => peer?.role === "fault");
+    assert.equal((await ask({ host: plain })).body, "plain");
+
+    await sleep(2_500);
+    const lines = a.lines.filter(({ msg }) => msg === "this node cannot take part in the pair");
+    assert.equal(lines.length, 1);
+    assert.ok(a.lines.length < 40, `${String(a.lines.length)} lines in three seconds`);
+
+    site.file("hook-of-a", "#!/bin/sh\nexit 0\n");
+    chmodSync(join(site.folder, "hook-of-a"), 0o755);
+    await pair.isWell(a);
+    assert.equal((await b.status()).role, "active");
+  });
+
+  test("a claim hook that fails makes the node yield, with the hook's own words in log and status", async (t) => {
+    const site = Site.open(t);
+    const pair = await site.pair();
+    const repair = pair.sabotage("a", "claim", "fails");
+    const a = pair.start("a");
+    const line = await a.logged("the failure", ({ msg }) => msg === "hook failed");
+    assert.match(String(line["reason"]), /claim hook: exit 1: ordered to fail/);
+    await a.logged(
+      "the fault",
+      ({ msg, reason }) => msg === "fault" && /ordered to fail/.test(String(reason)),
+    );
+    await a.until("the hook's words", ({ role, reason }) => {
+      return role === "fault" && /ordered to fail/.test(reason ?? "");
+    });
+    const b = pair.start("b");
+    await b.becomes("active");
+    repair();
+    await pair.isWell(a);
+    assert.equal((await b.status()).role, "active");
+    assert.equal(pair.longestOverlapMs(), 0);
+  });
+
+  test("a claim hook that hangs is killed after 2 s and the address released; the peer takes over", async (t) => {
+    const site = Site.open(t);
+    const pair = await site.pair();
+    pair.sabotage("a", "claim", "hangs");
+    const a = pair.start("a");
+    const failure = await a.logged(
+      "the kill",
+      ({ msg, failure: kind }) => msg === "hook failed" && kind === "timeout",
+    );
+    assert.match(String(failure["reason"]), /killed after 2\d{3} ms/);
+    await a.becomes("fault");
+    const b = pair.start("b");
+    await b.becomes("active");
+    const calls = pair.hookCalls().filter(({ node }) => node === "a");
+    const claimed = calls.find(({ action }) => action === "claim");
+    const released = calls.find(({ action, stage, atMs }) => {
+      return action === "release" && stage === "done" && atMs > (claimed?.atMs ?? 0);
+    });
+    assert.ok(claimed !== undefined && released !== undefined);
+    const tookMs = released.atMs - claimed.atMs;
+    assert.ok(tookMs >= HOOK_TIMEOUT_MS && tookMs < HOOK_TIMEOUT_MS + 1_000, `after ${String(tookMs)} ms`);
+    assert.equal((await ask({ host: pair.virtualAddress })).body, "one");
+  });
+
+  test("an active whose renewals hang gives the address up before its lease can end", async (t) => {
+    const site = Site.open(t);
+    const pair = await site.pair();
+    const { a, b } = await pair.startBoth();
+    pair.sabotage("a", "renew", "hangs");
+    await b.becomes("active");
+    await a.logged("why", ({ msg }) => /lease may have ended/.test(msg));
+    // The lease is 2 s, and 0.8 of it are over when the address is given up.
+    const overlapMs = pair.longestOverlapMs();
+    assert.ok(overlapMs < 400, `two holders for ${String(overlapMs)} ms`);
+  });
+
+  for (const { what, make, repair, problem } of [
+    { what: "missing", make: (path: string) => rmSync(path), repair: () => undefined, problem: /ENOENT/ },
+    {
+      what: "unreadable",
+      make: (path: string) => {
+        rmSync(path);
+        // Root may read every file; nobody can read a directory.
+        mkdirSync(path);
+      },
+      repair: (path: string) => rmdirSync(path),
+      problem: /EISDIR/,
+    },
+    {
+      what: "too short",
+      make: (path: string) => rmSync(path),
+      short: true,
+      repair: () => undefined,
+      problem: /shorter/,
+    },
+  ] as const) {
+    test(`a secret file that is ${what} is a fault of the node, which serves its other listeners, until it is repaired`, async (t) => {
+      const site = Site.open(t);
+      const pair = await site.pair();
+      const plain = await site.address();
+      const backend = await site.backend("plain");
+      const path = join(site.folder, "secret");
+      make(path);
+      if (what === "too short") site.file("secret", "short\n");
+      const a = pair.start("a", {
+        changes: {
+          top: {
+            listeners: [{ name: "plain", bind: `${plain}:${String(PORT)}`, pool: "web" }],
+            pools: { web: { backends: [backend.address], health: { kind: "none" } } },
+          },
+        },
+      });
+      const fault = await a.becomes("fault");
+      assert.match(fault.reason ?? "", problem);
+      assert.equal((await ask({ host: plain })).body, "plain");
+      assert.equal(pair.hookCalls().filter(({ action }) => action === "claim").length, 0);
+      await a.logged("the problem", ({ msg, problem: said }) => {
+        return msg === "this node cannot take part in the pair" && problem.test(String(said));
+      });
+
+      if (what !== "too short") repair(path);
+      site.file("secret.new", SECRET);
+      renameSync(join(site.folder, "secret.new"), path);
+      await a.becomes("active");
+    });
+  }
+});
