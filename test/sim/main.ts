@@ -1,20 +1,21 @@
 // npm run sim -- --seed N            replays one seed and prints what happened
-// npm run sim -- --seed N --runs M   explores M seeds from N on; prints the first failure of each rule
+// npm run sim -- --seed N --runs M   explores M seeds from N on, up to --failures (20) that fail
+// --mutant NAME                      with a core that is broken on purpose
 
 import { parseArgs } from "node:util";
 import type { Mutant } from "./process.ts";
 import { runSeed, tellSeed } from "./run.ts";
-
-const FAILURES_MAX = 20;
 
 const { values } = parseArgs({
   options: {
     seed: { type: "string", default: "1" },
     runs: { type: "string" },
     mutant: { type: "string" },
+    failures: { type: "string", default: "20" },
   },
 });
 const first = Number(values.seed);
+const failuresMax = Number(values.failures);
 const options = values.mutant === undefined ? {} : { mutant: values.mutant as Mutant };
 
 if (values.runs === undefined) console.log(tellSeed(first, options));
@@ -24,7 +25,7 @@ function explore(runs: number): void {
   const begin = performance.now();
   let failures = 0;
   let seed = first;
-  for (; seed < first + runs && failures < FAILURES_MAX; seed++) {
+  for (; seed < first + runs && failures < failuresMax; seed++) {
     try {
       runSeed(seed, options);
     } catch (error) {

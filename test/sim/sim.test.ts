@@ -5,7 +5,8 @@ import assert from "node:assert/strict";
 import { suite, test } from "node:test";
 import type { Mutant } from "./process.ts";
 import { runSeed, tellSeed } from "./run.ts";
-import { makeScenario } from "./scenario.ts";
+import { makeScenario, type Scenario } from "./scenario.ts";
+import { SimWorld } from "./world.ts";
 
 /** In slices, so that a failure is seen early and a slow machine shows where it is. */
 const SLICES = 8;
@@ -41,26 +42,68 @@ suite("simulated pair", () => {
   });
 });
 
+// A seed is the same run only as long as the simulator asks for its random numbers in the same order. When
+// that changes, these are chosen anew: take the fix out again and explore.
 suite("seeds that once found a defect", () => {
   const regressions: readonly { readonly seed: number; readonly found: string }[] = [
-    { seed: 1989, found: "a peer that was active unheard had the clients' packets until the next minute" },
-    { seed: 2420, found: "the same after a cut in one direction" },
-    { seed: 1611, found: "a thawed standby claimed because its peer had hung up on it" },
-    { seed: 17175, found: "a node that was frozen while it listened claimed on old words" },
-    { seed: 3286, found: "the lower node claimed in the moment in which the higher one had listened enough" },
-    { seed: 6676, found: "the same after a lost lease" },
-    { seed: 30162, found: "the same on a steady network: a needless change of roles" },
-    { seed: 9501, found: "claim: safe claimed beside an active that drained and renewed" },
-    { seed: 11155, found: "claim: safe claimed while a hook of the dead process had set the lease late" },
-    { seed: 11747, found: "a thawed active said that it held nothing before its release was done" },
-    { seed: 22547, found: "a failed renewal had set the lease; the release was taken for done too early" },
-    { seed: 43678, found: "words that waited through a freeze proved that a dead peer had no lease" },
+    { seed: 2104, found: "a peer that was active unheard had the clients' packets until the next minute" },
+    { seed: 5319, found: "a thawed standby claimed because its peer had hung up on it" },
+    { seed: 35321, found: "a node that was frozen while it listened claimed on old words" },
+    { seed: 2725, found: "the lower node claimed in the moment in which the higher one had listened enough" },
+    { seed: 8582, found: "a thawed active said that it held nothing before its release was done" },
+    { seed: 11747, found: "a renewal under way had set the lease later than the core knew" },
+    { seed: 4963, found: "words that waited through a freeze proved that a dead peer had no lease" },
   ];
   for (const { seed, found } of regressions) {
     test(`seed ${String(seed)}: ${found}`, () => {
       runSeed(seed);
     });
   }
+});
+
+/** Many lives of one story: latencies, clocks and hooks differ. */
+function playOften(change: (scenario: Scenario) => Partial<Scenario>): void {
+  for (let seed = 1; seed <= 100; seed++) {
+    const { settings, ...random } = makeScenario(seed);
+    const [a, b] = settings.map((one) => ({
+      ...one,
+      intervalMs: 200,
+      leaseMs: 1000,
+      claim: "safe" as const,
+      preempt: false,
+      stopGraceMs: 5000,
+    }));
+    assert.ok(a !== undefined && b !== undefined);
+    const calm = {
+      ...random,
+      settings: [a, b] as const,
+      isSteady: false,
+      startsAt: [0, 0] as const,
+      network: { latencyFromMs: 0.2, latencyToMs: 2, loss: 0 },
+      loop: { late: 0, stalled: 0 },
+      hooks: { slow: 0, failing: 0, hanging: 0 },
+      healedAt: 12_000,
+    };
+    new SimWorld({ ...calm, ...change(calm) }).run();
+  }
+}
+
+suite("what chance brings about too rarely", () => {
+  test("claim: safe: an active that stops while its standby restarts is let drain by it", () => {
+    playOften(() => ({
+      events: [
+        { time: 5000, fault: { kind: "crash", on: "standby", forMs: 100 } },
+        { time: 5200, fault: { kind: "stop", on: "active", forMs: 6000 } },
+      ],
+    }));
+  });
+
+  test("claim: safe: a hook that was running when its process died may set the lease late", () => {
+    playOften(({ seed }) => ({
+      hooks: { slow: 1, failing: 0, hanging: 0 },
+      events: [{ time: 5000 + 7 * seed, fault: { kind: "crash", on: "active", forMs: 6000 } }],
+    }));
+  });
 });
 
 suite("the invariants bite", () => {
