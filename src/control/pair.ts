@@ -72,6 +72,7 @@ export class Pair {
   #recheck: NodeJS.Timeout | undefined;
   #drainTimer: NodeJS.Timeout | undefined;
   #releaseRetry: NodeJS.Timeout | undefined;
+  #isClosed = false;
   #role: Role = "standby";
   #since = wallTime();
   #epoch: number;
@@ -156,8 +157,10 @@ export class Pair {
     this.#driver.input({ kind: "stop" });
   }
 
-  /** Says goodbye to the peer and ends every timer. After onStopped, or when there is no time for it. */
+  /** Says goodbye to the peer, ends every timer and hook. After onStopped, or when there is no time for it. */
   async close(): Promise<void> {
+    this.#isClosed = true;
+    this.#vips.abandon();
     this.#driver.stop();
     this.#carrier.stop();
     for (const timer of [this.#recheck, this.#drainTimer, this.#releaseRetry]) clearTimeout(timer);
@@ -326,7 +329,7 @@ export class Pair {
     void this.#options.users.closeVipListeners({ graceMs: 0 });
     const result = await this.#vips.release();
     if (result.kind === "done") this.#driver.input({ kind: "released" });
-    if (result.kind !== "failed") return;
+    if (result.kind !== "failed" || this.#isClosed) return;
     this.#options.log.error({ reason: result.reason }, "release failed; the lease will end by itself");
     const laterMs = Math.min(2 * retryMs, RELEASE_RETRY_MS.atMost);
     this.#releaseRetry = setTimeout(() => void this.#release(laterMs), retryMs);

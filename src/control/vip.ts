@@ -136,6 +136,12 @@ export class Vip {
     return this.#order("status", {});
   }
 
+  /** The process is ending: kills the hook that runs, drops what waits. The lease ends what is left. */
+  abandon(): void {
+    for (const intent of this.#waiting.splice(0)) intent.settle({ kind: "superseded" });
+    this.#running?.handle.abort();
+  }
+
   #order(action: VipAction, env: Readonly<Record<string, string>>): Promise<HookResult> {
     return new Promise((resolve) => {
       this.#makeWay(action);
@@ -267,6 +273,10 @@ export class Vips {
 
   announce(): Promise<VipsResult> {
     return this.#each((vip) => vip.announce());
+  }
+
+  abandon(): void {
+    for (const vip of this.all) vip.abandon();
   }
 
   async #each(operate: (vip: Vip) => Promise<HookResult>): Promise<VipsResult> {

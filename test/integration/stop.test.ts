@@ -118,4 +118,19 @@ describe("SIGTERM", { concurrency: 2 }, () => {
       assert.ok(tookMs < 2_500, `took ${String(tookMs)} ms\n${node.rawLines.join("\n")}`);
     }
   });
+
+  test("a release hook that hangs holds up the stop no longer than shutdownGrace; the lease ends the address", async (t) => {
+    const graceMs = 1_000;
+    const site = Site.open(t);
+    const pair = await site.pair({ top: { shutdownGrace: `${String(graceMs)}ms` } });
+    const { a, b } = await pair.startBoth();
+    pair.sabotage("a", "release", "hangs");
+    const stoppedAtMs = performance.now();
+    a.signal("SIGTERM");
+    await b.becomes("active");
+    assert.deepEqual(await a.exit(), { code: 0, signal: null });
+    const tookMs = performance.now() - stoppedAtMs;
+    t.diagnostic(`exit after ${tookMs.toFixed(0)} ms`);
+    assert.ok(tookMs < graceMs + MARGIN_MS, `exit after ${String(tookMs)} ms`);
+  });
 });
