@@ -18,7 +18,7 @@ import { monotonicClock } from "../../src/system/clock.ts";
 
 export const SECRET = "a secret of the test";
 const INTERVAL_MS = 50;
-const CHILD = join(import.meta.dirname, "peer-link-child.ts");
+const CHILD = join(import.meta.dirname, "fixtures/peer-link-child.ts");
 
 interface Place {
   readonly a: string;

@@ -32,7 +32,7 @@ const FAMILIES: readonly Family[] = [
   },
 ];
 
-const CONNECTIONS = join(import.meta.dirname, "connections.ts");
+const CONNECTIONS = join(import.meta.dirname, "fixtures/connections.ts");
 
 async function eventually(holds: () => boolean, limitMs = 3000): Promise<void> {
   const deadline = performance.now() + limitMs;
