@@ -73,17 +73,28 @@ function expire(turn: Turn): void {
     update(turn, { requestUntil: undefined });
     refuseSwitchover(turn, `${turn.settings.peer} did not hand over in time`);
   }
-  if (state.offerUntil !== undefined && now >= state.offerUntil) {
-    update(turn, { offerUntil: undefined });
-    log(turn, "warn", "the peer did not take over", { peer: turn.settings.peer });
-    refuseSwitchover(
-      turn,
-      `${turn.settings.peer} did not take over within ${String(OFFER_MS)} ms; see its log`,
-    );
-    // A stopping node asks once; then it goes without a successor.
-    if (state.stopping && state.phase.kind === "active")
-      leave(turn, state.phase.lease, { handedOver: false });
-  }
+  if (state.offerUntil !== undefined) expireOffer(turn, state.offerUntil);
+}
+
+function expireOffer(turn: Turn, until: number): void {
+  const { settings, state, now } = turn;
+  if (now < until && canTakeOver(turn)) return;
+  const reason =
+    now < until
+      ? whyNotReady(turn)
+      : `${settings.peer} did not take over within ${String(OFFER_MS)} ms; see its log`;
+  update(turn, { offerUntil: undefined });
+  log(turn, "warn", "the peer did not take over", { peer: settings.peer, reason });
+  refuseSwitchover(turn, reason);
+  // A stopping node asks once; then it goes without a successor.
+  if (state.stopping && state.phase.kind === "active") leave(turn, state.phase.lease, { handedOver: false });
+}
+
+/** It may still take the offer: nothing says otherwise. Silence is not judged before the offer ends. */
+function canTakeOver(turn: Turn): boolean {
+  if (turn.state.peer.kind === "dead") return false;
+  const role = freshWords(turn)?.role;
+  return role === undefined || role === "standby" || role === "claiming" || role === "active";
 }
 
 function enterFault(turn: Turn): void {

@@ -195,12 +195,35 @@ suite("switchover", () => {
       `
       1010  switchover  active: says active offer
       4009              active: announce, announce, announce, announce
-      4010              active: says active, refused (b did not take over within 3000 ms; see its log)
-      `.replace(
-        "says active, refused (b did not take over within 3000 ms; see its log)",
-        "refused (b did not take over within 3000 ms; see its log), says active",
-      ),
+      4010              active: refused (b did not take over within 3000 ms; see its log), says active
+      `,
     );
+  });
+
+  test("an offer to a peer that dies is taken back at once, with the reason", () => {
+    story(
+      A,
+      ACTIVE,
+      IN_TOUCH,
+      `
+      1010  switchover  active: says active offer
+      1050  dead        active: announce, refused (vipair does not run on b), says active
+      `,
+    );
+  });
+
+  test("an offer to a peer that cannot take it any more is taken back at once, with the reason", () => {
+    for (const role of ["fault", "stopped", "listening"]) {
+      story(
+        A,
+        ACTIVE,
+        IN_TOUCH,
+        `
+      1010  switchover     active: says active offer
+      1050  hears ${role} 1  active: announce, refused (b is not ready: it is ${role}), says active
+      `,
+      );
+    }
   });
 });
 
@@ -274,6 +297,20 @@ suite("stop (SIGTERM)", () => {
     );
   });
 
+  test("with a ready peer that stops as well: nobody is waited for", () => {
+    story(
+      A,
+      ACTIVE,
+      IN_TOUCH,
+      `
+      1010  stop             active: says active offer
+      1020  hears stopped 1  leaving: drain, says leaving
+      1030  drained          standby: release
+      1040  released         stopped: says stopped
+      `,
+    );
+  });
+
   test("without a ready peer: keep serving while connections drain, for the grace time at most", () => {
     story(
       A,
@@ -284,7 +321,7 @@ suite("stop (SIGTERM)", () => {
       5009            leaving
       5010            standby: release
       5020  released  stopped: says stopped
-      `.replace("1010  stop      leaving: drain", "1010  stop      leaving: drain"),
+      `,
     );
   });
 
