@@ -8,6 +8,7 @@ import {
   ANNOUNCE_AFTER_LEASE_MS,
   ANNOUNCE_AFTER_MS,
   ANNOUNCE_EVERY_MS,
+  CLAIM_RETRY_MS,
   ESTRANGED_MEMORY_MS,
   HOOK_SLACK_MS,
   LEASE_MARGIN,
@@ -118,10 +119,19 @@ function giveUpStaleLease(turn: Turn, lease: Lease): void {
       sinceRenewalMs: Math.round(turn.now - lease.from),
     });
   }
+  // Rule 9: whoever cannot renew would claim again and fail again, while its standby waits for ever.
+  if (leftAlone && lease.failing && isPeerReady(turn)) return failRenewal(turn);
   releaseIfHeld(turn);
   // While leaving this is the planned end of the handover: the peer is known and active.
   if (leftAlone) listen(turn, "the lease may have ended");
   else standBy(turn);
+}
+
+function failRenewal(turn: Turn): void {
+  const detail = "the lease could not be renewed; see the log of the hook";
+  const others = turn.state.faults.filter(({ cause }) => cause !== "renewal");
+  update(turn, { faults: [...others, { cause: "renewal", detail, until: turn.now + CLAIM_RETRY_MS }] });
+  enterFault(turn);
 }
 
 function releaseIfHeld(turn: Turn): void {

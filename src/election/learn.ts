@@ -95,7 +95,7 @@ function addFault(turn: Turn, fault: Fault): void {
 }
 
 function freshLease({ leaseMs }: Settings, startedAt: number): Lease {
-  return { from: startedAt, renewAt: startedAt + leaseMs / 4, renewing: false };
+  return { from: startedAt, renewAt: startedAt + leaseMs / 4, renewing: false, failing: false };
 }
 
 function learnClaimed(turn: Turn, { epoch, startedAt }: Extract<Input, { kind: "claimed" }>): void {
@@ -125,7 +125,8 @@ function learnRenewFailed(turn: Turn, { gone, reason }: Extract<Input, { kind: "
   if (!gone) {
     log(turn, "error", "renewal failed", { reason });
     // Again soon; if it never succeeds, the lease guard of rule 4 gives the address up in time.
-    const lease = { ...phase.lease, renewing: false, renewAt: now + settings.leaseMs / 10 };
+    const renewAt = now + settings.leaseMs / 10;
+    const lease = { ...phase.lease, renewing: false, failing: true, renewAt };
     return update(turn, { phase: { ...phase, lease } });
   }
   // Rule 10: a DHCP client, a network manager or a person removed it.

@@ -85,6 +85,8 @@ export interface Lease {
   readonly renewAt: number;
   /** A hook is setting it right now. */
   readonly renewing: boolean;
+  /** The last hook that should have set it failed: it is no good, and not merely late. */
+  readonly failing: boolean;
 }
 
 /** What is known of the peer. Silence is derived: `heard` a long time ago. */

@@ -350,6 +350,37 @@ suite("lease (rule 4)", () => {
       `,
     );
   });
+
+  test("an active whose renewals fail leaves the role to a ready standby, instead of claiming again and again", () => {
+    story(
+      A,
+      ACTIVE,
+      `
+      1000  renewals-hang  active
+      1332                 active: announce, renew
+      2332  renew-failed   active: announce
+      2432                 fault: release, says leaving
+      2440  released       fault: says fault
+      2500  hears active 2 ...  fault
+      4432                 listening: says listening
+      5264                 standby: says standby
+      `,
+    );
+  });
+
+  test("without a standby that is ready it claims again: an address for most of the time is better than none", () => {
+    story(
+      A,
+      ACTIVE,
+      `
+      1000  hears listening 1 ...  active
+      1000  renewals-hang  active
+      1332                 active: announce, renew
+      2332  renew-failed   active: announce
+      2432                 listening: release, says leaving
+      `,
+    );
+  });
 });
 
 suite("release", () => {

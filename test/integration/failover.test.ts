@@ -150,7 +150,6 @@ describe("failover", { concurrency: false }, () => {
     assert.ok(tookMs < activeDownMs(100, INTERVAL_MS) + ALLOWANCE_MS, `active after ${String(tookMs)} ms`);
     const claiming = b.lines.slice(since).find(({ msg }) => msg === "claiming");
     assert.match(String(claiming?.["reason"]), /no advertisement for \d+ ms/);
-    assert.equal((await ask({ host: pair.virtualAddress })).body, "one");
 
     // Longer than its lease: the kernel has taken the address away meanwhile.
     await sleep(1_100);

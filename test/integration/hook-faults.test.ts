@@ -102,6 +102,9 @@ describe("hooks and secrets", { concurrency: 3 }, () => {
     pair.sabotage("a", "renew", "hangs");
     await b.becomes("active");
     await a.logged("why", ({ msg }) => /lease may have ended/.test(msg));
+    await a.logged("the fault", ({ msg, reason }) => msg === "fault" && /renewal/.test(String(reason)));
+    await pair.isWell(a);
+    assert.equal((await b.status()).role, "active");
     // The lease is 2 s, and 0.8 of it are over when the address is given up.
     const overlapMs = pair.longestOverlapMs();
     assert.ok(overlapMs < 400, `two holders for ${String(overlapMs)} ms`);

@@ -68,11 +68,17 @@ describe("workers", { concurrency: false }, () => {
     assert.ok(pids.every((pid) => children.includes(pid)));
     const uid = process.getuid?.() === 0 ? 65_534 : process.getuid?.();
     for (const pid of children) {
-      const facts = readFileSync(`/proc/${String(pid)}/status`, "utf8");
-      const fact = (name: string) => new RegExp(`^${name}:[ \\t]*(.*)$`, "m").exec(facts)?.[1]?.trim();
-      assert.equal(fact("Uid"), Array.from({ length: 4 }, () => uid).join("\t"));
-      for (const set of ["CapEff", "CapPrm", "CapInh", "CapAmb"]) assert.match(fact(set) ?? "", /^0+$/, set);
-      if (uid === 65_534) assert.equal(fact("Groups"), "");
+      // One that waits as a spare may just have been forked.
+      const facts = await waitUntil(
+        () => {
+          const text = readFileSync(`/proc/${String(pid)}/status`, "utf8");
+          return factOf(text, "Uid") === Array.from({ length: 4 }, () => uid).join("\t") ? text : undefined;
+        },
+        { what: `process ${String(pid)} to be user ${String(uid)}`, withinMs: 5_000 },
+      );
+      for (const set of ["CapEff", "CapPrm", "CapInh", "CapAmb"])
+        assert.match(factOf(facts, set) ?? "", /^0+$/, set);
+      if (uid === 65_534) assert.equal(factOf(facts, "Groups"), "");
     }
   });
 
@@ -172,6 +178,11 @@ describe("workers", { concurrency: false }, () => {
     assert.equal(listeningSockets(host), 0);
   });
 });
+
+/** A line of /proc/PID/status. */
+function factOf(facts: string, name: string): string | undefined {
+  return new RegExp(`^${name}:[ \\t]*(.*)$`, "m").exec(facts)?.[1]?.trim();
+}
 
 function isOver({ hasEnded, hasClosed }: RawPeer): boolean {
   return hasEnded || hasClosed;
