@@ -46,7 +46,7 @@ export class CarrierWatch {
 }
 
 /** Why the interface cannot carry an address, in a sentence; undefined when it can. */
-export function carrierProblem(name: string): string | undefined {
+function carrierProblem(name: string): string | undefined {
   try {
     // Reading `carrier` of an interface that is administratively down fails with EINVAL.
     return readFileSync(`/sys/class/net/${name}/carrier`, "utf8").trim() === "1"
