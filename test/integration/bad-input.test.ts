@@ -33,7 +33,7 @@ pools:
 workers: many # many
 `;
 
-describe("bad input", { concurrency: 3 }, () => {
+describe("bad input", { concurrency: 4 }, () => {
   test("a configuration with ten different mistakes reports all ten with line and column, and starts nothing", async (t) => {
     const site = Site.open(t);
     const config = site.config(TEN_MISTAKES);
@@ -159,10 +159,11 @@ describe("bad input", { concurrency: 3 }, () => {
     const occupant = createServer((socket) => socket.destroy()).listen(7946, pair.addresses.b);
     await once(occupant, "listening");
     site.atEnd(() => occupant.close());
-    const [a, b] = [pair.start("a"), pair.start("b")];
+    const a = pair.start("a");
+    await a.becomes("active");
+    const b = pair.start("b");
     await b.until("the problem", ({ peer }) => /another program uses the port/.test(peer?.problem ?? ""));
     await b.logged("the problem", ({ msg }) => /another program uses the port/.test(msg));
-    await a.becomes("active");
     await pair.isWell(b);
     assert.equal(pair.longestOverlapMs(), 0);
   });

@@ -133,7 +133,10 @@ describe("failover", { concurrency: false }, () => {
       assert.equal(calls.at(-1)?.action, "release");
     });
   });
+});
 
+// These wait much and work little, so that side by side they take no longer than one.
+describe("failover by the clock", { concurrency: 4 }, () => {
   test("a frozen active is succeeded after the active-down interval, and gives up by itself when it thaws", async (t) => {
     const site = Site.open(t);
     const pair = await site.pair({ pair: { lease: "1s" } });

@@ -18,7 +18,7 @@ async function reload(vipair: VipairProcess): Promise<void> {
   await vipair.logged("the reload", ({ msg }) => msg === "configuration reloaded", { since });
 }
 
-describe("SIGHUP", { concurrency: 2 }, () => {
+describe("SIGHUP", { concurrency: 4 }, () => {
   test("opens new listeners, takes over changed pools, closes removed listeners, and drops no connection of the others", async (t) => {
     const site = Site.open(t);
     const [host, other, added] = [await site.address(), await site.address(), await site.address()];

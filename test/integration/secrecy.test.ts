@@ -1,8 +1,7 @@
 // The pair's secret is nowhere but in its file: not in logs, status, error output, processes or files.
 
 import assert from "node:assert/strict";
-import { readdirSync, readFileSync } from "node:fs";
-import { chmodSync } from "node:fs";
+import { chmodSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { SECRET, Site } from "../support/site.ts";
@@ -33,7 +32,6 @@ test("the secret is in no log, status, error, argument, environment or state fil
   const content = { ...inline, pair: { ...rest, secret: SECRET, hook: "hook-of-a" } };
   const config = site.config(content, "inline.yaml");
   const a = site.start({ config, node: "a", runtimeDir: join(site.folder, "a") });
-  await a.becomes("active");
   // One that is wrong, so that the two say so.
   const b = pair.start("b", {
     changes: { pair: { secretFile: "other" }, top: { logging: { level: "debug" } } },
@@ -41,6 +39,7 @@ test("the secret is in no log, status, error, argument, environment or state fil
   const wrong = "a-secret-that-is-wrong-but-still-one";
   await b.becomes("fault");
   site.file("other", wrong);
+  await a.becomes("active");
   await b.until("the problem", ({ peer }) => /secret/.test(peer?.problem ?? ""));
 
   const bad = [
@@ -56,11 +55,13 @@ test("the secret is in no log, status, error, argument, environment or state fil
     ),
   ];
   const errors: string[] = [];
-  for (const file of bad) {
-    const { code, stdout, stderr } = await runVipair(["check", "--config", file]);
-    assert.equal(code, 1, file);
-    errors.push(stdout, stderr);
-  }
+  await Promise.all(
+    bad.map(async (file) => {
+      const { code, stdout, stderr } = await runVipair(["check", "--config", file]);
+      assert.equal(code, 1, file);
+      errors.push(stdout, stderr);
+    }),
+  );
   site.config(readFileSync(bad[0] ?? "", "utf8"), "inline.yaml");
   a.signal("SIGHUP");
   await a.logged("the refusal", ({ msg }) => /not used/.test(msg));

@@ -49,7 +49,7 @@ async function startWithRequest(
   return { site, host, vipair, client, request };
 }
 
-describe("SIGTERM", { concurrency: 2 }, () => {
+describe("SIGTERM", { concurrency: 3 }, () => {
   test("a slow request in flight is answered, new clients are refused, and the exit code is 0", async (t) => {
     const { vipair, client, request, host } = await startWithRequest(t, { graceMs: 5_000 });
     const children = vipair.children();

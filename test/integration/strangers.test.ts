@@ -58,7 +58,7 @@ function claims(node: VipairProcess): number {
   return node.lines.filter(({ msg }) => msg === "claiming").length;
 }
 
-describe("strangers", { concurrency: 3 }, () => {
+describe("strangers", { concurrency: 4 }, () => {
   test("garbage at the port of the peer link, with and without the secret, changes nothing in a pair that is in touch", async (t) => {
     const site = Site.open(t);
     const pair = await site.pair();

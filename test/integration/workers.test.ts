@@ -6,7 +6,6 @@ import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import { describe, test } from "node:test";
 import { connectRaw, get, RawBackend, type RawPeer } from "../proxy/harness.ts";
-import { ask } from "../support/http-client.ts";
 import { PORT, Site } from "../support/site.ts";
 import { isAlive, type VipairProcess } from "../support/vipair-process.ts";
 import { waitUntil } from "../support/wait-until.ts";
@@ -15,7 +14,6 @@ const RESTART_WITHIN_MS = 300;
 /** Other programs on this machine may hold up a fork; what counts is what vipair adds. */
 const RESTART_TRIES = 4;
 const CLIENTS = 12;
-const DEATHS = 5;
 
 interface Balancer {
   readonly site: Site;
@@ -138,33 +136,6 @@ describe("workers", { concurrency: false }, () => {
     }
     t.diagnostic(`back after ${times.map((ms) => String(Math.round(ms))).join(", ")} ms`);
     assert.ok(Math.min(...times) < RESTART_WITHIN_MS, `back after ${times.join(", ")} ms`);
-  });
-
-  test("five deaths of workers in 10 s are a fault of the node: the peer takes over, until they stay up again", async (t) => {
-    const site = Site.open(t);
-    const pair = await site.pair();
-    const { a, b } = await pair.startBoth();
-    for (let death = 1; death <= DEATHS; death += 1) {
-      const [pid] = (await a.until("a worker", ({ workers }) => workers.length === 1)).workers.map(
-        (worker) => worker.pid,
-      );
-      assert.ok(pid !== undefined);
-      process.kill(pid, "SIGKILL");
-      await waitUntil(() => !a.children().includes(pid), { what: "its end", withinMs: 5_000 });
-    }
-    const diedAtMs = performance.now();
-    const fault = await a.becomes("fault");
-    assert.match(fault.reason ?? "", /workers: 5 workers died within 10 s/);
-    await b.becomes("active");
-    assert.equal((await ask({ host: pair.virtualAddress })).body, "one");
-
-    await a.until("a worker, after a pause", ({ workers }) => workers.length === 1);
-    const pauseMs = performance.now() - diedAtMs;
-    assert.ok(pauseMs > 400, `restarted after ${String(pauseMs)} ms`);
-    await a.becomes("standby", { withinMs: 20_000 });
-    await pair.isWell(a);
-    assert.equal((await b.status()).role, "active");
-    assert.ok(pair.longestOverlapMs() < 500, `two holders for ${String(pair.longestOverlapMs())} ms`);
   });
 
   test("a dead control process takes its workers down at once", async (t) => {

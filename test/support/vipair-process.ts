@@ -13,6 +13,9 @@ import { waitUntil } from "./wait-until.ts";
 
 export const LAUNCHER = join(import.meta.dirname, "../../scripts/vipair");
 
+/** Halves the processor time of each start; the many starts of these tests are most of their work. */
+const COMPILE_CACHE = { NODE_COMPILE_CACHE: join(import.meta.dirname, "../../node_modules/.cache/vipair") };
+
 const STATUS_TIMEOUT_MS = 2_000;
 const COMMAND_WITHIN_MS = 30_000;
 /** Not what vipair may take, but when to give up: on a busy machine a start alone takes seconds. */
@@ -82,7 +85,7 @@ export class VipairProcess {
     if (options.node !== undefined) args.push("--node", options.node);
     this.#child = spawn(options.launcher ?? LAUNCHER, args, {
       stdio: ["ignore", "pipe", "pipe"],
-      env: { ...process.env, ...options.env },
+      env: { ...process.env, ...COMPILE_CACHE, ...options.env },
       ...options.user,
     });
     running.add(this);
@@ -273,7 +276,7 @@ export async function runVipair(
 ): Promise<CommandResult> {
   const child = spawn(launcher, args, {
     stdio: ["ignore", "pipe", "pipe"],
-    env: { ...process.env, ...env },
+    env: { ...process.env, ...COMPILE_CACHE, ...env },
     timeout: COMMAND_WITHIN_MS,
     killSignal: "SIGKILL",
   });

@@ -1,4 +1,5 @@
-// A hook or a secret that is no good: the node says so, stays up where it can, and leaves the role to its peer.
+// What puts a node into fault: hooks and secrets that are no good, workers that do not stay up. The node says
+// so, stays up where it can, and leaves the role to its peer.
 
 import assert from "node:assert/strict";
 import { chmodSync, mkdirSync, renameSync, rmdirSync, rmSync } from "node:fs";
@@ -7,10 +8,39 @@ import { describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { ask } from "../support/http-client.ts";
 import { PORT, SECRET, Site } from "../support/site.ts";
+import { waitUntil } from "../support/wait-until.ts";
 
+const DEATHS = 5;
 const HOOK_TIMEOUT_MS = 2_000;
 
-describe("hooks and secrets", { concurrency: 3 }, () => {
+describe("fault", { concurrency: 4 }, () => {
+  test("five deaths of workers in 10 s are a fault of the node: the peer takes over, until they stay up again", async (t) => {
+    const site = Site.open(t);
+    const pair = await site.pair();
+    const { a, b } = await pair.startBoth();
+    for (let death = 1; death <= DEATHS; death += 1) {
+      const [pid] = (await a.until("a worker", ({ workers }) => workers.length === 1)).workers.map(
+        (worker) => worker.pid,
+      );
+      assert.ok(pid !== undefined);
+      process.kill(pid, "SIGKILL");
+      await waitUntil(() => !a.children().includes(pid), { what: "its end", withinMs: 5_000 });
+    }
+    const diedAtMs = performance.now();
+    const fault = await a.becomes("fault");
+    assert.match(fault.reason ?? "", /workers: 5 workers died within 10 s/);
+    await b.becomes("active");
+    assert.equal((await ask({ host: pair.virtualAddress })).body, "one");
+
+    await a.until("a worker, after a pause", ({ workers }) => workers.length === 1);
+    const pauseMs = performance.now() - diedAtMs;
+    assert.ok(pauseMs > 400, `restarted after ${String(pauseMs)} ms`);
+    await a.becomes("standby", { withinMs: 20_000 });
+    await pair.isWell(a);
+    assert.equal((await b.status()).role, "active");
+    assert.ok(pair.longestOverlapMs() < 500, `two holders for ${String(pair.longestOverlapMs())} ms`);
+  });
+
   test("a missing hook is a fault of the node, with one clear line; the peer takes the role; it recovers when the hook is there", async (t) => {
     const site = Site.open(t);
     const pair = await site.pair();
