@@ -13,8 +13,11 @@ import { PORT, Site } from "../support/site.ts";
 import type { VipairProcess } from "../support/vipair-process.ts";
 
 const REQUESTS = 10_000;
-const INTERVAL_MS = 200;
-const TIMEOUT_MS = 100;
+const INTERVAL_MS = 500;
+/** A busy machine must not look like a backend that hangs. */
+const TIMEOUT_MS = 400;
+/** A backend whose health is about to change is checked this often. */
+const CHANGING_MS = 200;
 /** Polling the log, a busy machine: what may come on top of what is promised. */
 const ALLOWANCE_MS = 250;
 
@@ -67,7 +70,7 @@ test("10,000 keep-alive requests over two workers and two backends: no error, an
     site,
     {
       backends: backends.map(({ name, address }) => ({ name, address })),
-      // Client and backends are this one busy process, which must not be taken for a backend that hangs.
+      // Client and backends are this one process, which will be too busy to answer every check in time.
       health: { ...CHECKED, interval: "1s", timeout: "1s" },
     },
     { workers: 2 },
@@ -93,7 +96,7 @@ test("10,000 keep-alive requests over two workers and two backends: no error, an
   );
 });
 
-describe("backends", { concurrency: 3 }, () => {
+describe("backends", { concurrency: 2 }, () => {
   test("a request whose connect fails goes to the next backend", async (t) => {
     const site = Site.open(t);
     const good = await site.backend("good");
@@ -116,7 +119,7 @@ describe("backends", { concurrency: 3 }, () => {
 
   for (const { how, signal, reason } of [
     { how: "is killed", signal: "SIGKILL", reason: /refused/ },
-    { how: "hangs", signal: "SIGSTOP", reason: /no answer within 100 ms/ },
+    { how: "hangs", signal: "SIGSTOP", reason: /no answer within 400 ms/ },
   ] as const) {
     test(`a backend that ${how} is out within one interval and one timeout`, async (t) => {
       const site = Site.open(t);
@@ -174,8 +177,8 @@ describe("backends", { concurrency: 3 }, () => {
     const tookMs = up.readAtMs - wellAtMs;
     t.diagnostic(`back after ${String(Math.round(tookMs))} ms`);
     // Intervals are shortened by up to a tenth; the first good check may come at once.
-    assert.ok(tookMs >= (RISE - 1) * INTERVAL_MS * 0.9 - 20, `back after ${String(tookMs)} ms`);
-    assert.ok(tookMs < RISE * (INTERVAL_MS + TIMEOUT_MS) + ALLOWANCE_MS, `back after ${String(tookMs)} ms`);
+    assert.ok(tookMs >= (RISE - 1) * CHANGING_MS * 0.9 - 20, `back after ${String(tookMs)} ms`);
+    assert.ok(tookMs < INTERVAL_MS + RISE * CHANGING_MS + ALLOWANCE_MS, `back after ${String(tookMs)} ms`);
     const answers = [(await ask({ host })).body, (await ask({ host })).body];
     assert.deepEqual(answers.toSorted(), ["bad", "good"]);
   });

@@ -1,6 +1,6 @@
 // Requests as a test makes them: one, awaited, with its answer as a value.
 
-import { Agent, request } from "node:http";
+import { request } from "node:http";
 
 export interface Answer {
   readonly status: number;
@@ -13,22 +13,14 @@ export interface AskOptions {
   readonly host: string;
   readonly port?: number;
   readonly path?: string;
-  /** Absent: a connection of its own. */
-  readonly agent?: Agent;
   readonly timeoutMs?: number;
 }
 
-/** A GET; rejects when there is no whole answer in time. */
-export async function ask({
-  host,
-  port = 8080,
-  path = "/",
-  agent,
-  timeoutMs = 5_000,
-}: AskOptions): Promise<Answer> {
+/** A GET on a connection of its own; rejects when there is no whole answer in time. */
+export async function ask({ host, port = 8080, path = "/", timeoutMs = 5_000 }: AskOptions): Promise<Answer> {
   return new Promise((resolve, reject) => {
     const sent = request(
-      { host, port, path, agent: agent ?? false, signal: AbortSignal.timeout(timeoutMs) },
+      { host, port, path, agent: false, signal: AbortSignal.timeout(timeoutMs) },
       (response) => {
         let body = "";
         response.on("data", (bytes: Buffer) => (body += bytes.toString()));
@@ -41,9 +33,4 @@ export async function ask({
     sent.on("error", reject);
     sent.end();
   });
-}
-
-/** One connection that is kept alive between requests. */
-export function keptAlive(): Agent {
-  return new Agent({ keepAlive: true, maxSockets: 1 });
 }
