@@ -145,6 +145,7 @@ export class Controller {
   /** At once: workers are killed; the kernel's lease ends what a hook did not get to release. */
   kill(): void {
     this.#workers.killAll();
+    this.#pair?.kill();
   }
 
   async status(): Promise<Status> {

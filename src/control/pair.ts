@@ -157,6 +157,11 @@ export class Pair {
     this.#driver.input({ kind: "stop" });
   }
 
+  /** There is no time for a release: the hook that runs is killed, and the lease ends what it left. */
+  kill(): void {
+    this.#vips.abandon();
+  }
+
   /** Says goodbye to the peer, ends every timer and hook. After onStopped, or when there is no time for it. */
   async close(): Promise<void> {
     this.#isClosed = true;

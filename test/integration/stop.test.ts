@@ -133,4 +133,25 @@ describe("SIGTERM", { concurrency: 3 }, () => {
     t.diagnostic(`exit after ${tookMs.toFixed(0)} ms`);
     assert.ok(tookMs < graceMs + MARGIN_MS, `exit after ${String(tookMs)} ms`);
   });
+
+  test("a second SIGTERM leaves no hook behind", async (t) => {
+    const site = Site.open(t);
+    const pair = await site.pair();
+    const { a } = await pair.startBoth();
+    const releases = () =>
+      pair.hookCalls().filter(({ node, action, stage }) => {
+        return node === "a" && action === "release" && stage === "begin";
+      }).length;
+    const before = releases();
+    pair.sabotage("a", "release", "hangs");
+    a.signal("SIGTERM");
+    await waitUntil(() => releases() > before, { what: "a release that hangs", withinMs: 5_000 });
+    const children = a.children();
+    a.signal("SIGTERM");
+    await a.exit();
+    await waitUntil(() => children.every((pid) => !isAlive(pid)), {
+      what: "the end of workers and hooks",
+      withinMs: 1_000,
+    });
+  });
 });
