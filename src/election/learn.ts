@@ -4,7 +4,7 @@
 import type { Advertisement } from "./advertisement.ts";
 import { announceTimes, answerDone } from "./decide.ts";
 import type { Fault, Input, Lease, Settings } from "./state.ts";
-import { CLAIM_RETRY_MS, LOSS_WINDOW_MS, LOSSES_MAX } from "./timing.ts";
+import { CLAIM_RETRY_MS, CLAIM_RETRY_MS_MAX, LOSS_WINDOW_MS, LOSSES_MAX } from "./timing.ts";
 import { isContender, isFresh, log, type Turn, update } from "./turn.ts";
 
 export function learn(turn: Turn, input: Input): void {
@@ -24,7 +24,7 @@ export function learn(turn: Turn, input: Input): void {
       return learnClaimed(turn, input);
     case "claim-failed":
       if ((phase.kind !== "claiming" && phase.kind !== "active") || phase.epoch !== input.epoch) return;
-      return addFault(turn, { cause: "claim", detail: input.reason, until: turn.now + CLAIM_RETRY_MS });
+      return learnClaimFailed(turn, input.reason);
     case "renewed":
       if (phase.kind !== "active" && phase.kind !== "leaving") return;
       return update(turn, { phase: { ...phase, lease: freshLease(turn.settings, input.startedAt) } });
@@ -98,11 +98,19 @@ function freshLease({ leaseMs }: Settings, startedAt: number): Lease {
   return { from: startedAt, renewAt: startedAt + leaseMs / 4, renewing: false, failing: false };
 }
 
+function learnClaimFailed(turn: Turn, reason: string): void {
+  const { failedClaims } = turn.state;
+  const waitMs = Math.min(CLAIM_RETRY_MS * 2 ** failedClaims, CLAIM_RETRY_MS_MAX);
+  update(turn, { failedClaims: failedClaims + 1 });
+  addFault(turn, { cause: "claim", detail: reason, until: turn.now + waitMs });
+}
+
 function learnClaimed(turn: Turn, { epoch, startedAt }: Extract<Input, { kind: "claimed" }>): void {
   const { settings, now } = turn;
   const { phase } = turn.state;
   const lease = freshLease(settings, startedAt);
   const announceAt = announceTimes(settings, now);
+  update(turn, { failedClaims: 0 });
   if (phase.kind === "active" && phase.epoch === epoch) {
     // Claimed again after it had vanished (rule 10).
     return update(turn, { phase: { ...phase, lease, announceAt } });

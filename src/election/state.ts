@@ -112,6 +112,8 @@ export interface State {
   readonly epoch: number;
   readonly peer: Peer;
   readonly faults: readonly Fault[];
+  /** Claims that failed since one succeeded. */
+  readonly failedClaims: number;
   /** The address was just given up; it may still be on the interface until then, at the latest. */
   readonly releasing: { readonly until: number } | undefined;
   readonly advertiseAt: number;

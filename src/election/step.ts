@@ -31,6 +31,7 @@ export function start(settings: Settings, now: number, epoch = 0): Step {
     epoch,
     peer: { kind: "unknown" },
     faults: [],
+    failedClaims: 0,
     releasing: { until: now + settings.leaseMs },
     advertiseAt: now,
     said: undefined,

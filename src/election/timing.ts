@@ -34,6 +34,8 @@ export const OFFER_MS = 3000;
 
 /** After a failed claim, so long until the next try. */
 export const CLAIM_RETRY_MS = 2000;
+/** It doubles with each claim that fails in a row, up to this. */
+export const CLAIM_RETRY_MS_MAX = 10_000;
 
 /** After a claim the network is told at these moments (rule 3), once more when the lease of a dead
  *  predecessor has ended for certain, and then each minute. */

@@ -467,6 +467,44 @@ suite("fault and claim", () => {
     );
   });
 
+  test("claims that keep failing are tried less and less often, until one succeeds", () => {
+    story(
+      A,
+      STANDBY,
+      `
+       1000  dead          claiming: claim 2, says claiming
+       1010  claim-failed  fault: release, says leaving
+       1010  released      fault: says fault
+       3010                listening: says listening
+       3010  dead          listening
+       3842                claiming: claim 3, says claiming
+       3850  claim-failed  fault: release, says leaving
+       3850  released      fault: says fault
+       7849                fault
+       7850                listening: says listening
+       7850  dead          listening
+       8682                claiming: claim 4, says claiming
+       8690  claim-failed  fault: release, says leaving
+       8690  released      fault: says fault
+      16689                fault
+      16690                listening: says listening
+      16690  dead          listening
+      17522                claiming: claim 5, says claiming
+      17530  claim-failed  fault: release, says leaving
+      17530  released      fault: says fault
+      27529                fault
+      27530                listening: says listening
+      27530  dead          listening
+      28362                claiming: claim 6, says claiming
+      28370  claimed       active: announce, says active
+      28380  gone          active: claim 6
+      28390  claim-failed  fault: release, says leaving
+      28390  released      fault: says fault
+      30390                listening: says listening
+      `,
+    );
+  });
+
   test("a failed claim of an epoch that is past is nobody's fault", () => {
     story(
       A,
