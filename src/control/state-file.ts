@@ -1,7 +1,7 @@
 // What a node must remember across a restart: state.json in the runtime directory. Written before it is
 // acted upon, and atomically, so that a crash leaves the old file or the new one, never half of one.
 
-import { readFileSync, renameSync, writeFileSync } from "node:fs";
+import { readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 
 export interface StoredState {
@@ -33,7 +33,9 @@ export class StateFile {
   /** Throws what the file system throws. */
   write(state: StoredState): void {
     const next = `${this.#path}.new`;
-    writeFileSync(next, `${JSON.stringify(state)}\n`, { mode: 0o600 });
+    rmSync(next, { force: true });
+    // wx: never through a link that somebody else has put there.
+    writeFileSync(next, `${JSON.stringify(state)}\n`, { mode: 0o600, flag: "wx" });
     renameSync(next, this.#path);
   }
 }
