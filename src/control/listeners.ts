@@ -63,12 +63,20 @@ export class Listeners {
     await this.#open(opening.filter(({ bind }) => bind.kind === "address" || this.#holdsAddresses));
   }
 
+  /** Why a listener that should be open is not, or not on all its addresses; undefined when all are. */
+  problem(): string | undefined {
+    for (const { name, problem } of this.status()) {
+      if (problem !== null) return `listener ${name}: ${problem}`;
+    }
+    return undefined;
+  }
+
+  /** A listener counts as open when it is so on all its addresses. */
   status(): ListenerStatus[] {
-    return this.#configs.map(({ name, bind }) => ({
-      name,
-      bind: formatBind(bind),
-      ...this.#workers.listenerStatus(name),
-    }));
+    return this.#configs.map(({ name, bind }) => {
+      const { open, problem } = this.#workers.listenerStatus(name);
+      return { name, bind: formatBind(bind), open: open && problem === null, problem };
+    });
   }
 
   async #open(configs: readonly ListenerConfig[]): Promise<void> {

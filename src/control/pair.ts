@@ -20,6 +20,8 @@ import { hookProblem, Vip, Vips } from "./vip.ts";
 export interface AddressUsers {
   /** Opens the listeners on virtual addresses; the addresses are on the interfaces. */
   openVipListeners(): Promise<void>;
+  /** Why clients would not be served though they should be; undefined when all listeners are open. */
+  listenerProblem(): string | undefined;
   /** Ends when their last connection has gone, at the latest after the grace. */
   closeVipListeners(options: { readonly graceMs: number }): Promise<void>;
   /** The node is stopping: ends when every connection of the node has gone, at the latest after the grace. */
@@ -122,6 +124,11 @@ export class Pair {
         else this.fault("interface", problem);
       },
     });
+  }
+
+  /** Rule 8: what an earlier life left on the interfaces goes first, before this node can do anything else. */
+  removeLeftovers(): void {
+    void this.#vips.release();
   }
 
   start(): void {
@@ -311,8 +318,20 @@ export class Pair {
       case "done":
         // Not announced yet, so no client comes before the listeners are open.
         await this.#options.users.openVipListeners();
+        if (this.#leavesToPeer(epoch)) return;
         this.#driver.input({ kind: "claimed", epoch, startedAt: result.startedAtMs });
     }
+  }
+
+  /**
+   * A node that could not serve what it claims yields when the other one is there to serve it. When it is not,
+   * some listeners are better than none.
+   */
+  #leavesToPeer(epoch: number): boolean {
+    const problem = this.#options.users.listenerProblem();
+    if (problem === undefined || this.#link?.status().connected !== true) return false;
+    this.#driver.input({ kind: "claim-failed", epoch, reason: problem });
+    return true;
   }
 
   async #renew(): Promise<void> {
