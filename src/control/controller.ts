@@ -30,6 +30,9 @@ export interface ControllerOptions {
   readonly log: Log;
 }
 
+/** A reload leaves these as they are: they belong to the pair, or to the processes that run already. */
+const RESTART_KEYS = ["pair", "virtualAddresses", "workers", "logging"] as const;
+
 /** How long status waits for the workers' counters; one that is slower is counted with its last. */
 const REPORT_TIMEOUT_MS = 200;
 
@@ -40,10 +43,13 @@ export class Controller {
   readonly #health: HealthChecker;
   readonly #pair: Pair | undefined;
   readonly #startedAt: number;
-  readonly #since = wallTime();
+  /** Of the role of a node alone; a pair keeps its own. */
+  #since = wallTime();
   #config: Config;
   #configHash: string;
   #workersFault: string | undefined;
+  /** Keys that the last reload found changed and could not apply. */
+  #needsRestart: readonly string[] = [];
   #isStopping = false;
   /** Settled when the election has ended after a stop; a node alone has none to wait for. */
   readonly #electionEnded = Promise.withResolvers<void>();
@@ -73,10 +79,12 @@ export class Controller {
       },
       onFault: (reason) => {
         this.#workersFault = reason;
+        this.#since = wallTime();
         this.#pair?.fault("workers", reason);
       },
       onRecovered: () => {
         this.#workersFault = undefined;
+        this.#since = wallTime();
         this.#pair?.recovered("workers");
       },
     });
@@ -92,6 +100,7 @@ export class Controller {
   async start(): Promise<void> {
     const { log } = this.#options;
     log.info({ version: this.#options.version, configHash: this.#configHash }, "vipair starts");
+    this.#pair?.removeLeftovers();
     this.#health.configure(this.#config.pools);
     this.#workers.configure(this.#workerConfig(), this.#health.table());
     await this.#workers.start();
@@ -111,13 +120,16 @@ export class Controller {
   async reload(config: Config): Promise<void> {
     const { log } = this.#options;
     const kept = this.#config;
-    const needsRestart = (["pair", "virtualAddresses", "workers", "logging"] as const).filter(
+    this.#needsRestart = RESTART_KEYS.filter(
       (key) => JSON.stringify(config[key]) !== JSON.stringify(kept[key]),
     );
-    if (needsRestart.length > 0)
-      log.warn({ keys: needsRestart }, "these changes take effect at the next restart");
-    this.#config = { ...config, virtualAddresses: kept.virtualAddresses };
-    this.#configHash = hashConfig(config);
+    if (this.#needsRestart.length > 0) {
+      log.warn({ keys: this.#needsRestart }, "these changes take effect at the next restart");
+    }
+    const { listeners, pools, shutdownGraceMs } = config;
+    this.#config = { ...kept, listeners, pools, shutdownGraceMs };
+    // Of what is in effect: a peer that runs with the rest of the file runs with something else.
+    this.#configHash = hashConfig(this.#config);
     this.#pair?.setConfigHash(this.#configHash);
     this.#health.configure(this.#config.pools);
     this.#workers.configure(this.#workerConfig(), this.#health.table());
@@ -200,6 +212,7 @@ export class Controller {
         openVipListeners: () => this.#listeners.openOnVirtualAddresses(),
         closeVipListeners: (options) => this.#listeners.closeOnVirtualAddresses(options),
         drainWorkers: (options) => this.#drainWorkers(options),
+        listenerProblem: () => this.#listeners.problem(),
         usesOnlyVipListeners: () => this.#listeners.areAllVirtual(),
       },
     });
@@ -223,16 +236,24 @@ export class Controller {
   }
 
   #roleStatus(): Pick<Status, "role" | "reason" | "epoch" | "since" | "peer" | "virtualAddresses"> {
-    if (this.#pair !== undefined) return this.#pair.status();
+    if (this.#pair !== undefined) {
+      const status = this.#pair.status();
+      return { ...status, reason: status.reason ?? this.#restartReason() };
+    }
     const alone = "balances alone: no pair is configured, so there is no standby";
     return {
       role: this.#workersFault === undefined ? "active" : "fault",
-      reason: this.#workersFault ?? alone,
+      reason: this.#workersFault ?? this.#restartReason() ?? alone,
       epoch: 0,
       since: this.#since,
       peer: null,
       virtualAddresses: [],
     };
+  }
+
+  #restartReason(): string | null {
+    if (this.#needsRestart.length === 0) return null;
+    return `restart to apply what was changed in ${this.#needsRestart.join(", ")}`;
   }
 
   #poolStatus(pool: PoolConfig, counters: WorkerCounters): PoolStatus {

@@ -150,6 +150,28 @@ workers: 1
     }
   });
 
+  test("what it could not apply does not count as applied: a peer that started with it is told apart", async (t) => {
+    const site = Site.open(t);
+    const pair = await site.pair();
+    const { a, b } = await pair.startBoth();
+    const changes = { pair: { lease: "5s" } };
+    const changed = pair.content(changes);
+    site.config(changed, "a.yaml");
+    site.config(changed, "b.yaml");
+    await reload(a);
+    await reload(b);
+    for (const node of [a, b]) {
+      const { peer, reason } = await node.status();
+      assert.equal(peer?.configMatches, true);
+      assert.equal(reason, "restart to apply what was changed in pair");
+    }
+    b.signal("SIGTERM");
+    await b.exit();
+    const again = pair.start("b", { changes });
+    await again.until("differing hashes", ({ peer }) => peer?.configMatches === false);
+    await a.until("differing hashes", ({ peer }) => peer?.configMatches === false);
+  });
+
   test("touches neither role, epoch, lease nor heartbeats; what needs a restart is named; hashes that differ show on both nodes", async (t) => {
     const site = Site.open(t);
     const pair = await site.pair({ pair: { lease: "4s" } });
@@ -166,6 +188,7 @@ workers: 1
     await reload(a);
     const line = await a.logged("the restart", ({ msg }) => /next restart/.test(msg), { since });
     assert.deepEqual(line["keys"], ["pair", "workers"]);
+    assert.equal((await a.status()).reason, "restart to apply what was changed in pair, workers");
     for (const node of [a, b]) {
       const status = await node.until("differing hashes", ({ peer }) => peer?.configMatches === false);
       assert.equal(status.peer?.connected, true);
