@@ -33,6 +33,9 @@ export interface ControllerOptions {
 /** A reload leaves these as they are: they belong to the pair, or to the processes that run already. */
 const RESTART_KEYS = ["pair", "virtualAddresses", "workers", "logging"] as const;
 
+/** Failed requests on one backend are logged once in this time; the counters have them all. */
+const FAILURE_LOG_PAUSE_MS = 10_000;
+
 /** How long status waits for the workers' counters; one that is slower is counted with its last. */
 const REPORT_TIMEOUT_MS = 200;
 
@@ -48,6 +51,8 @@ export class Controller {
   #config: Config;
   #configHash: string;
   #workersFault: string | undefined;
+  /** By pool and backend. */
+  readonly #failureLoggedAt = new Map<string, number>();
   /** Keys that the last reload found changed and could not apply. */
   #needsRestart: readonly string[] = [];
   #isStopping = false;
@@ -74,8 +79,9 @@ export class Controller {
       count: config.workers === "auto" ? availableParallelism() : config.workers,
       log,
       clock,
-      onBackendFailure: ({ pool, backend }) => {
+      onBackendFailure: ({ pool, backend, reason }) => {
         this.#health.noteFailure(pool, backend);
+        this.#logBackendFailure({ pool, backend, reason });
       },
       onFault: (reason) => {
         this.#workersFault = reason;
@@ -249,6 +255,18 @@ export class Controller {
       peer: null,
       virtualAddresses: [],
     };
+  }
+
+  #logBackendFailure(failure: {
+    readonly pool: string;
+    readonly backend: string;
+    readonly reason: string;
+  }): void {
+    const key = `${failure.pool}/${failure.backend}`;
+    const now = this.#options.clock();
+    if (now - (this.#failureLoggedAt.get(key) ?? -Infinity) < FAILURE_LOG_PAUSE_MS) return;
+    this.#failureLoggedAt.set(key, now);
+    this.#options.log.warn(failure, "a request failed on a backend");
   }
 
   #restartReason(): string | null {
