@@ -18,7 +18,17 @@ import {
   START_WAIT_MS,
   VACANCY_ACTIVE_DOWNS,
 } from "./timing.ts";
-import { freshWords, holdsAddress, isContender, isFresh, log, outranks, type Turn, update } from "./turn.ts";
+import {
+  addFault,
+  freshWords,
+  holdsAddress,
+  isContender,
+  isFresh,
+  log,
+  outranks,
+  type Turn,
+  update,
+} from "./turn.ts";
 
 /** No chain of phases that can happen at one moment is longer. */
 const PASSES_MAX = 8;
@@ -129,8 +139,7 @@ function giveUpStaleLease(turn: Turn, lease: Lease): void {
 
 function failRenewal(turn: Turn): void {
   const detail = "the lease could not be renewed; see the log of the hook";
-  const others = turn.state.faults.filter(({ cause }) => cause !== "renewal");
-  update(turn, { faults: [...others, { cause: "renewal", detail, until: turn.now + CLAIM_RETRY_MS }] });
+  addFault(turn, { cause: "renewal", detail, until: turn.now + CLAIM_RETRY_MS });
   enterFault(turn);
 }
 

@@ -3,9 +3,9 @@
 
 import type { Advertisement } from "./advertisement.ts";
 import { announceTimes, answerDone } from "./decide.ts";
-import type { Fault, Input, Lease, Settings } from "./state.ts";
+import type { Input, Lease, Settings } from "./state.ts";
 import { CLAIM_RETRY_MS, CLAIM_RETRY_MS_MAX, LOSS_WINDOW_MS, LOSSES_MAX } from "./timing.ts";
-import { isContender, isFresh, log, type Turn, update } from "./turn.ts";
+import { addFault, isContender, isFresh, log, type Turn, update } from "./turn.ts";
 
 export function learn(turn: Turn, input: Input): void {
   const { phase, faults } = turn.state;
@@ -87,11 +87,6 @@ function learnDeath(turn: Turn, { everHeard }: { readonly everHeard: boolean }):
     peer.kind === "heard" && isFresh(turn) && !isContender(peer) && peer.said.role !== "leaving";
   log(turn, "warn", "the peer's process is dead", { peer: turn.settings.peer });
   update(turn, { peer: { kind: "dead", mayHold: !hadNone, everHeard } });
-}
-
-function addFault(turn: Turn, fault: Fault): void {
-  const others = turn.state.faults.filter(({ cause }) => cause !== fault.cause);
-  update(turn, { faults: [...others, fault] });
 }
 
 function freshLease({ leaseMs }: Settings, startedAt: number): Lease {

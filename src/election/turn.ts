@@ -2,7 +2,7 @@
 // deciding and speaking all ask of it.
 
 import type { Advertisement } from "./advertisement.ts";
-import type { Effect, LogLevel, Peer, Phase, Settings, State } from "./state.ts";
+import type { Effect, Fault, LogLevel, Peer, Phase, Settings, State } from "./state.ts";
 import { activeDownMs } from "./timing.ts";
 
 export interface Turn {
@@ -23,6 +23,12 @@ export function log(
 
 export function update(turn: Turn, change: Partial<State>): void {
   turn.state = { ...turn.state, ...change };
+}
+
+/** One fault per cause: a newer one takes the place of the older. */
+export function addFault(turn: Turn, fault: Fault): void {
+  const others = turn.state.faults.filter(({ cause }) => cause !== fault.cause);
+  update(turn, { faults: [...others, fault] });
 }
 
 /** Has decided to hold the address. */
