@@ -1,4 +1,4 @@
-// Who held an address when. One long-lived `ip monitor` per node tells of every change as the kernel makes it,
+// Who held which address when. One long-lived `ip monitor` per node tells of every change as the kernel makes it,
 // also of a lease that ends on a node where no process lives any more. Polling would cost more processor
 // time than the pair itself, and would miss short overlaps.
 
@@ -9,18 +9,20 @@ import { createInterface } from "node:readline";
 /** Milliseconds on the monotonic clock of the test process. `toMs` null: still held. */
 interface Holding {
   readonly node: string;
+  readonly address: string;
   readonly fromMs: number;
   toMs: number | null;
 }
 
 /** Open it before the address is claimed for the first time; close() ends its processes. */
 export class AddressWatch {
-  readonly #address: string;
+  readonly #addresses: readonly [string, ...string[]];
   readonly #holdings: Holding[] = [];
   readonly #monitors: ChildProcess[] = [];
 
-  constructor(address: string) {
-    this.#address = address;
+  /** Every question below is about the first of them unless it names another. */
+  constructor(addresses: readonly [string, ...string[]]) {
+    this.#addresses = addresses;
   }
 
   open(nodes: Readonly<Record<string, string>>): void {
@@ -49,56 +51,65 @@ export class AddressWatch {
   }
 
   /** The nodes that hold the address at that moment. */
-  holdersAt(atMs: number): string[] {
-    return this.#holdings
+  holdersAt(atMs: number, address?: string): string[] {
+    return this.#of(address)
       .filter(({ fromMs, toMs }) => fromMs <= atMs && (toMs ?? Infinity) > atMs)
       .map(({ node }) => node);
   }
 
   /** When the node began to hold the address that it still holds; null when it does not hold it. */
-  heldSince(node: string): number | null {
+  heldSince(node: string, address?: string): number | null {
     return (
-      this.#holdings.findLast((holding) => holding.node === node && holding.toMs === null)?.fromMs ?? null
+      this.#of(address).findLast((holding) => holding.node === node && holding.toMs === null)?.fromMs ?? null
     );
   }
 
   /** The last moment since which `node` alone has held the address without a break, up to now; null when it does not, or not alone. */
-  soleHolderSince(node: string): number | null {
-    const heldSince = this.heldSince(node);
+  soleHolderSince(node: string, address?: string): number | null {
+    const heldSince = this.heldSince(node, address);
     if (heldSince === null) return null;
-    const others = this.#holdings.filter((holding) => holding.node !== node);
+    const others = this.#of(address).filter((holding) => holding.node !== node);
     if (others.some(({ toMs }) => toMs === null)) return null;
     return Math.max(heldSince, ...others.map(({ toMs }) => toMs ?? 0));
   }
 
   /** For how long more than one node held the address since then. */
-  overlapMs(sinceMs: number): number {
+  overlapMs(sinceMs: number, address?: string): number {
     const now = performance.now();
-    const moments = this.#holdings.flatMap(({ fromMs, toMs }) => [fromMs, toMs ?? now]);
+    const moments = this.#of(address).flatMap(({ fromMs, toMs }) => [fromMs, toMs ?? now]);
     const borders = [sinceMs, now, ...moments.filter((moment) => moment > sinceMs && moment < now)].toSorted(
       (left, right) => left - right,
     );
     return borders.reduce((sum, border, index) => {
       const previous = borders[index - 1];
-      return previous !== undefined && this.holdersAt(previous).length > 1 ? sum + border - previous : sum;
+      return previous !== undefined && this.holdersAt(previous, address).length > 1
+        ? sum + border - previous
+        : sum;
     }, 0);
   }
 
-  /** How many times a node began to hold the address since then. */
-  claimsSince(sinceMs: number): number {
-    return this.#holdings.filter(({ fromMs }) => fromMs >= sinceMs).length;
+  /** When nodes began to hold the address since then. */
+  claimsSince(sinceMs: number, address?: string): { readonly node: string; readonly atMs: number }[] {
+    return this.#of(address)
+      .filter(({ fromMs }) => fromMs >= sinceMs)
+      .map(({ node, fromMs }) => ({ node, atMs: fromMs }));
+  }
+
+  #of(address: string = this.#addresses[0]): Holding[] {
+    return this.#holdings.filter((holding) => holding.address === address);
   }
 
   // "2: eth0    inet 10.77.0.100/24 scope global ...", with "Deleted " before it when the address has gone. A renewal
   // repeats the first form.
   #read(node: string, line: string): void {
-    if (!line.includes(` ${this.#address}/`)) return;
-    const held = this.#holdings.find((holding) => holding.node === node && holding.toMs === null);
+    const address = this.#addresses.find((candidate) => line.includes(` ${candidate}/`));
+    if (address === undefined) return;
+    const held = this.#of(address).find((holding) => holding.node === node && holding.toMs === null);
     const now = performance.now();
     if (line.startsWith("Deleted")) {
       if (held !== undefined) held.toMs = now;
     } else if (held === undefined) {
-      this.#holdings.push({ node, fromMs: now, toMs: null });
+      this.#holdings.push({ node, address, fromMs: now, toMs: null });
     }
   }
 }

@@ -5,7 +5,8 @@ import { once } from "node:events";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
-import { Lab, VIP } from "./lab.ts";
+import { Lab } from "./lab.ts";
+import { VIP } from "./lab-config.ts";
 import { labIsMissing } from "./requirements.ts";
 
 const skip = labIsMissing();

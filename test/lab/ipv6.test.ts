@@ -5,7 +5,8 @@ import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { waitUntil } from "../support/wait-until.ts";
-import { Lab, VIP, VIP6 } from "./lab.ts";
+import { Lab } from "./lab.ts";
+import { VIP, VIP6 } from "./lab-config.ts";
 import { describeReport } from "./meter.ts";
 import { labIsMissing } from "./requirements.ts";
 

@@ -2,95 +2,75 @@
 // a client that measures, and the faults that befall machines. A test says what happens to which node and
 // looks at what the client saw; everything between is here.
 
-import { once } from "node:events";
-import { closeSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { get } from "node:http";
+import { closeSync, mkdirSync, openSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import type { ChildProcess } from "node:child_process";
-import { ADMIN_PATHS, ADMIN_SOCKET } from "../../src/protocol/admin.ts";
 import type { Role, Status } from "../../src/protocol/status.ts";
 import { waitUntil } from "../support/wait-until.ts";
 import { AddressWatch } from "./address-watch.ts";
+import { BACKEND_PORT, BACKENDS, type LabConfig, VIP, writeConfig } from "./lab-config.ts";
 import { Meter } from "./meter.ts";
-import { ipv4Of, Network } from "./network.ts";
+import { type Machine, Network } from "./network.ts";
+import { NodeProcesses, signalAll } from "./node-processes.ts";
 
 export const NODES = ["a", "b"] as const;
 export type Node = (typeof NODES)[number];
 
-export const VIP = "10.77.0.100";
-export const VIP6 = "fd77::100";
 /** The default lease, which the configuration of the lab does not change. */
 export const LEASE_MS = 2000;
 
-const LAUNCHER = join(import.meta.dirname, "../../scripts/vipair");
 const BACKEND = join(import.meta.dirname, "../support/backend.ts");
-const BACKENDS = ["backend1", "backend2"] as const;
-/** Root's alone down to the root of the file system, because vipair refuses hooks and secrets that others could write. */
+/** Root's alone, and empty after a boot. */
 const PARENT_FOLDER = "/run";
-const STATUS_TIMEOUT_MS = 1000;
 
-export interface LabOptions {
-  readonly virtualAddresses?: readonly string[];
-  readonly bind?: string;
-  /** Lines under `pair:`, indented by two: what a test changes from the defaults. */
-  readonly pair?: string;
+const RECENT_LINES = 60;
+
+export interface LabOptions extends LabConfig {
+  /** A lab of this name outlives the process that builds it, and is found by it. Absent: it ends with us. */
+  readonly name?: string;
+  /** Addresses to watch from the beginning; absent: VIP. */
+  readonly watched?: readonly [string, ...string[]];
 }
 
 export function otherNode(node: Node): Node {
   return node === "a" ? "b" : "a";
 }
 
-function configOf({ virtualAddresses = [`${VIP}/24`], bind = "0.0.0.0:80", pair = "" }: LabOptions): string {
-  return `
-pair:
-  nodes:
-    a: { address: ${ipv4Of("a")}, priority: 150 }
-    b: { address: ${ipv4Of("b")}, priority: 100 }
-  secretFile: secret
-${pair}
-virtualAddresses:
-${virtualAddresses.map((address) => `  - { address: "${address}", interface: eth0 }`).join("\n")}
-listeners:
-  - name: web
-    bind: "${bind}"
-    routes: [{ pool: web }]
-pools:
-  web:
-    backends: [${BACKENDS.map((machine) => `"${ipv4Of(machine)}:8080"`).join(", ")}]
-    health: { kind: http, path: /health }
-`;
-}
-
 /** up() builds it, down() removes every trace; between them one pair runs, is hurt and recovers. */
 export class Lab {
-  readonly network = new Network();
+  readonly network: Network;
   readonly watch: AddressWatch;
+  readonly nodes: Readonly<Record<Node, NodeProcesses>>;
   readonly #options: LabOptions;
-  readonly #nodes = new Map<Node, ChildProcess>();
+  readonly #folder: string;
   readonly #removeFolder = () => {
-    if (this.#folder !== "") rmSync(this.#folder, { recursive: true, force: true });
+    rmSync(this.#folder, { recursive: true, force: true });
   };
-  #folder = "";
 
   constructor(options: LabOptions = {}) {
     this.#options = options;
-    this.watch = new AddressWatch(VIP);
+    const { name } = options;
+    this.network = new Network(name === undefined ? {} : { name });
+    this.#folder = join(PARENT_FOLDER, `vipair-lab-${this.network.name}`);
+    this.watch = new AddressWatch(options.watched ?? [VIP]);
+    const { network } = this;
+    const processesOf = (node: Node) =>
+      new NodeProcesses({ node, network, folder: this.#folder, observers: () => this.watch.pids });
+    this.nodes = { a: processesOf("a"), b: processesOf("b") };
   }
 
-  /** Network, backends and files; starts no node yet. */
+  /** Network, backends and files; starts no node yet. One that lasts has no watch. */
   async up(): Promise<void> {
+    if (!this.network.isLasting) process.once("exit", this.#removeFolder);
+    // What a killed run of the same pid may have left.
+    this.#removeFolder();
+    mkdirSync(this.#folder, { mode: 0o700 });
+    writeConfig(this.#folder, this.#options);
     await this.network.up();
-    process.once("exit", this.#removeFolder);
-    this.#folder = mkdtempSync(join(PARENT_FOLDER, "vipair-lab-"));
-    writeFileSync(join(this.#folder, "vipair.yaml"), configOf(this.#options), { mode: 0o600 });
-    writeFileSync(join(this.#folder, "secret"), "the secret of the lab, known to all\n", { mode: 0o600 });
-    this.watch.open({ a: this.network.namespace("a"), b: this.network.namespace("b") });
-    for (const machine of BACKENDS) {
-      const argv = [process.execPath, BACKEND, machine, "::", "8080"];
-      const backend = this.network.spawn(machine, argv, { stdio: ["ignore", "pipe", "inherit"] });
-      if (backend.stdout === null) throw new Error("stdout is a pipe");
-      await once(backend.stdout, "data", { signal: AbortSignal.timeout(10_000) });
+    if (!this.network.isLasting) {
+      this.watch.open({ a: this.network.namespace("a"), b: this.network.namespace("b") });
     }
+    await Promise.all(BACKENDS.map(async (machine) => this.#startBackend(machine)));
+    this.#noteNeighbours();
   }
 
   async down(): Promise<void> {
@@ -100,115 +80,185 @@ export class Lab {
     process.off("exit", this.#removeFolder);
   }
 
-  /** Starts the control process of a node. Its log goes to a file, which logOf() reads. */
-  startNode(node: Node): void {
-    const log = openSync(join(this.#folder, `${node}.log`), "a");
-    const options = {
-      config: join(this.#folder, "vipair.yaml"),
-      node,
-      "runtime-dir": this.runtimeFolder(node),
-    };
-    const argv = [
-      LAUNCHER,
-      "run",
-      ...Object.entries(options).flatMap(([name, value]) => [`--${name}`, value]),
-    ];
-    const child = this.network.spawn(node, argv, { stdio: ["ignore", log, log] });
+  /** What the client's neighbour table learns, and when: the other half of every story about a claim. */
+  #noteNeighbours(): void {
+    const log = openSync(join(this.#folder, "client.log"), "w");
+    const argv = ["ip", "-timestamp", "monitor", "neigh"];
+    this.network.spawn("client", argv, { stdio: ["ignore", log, log] });
     closeSync(log);
-    this.#nodes.set(node, child);
   }
 
-  runtimeFolder(node: Node): string {
-    return join(this.#folder, node);
+  async #startBackend(machine: Machine): Promise<void> {
+    const file = join(this.#folder, `${machine}.log`);
+    const log = openSync(file, "w");
+    const argv = [process.execPath, BACKEND, machine, "::", String(BACKEND_PORT)];
+    this.network.spawn(machine, argv, { stdio: ["ignore", log, log] });
+    closeSync(log);
+    await waitUntil(() => readFileSync(file, "utf8").includes("listens"), {
+      what: `${machine} to listen`,
+      withinMs: 10_000,
+    });
   }
 
-  /** Lines of everything the node's processes wrote, since the lab is up. */
-  logOf(node: Node): string[] {
-    try {
-      return readFileSync(join(this.#folder, `${node}.log`), "utf8").split("\n");
-    } catch {
-      return [];
-    }
-  }
-
-  isRunning(node: Node): boolean {
-    const child = this.#nodes.get(node);
-    return child !== undefined && child.exitCode === null && child.signalCode === null;
-  }
-
-  // ------------------------------------------------------------ faults
+  // ------------------------------------------------------------ faults of processes
 
   /** SIGKILL to the control process, its workers and its hooks, all at once. Resolves to the moment of it. */
   async killEverything(node: Node): Promise<number> {
-    const child = this.#nodes.get(node);
-    const gone = child !== undefined && this.isRunning(node) ? once(child, "exit") : undefined;
-    const atMs = await this.#signal(node, "SIGKILL");
-    await gone;
+    const atMs = signalAll(await this.nodes[node].allPids(), "SIGKILL");
+    await this.nodes[node].gone();
     return atMs;
   }
 
-  /** SIGSTOP to the same: the machine still answers pings, its processes do nothing. */
+  /** SIGKILL to the control process alone. */
+  async killControl(node: Node): Promise<number> {
+    const atMs = this.#signalControl(node, "SIGKILL");
+    await this.nodes[node].gone();
+    return atMs;
+  }
+
+  /** SIGKILL to one worker that serves, or to all of them and the spare one. Resolves when others have taken their places. */
+  async killWorkers(node: Node, which: "one" | "all"): Promise<number> {
+    const workers = (await this.status(node))?.workers ?? [];
+    const [one] = workers;
+    if (one === undefined) throw new Error(`${node} has no worker to kill`);
+    const killed = which === "one" ? [one.pid] : this.nodes[node].workerPids();
+    const atMs = signalAll(killed, "SIGKILL");
+    await waitUntil(
+      async () => {
+        const now = await this.status(node);
+        return (
+          now?.workers.length === workers.length &&
+          now.workers.every(({ pid }) => !killed.includes(pid)) &&
+          now.listeners.every(({ open }) => open)
+        );
+      },
+      { what: `new workers on ${node}`, withinMs: 5000 },
+    );
+    return atMs;
+  }
+
+  /** SIGTERM to the control process; resolves at once, the node ends later. */
+  terminate(node: Node): number {
+    return this.#signalControl(node, "SIGTERM");
+  }
+
+  /** SIGSTOP to everything: the machine still answers pings, its processes do nothing. */
   async freeze(node: Node): Promise<number> {
-    return this.#signal(node, "SIGSTOP");
+    return signalAll(await this.nodes[node].allPids(), "SIGSTOP");
   }
 
   async thaw(node: Node): Promise<number> {
-    return this.#signal(node, "SIGCONT");
+    return signalAll(await this.nodes[node].allPids(), "SIGCONT");
   }
 
-  async pullCable(node: Node): Promise<number> {
+  #signalControl(node: Node, signal: NodeJS.Signals): number {
+    const pid = this.nodes[node].controlPid();
+    if (pid === undefined) throw new Error(`no vipair runs on ${node}`);
+    return signalAll([pid], signal);
+  }
+
+  // ------------------------------------------------------------ faults of machines and wires
+
+  async pullCable(machine: Machine): Promise<number> {
     const atMs = performance.now();
-    await this.network.pullCable(node);
+    await this.network.pullCable(machine);
     return atMs;
   }
 
-  async plugCable(node: Node): Promise<void> {
-    await this.network.plugCable(node);
+  async plugCable(machine: Machine): Promise<void> {
+    await this.network.plugCable(machine);
   }
 
-  async #signal(node: Node, signal: NodeJS.Signals): Promise<number> {
-    // The namespace knows them all, also a hook whose parent has gone.
-    const pids = (await this.network.pids(node)).filter((pid) => !this.watch.pids.has(pid));
+  /** The port of the switch passes nothing any more; the node has a carrier all the time. */
+  async silencePort(node: Node): Promise<number> {
     const atMs = performance.now();
-    for (const pid of pids) {
-      try {
-        process.kill(pid, signal);
-      } catch {
-        // Ended by itself since the list was made.
-      }
-    }
+    await this.network.silencePort(node);
     return atMs;
+  }
+
+  async wakePort(node: Node): Promise<void> {
+    await this.network.wakePort(node);
+  }
+
+  /** Link, processes and addresses go together. */
+  async powerOff(node: Node): Promise<number> {
+    const atMs = await this.pullCable(node);
+    await this.killEverything(node);
+    await this.network.takeAddresses(node);
+    return atMs;
+  }
+
+  /** The machine boots, and its vipair with it. */
+  async powerOn(node: Node): Promise<void> {
+    await this.plugCable(node);
+    await this.network.giveAddresses(node);
+    this.startNode(node);
+  }
+
+  /** The nodes do not reach each other; each reaches everybody else. */
+  async part(): Promise<number> {
+    const atMs = performance.now();
+    await this.network.part(NODES);
+    return atMs;
+  }
+
+  async join(): Promise<void> {
+    await this.network.join(NODES);
+  }
+
+  /** As a person would, or another program on the machine. Resolves to the moment before. */
+  async deleteAddress(node: Node, address: string = VIP): Promise<number> {
+    const family = address.includes(":") ? "-6" : "-4";
+    const listed = await this.network.ip(node, `-o ${family} addr show dev eth0 to ${address}`);
+    const [, withPrefix] = /inet6? (\S+)/.exec(listed) ?? [];
+    if (withPrefix === undefined) throw new Error(`${address} is not on ${node}`);
+    const atMs = performance.now();
+    await this.network.ip(node, `addr del ${withPrefix} dev eth0`);
+    return atMs;
+  }
+
+  /** What the hook of a node does from now on when it is called with this action; needs `mischief`. */
+  tellHook(
+    node: Node,
+    action: "claim" | "renew" | "release" | "announce",
+    order: "fail" | "hang" | "work",
+  ): void {
+    const file = join(this.#folder, "hooks", `${node}.${action}`);
+    if (order === "work") rmSync(file, { force: true });
+    else writeFileSync(file, order);
   }
 
   // ------------------------------------------------------------ what a person would type
 
-  /** Runs a vipair command for a node, on its machine. */
-  async vipair(node: Node, command: string): Promise<string> {
-    return this.network.exec(node, [LAUNCHER, command, "--runtime-dir", this.runtimeFolder(node)]);
+  startNode(node: Node): void {
+    this.nodes[node].start();
+  }
+
+  async vipair(node: Node, ...args: readonly string[]): Promise<string> {
+    return this.nodes[node].vipair(...args);
   }
 
   // ------------------------------------------------------------ what there is to see
 
-  /** undefined while no node answers there. */
+  isRunning(node: Node): boolean {
+    return this.nodes[node].isRunning();
+  }
+
+  logOf(node: Node): string[] {
+    return this.nodes[node].log();
+  }
+
+  /** The last of what both nodes wrote and what the client learnt, for people. */
+  recentLogs(): string {
+    const client = readFileSync(join(this.#folder, "client.log"), "utf8").split("\n");
+    const logs = { a: this.logOf("a"), b: this.logOf("b"), client };
+    return Object.entries(logs)
+      .map(([machine, lines]) => `--- ${machine}\n${lines.slice(-RECENT_LINES).join("\n")}`)
+      .join("\n");
+  }
+
   async status(node: Node): Promise<Status | undefined> {
-    return new Promise((resolve) => {
-      const socketPath = join(this.runtimeFolder(node), ADMIN_SOCKET);
-      const signal = AbortSignal.timeout(STATUS_TIMEOUT_MS);
-      const request = get({ socketPath, path: ADMIN_PATHS.status, signal }, (response) => {
-        let body = "";
-        response.setEncoding("utf8");
-        response.on("data", (chunk: string) => (body += chunk));
-        response.on("end", () => {
-          resolve(response.statusCode === 200 ? (JSON.parse(body) as Status) : undefined);
-        });
-        response.on("error", () => {
-          resolve(undefined);
-        });
-      });
-      request.on("error", () => {
-        resolve(undefined);
-      });
-    });
+    return this.nodes[node].status();
   }
 
   /** The nodes whose interface has the address now: what the kernel says, whatever the nodes believe. */
@@ -246,15 +296,25 @@ export class Lab {
     );
   }
 
-  /**
-   * Both nodes run, their cables plugged in, and the pair is at rest: one active that alone holds the address,
-   * one standby that is in touch with it and ready to take over, all backends up. Starts what does not run.
-   */
-  async settle(): Promise<{ readonly active: Node; readonly standby: Node }> {
+  /** Ends every fault that can be ended from outside, and starts what does not run. */
+  async repair(): Promise<void> {
+    await this.plugCable("gateway");
+    await this.join();
     for (const node of NODES) {
       await this.plugCable(node);
+      await this.wakePort(node);
+      await this.network.giveAddresses(node);
+      await this.thaw(node);
       if (!this.isRunning(node)) this.startNode(node);
     }
+  }
+
+  /**
+   * Repairs what is broken and waits until the pair is at rest: one active that alone holds the address, one
+   * standby that is in touch with it and ready to take over, all backends up.
+   */
+  async settle(): Promise<{ readonly active: Node; readonly standby: Node }> {
+    await this.repair();
     let seen: unknown;
     return waitUntil(
       async () => {

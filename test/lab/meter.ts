@@ -4,6 +4,7 @@
 import { once } from "node:events";
 import type { ChildProcess } from "node:child_process";
 import { OpenLoopClient, type OpenLoopOptions, type OpenLoopReport } from "../../src/cli/open-loop-client.ts";
+import { waitUntil } from "../support/wait-until.ts";
 import type { Machine, Network } from "./network.ts";
 
 type Order =
@@ -13,6 +14,7 @@ type Order =
   | { readonly kind: "stop" };
 
 const ANSWER_WITHIN_MS = 5_000;
+const COMPLETE_WITHIN_MS = 4_000;
 
 /** Starts asking at once; every call resolves when the child has done it. One call at a time. */
 export class Meter {
@@ -35,6 +37,7 @@ export class Meter {
     await this.#ask({ kind: "mark", label });
   }
 
+  /** Complete up to now: waits for the answers, or the timeouts, of all attempts that are on their way. */
   async outageSince(label: string): Promise<OpenLoopReport> {
     return (await this.#ask({ kind: "report", label })) as OpenLoopReport;
   }
@@ -75,6 +78,19 @@ export function ms(value: number): string {
 /** The child's side: answers each order with a report, or with the order itself. */
 function serve(): void {
   let client: OpenLoopClient | undefined;
+  let isStopped = false;
+  const markedMs = new Map<string, number>();
+  /** The latest attempt in a report is the latest that was begun: nothing older is still on its way. */
+  const completeReport = async (meter: OpenLoopClient, label: string): Promise<OpenLoopReport> => {
+    const spanMs = performance.now() - (markedMs.get(label) ?? NaN);
+    return waitUntil(
+      () => {
+        const report = meter.outageSince(label);
+        return report.durationMs >= spanMs ? report : undefined;
+      },
+      { what: "answers to all requests", withinMs: COMPLETE_WITHIN_MS, everyMs: 5 },
+    );
+  };
   const obey = async (order: Order): Promise<unknown> => {
     if (order.kind === "start") {
       client = new OpenLoopClient(order.options);
@@ -82,9 +98,15 @@ function serve(): void {
       return order;
     }
     if (client === undefined) throw new Error(`"${order.kind}" before "start"`);
-    if (order.kind === "stop") return client.stop();
-    if (order.kind === "report") return client.outageSince(order.label);
+    if (order.kind === "stop") {
+      isStopped = true;
+      return client.stop();
+    }
+    if (order.kind === "report") {
+      return isStopped ? client.outageSince(order.label) : completeReport(client, order.label);
+    }
     client.mark(order.label);
+    markedMs.set(order.label, performance.now());
     return order;
   };
   process.on("message", (order: Order) => {

@@ -5,9 +5,15 @@
 //   .2 |       .3 |       .10 |       .1 |       .21 |      .22 |        10.77.0.x and fd77::x
 //   ---+----------+-----------+----------+-----------+----------+---     switch (a bridge)
 //
-// Pulling a cable means taking the port at the switch down: the machine loses its carrier, as it does when
-// somebody pulls the plug. Names begin with vl-PID-, so labs of several test files can stand side by side, and
-// what a killed test run left behind is found and removed by the next one.
+// What can go wrong with wires, as the bridge can do it:
+//
+//   cable pulled      the port is taken down: the machine loses its carrier
+//   port silenced     the port's state is "disabled": nothing passes, the carrier stays up
+//   nodes parted      the ports of both nodes are "isolated": they reach everybody but each other
+//
+// Names begin with vl-PID-, so labs of several test files can stand side by side, and what a killed test run
+// left behind is found and removed by the next one. A lab that a person keeps has a name without a PID, and
+// outlives the process that built it.
 
 import { execFile, spawn, spawnSync, type ChildProcess, type SpawnOptions } from "node:child_process";
 import { existsSync } from "node:fs";
@@ -31,6 +37,11 @@ const HOST_PART: Readonly<Record<Machine, number>> = {
 const SWITCH = "switch";
 let networks = 0;
 
+export interface NetworkOptions {
+  /** Absent: one of this process's own, which does not outlive it. */
+  readonly name?: string;
+}
+
 export function ipv4Of(machine: Machine): string {
   return `10.77.0.${String(HOST_PART[machine])}`;
 }
@@ -41,7 +52,9 @@ export function ipv6Of(machine: Machine): string {
 
 /** Builds the namespaces with up() and removes them, and every process in them, with down(). */
 export class Network {
-  readonly name = `vl-${String(process.pid)}-${String((networks += 1))}`;
+  readonly name: string;
+  /** It stays when this process ends, and so do the processes that were started in it. */
+  readonly isLasting: boolean;
   readonly #onExit = () => {
     this.down();
   };
@@ -50,6 +63,11 @@ export class Network {
     process.exit(1);
   };
 
+  constructor({ name }: NetworkOptions = {}) {
+    this.isLasting = name !== undefined;
+    this.name = name ?? `vl-${String(process.pid)}-${String((networks += 1))}`;
+  }
+
   /** The namespace of a machine. */
   namespace(machine: Machine | typeof SWITCH): string {
     return `${this.name}-${machine}`;
@@ -57,7 +75,9 @@ export class Network {
 
   async up(): Promise<void> {
     removeOrphans();
-    process.once("exit", this.#onExit).once("SIGINT", this.#onSignal).once("SIGTERM", this.#onSignal);
+    if (!this.isLasting) {
+      process.once("exit", this.#onExit).once("SIGINT", this.#onSignal).once("SIGTERM", this.#onSignal);
+    }
     const bridge = this.namespace(SWITCH);
     await ip(`netns add ${bridge}`);
     // Multicast snooping needs a querier, which a switch at home has not either.
@@ -65,6 +85,11 @@ export class Network {
     await ip(`-n ${bridge} link set bridge0 up`);
     for (const machine of MACHINES) await this.#plugIn(machine, bridge);
     await this.exec("gateway", ["sh", "-c", "echo 1 > /proc/sys/net/ipv4/ip_forward"]);
+  }
+
+  /** Whether any part of it is there. */
+  exists(): boolean {
+    return namespaces().some((name) => name.startsWith(`${this.name}-`));
   }
 
   /** Kills every process in the namespaces and removes them. Never throws; can be called at any time, also twice. */
@@ -88,7 +113,10 @@ export class Network {
 
   /** Starts a command; the pid of the child is that of the command. */
   spawn(machine: Machine, argv: readonly string[], options: SpawnOptions): ChildProcess {
-    return spawn("ip", ["netns", "exec", this.namespace(machine), ...argv], options);
+    const command = ["netns", "exec", this.namespace(machine), ...argv];
+    const child = spawn("ip", command, { ...options, detached: this.isLasting });
+    if (this.isLasting) child.unref();
+    return child;
   }
 
   /** Every process in the namespace of a machine, also `ip -n` commands that look into it from outside. */
@@ -97,30 +125,77 @@ export class Network {
   }
 
   async pullCable(machine: Machine): Promise<void> {
-    await ip(`-n ${this.namespace(SWITCH)} link set dev ${machine} down`);
+    await this.#switch(`link set dev ${machine} down`);
   }
 
   async plugCable(machine: Machine): Promise<void> {
-    await ip(`-n ${this.namespace(SWITCH)} link set dev ${machine} up`);
+    await this.#switch(`link set dev ${machine} up`);
+  }
+
+  async silencePort(machine: Machine): Promise<void> {
+    await this.#setPort(machine, "state disabled");
+  }
+
+  /** The cable must be plugged in: a port that is down has no state that could be set. */
+  async wakePort(machine: Machine): Promise<void> {
+    await this.#setPort(machine, "state forwarding");
+  }
+
+  /** Parted machines reach everybody but each other. */
+  async part(machines: readonly Machine[]): Promise<void> {
+    for (const machine of machines) await this.#setPort(machine, "isolated on");
+  }
+
+  async join(machines: readonly Machine[]): Promise<void> {
+    for (const machine of machines) await this.#setPort(machine, "isolated off");
+  }
+
+  /** What a machine loses with its power, besides its processes. */
+  async takeAddresses(machine: Machine): Promise<void> {
+    await this.ip(machine, "link set dev eth0 down");
+    await this.ip(machine, "addr flush dev eth0");
+  }
+
+  /** The addresses and the route of a machine that boots; nothing happens to one that has them. */
+  async giveAddresses(machine: Machine): Promise<void> {
+    const isGateway = machine === "gateway";
+    await this.ip(machine, `addr replace ${ipv4Of(machine)}/24 dev eth0`);
+    await this.ip(machine, `addr replace ${ipv6Of(machine)}/64 dev eth0 nodad`);
+    await this.ip(machine, "link set dev eth0 up");
+    if (!isGateway) await this.ip(machine, `route replace default via ${ipv4Of("gateway")}`);
   }
 
   async #plugIn(machine: Machine, bridge: string): Promise<void> {
     const namespace = this.namespace(machine);
     await ip(`netns add ${namespace}`);
     await ip(`link add eth0 netns ${namespace} type veth peer name ${machine} netns ${bridge}`);
-    await ip(`-n ${bridge} link set dev ${machine} master bridge0 up`);
+    await this.#switch(`link set dev ${machine} master bridge0 up`);
     await this.ip(machine, "link set lo up");
-    await this.ip(machine, `addr add ${ipv4Of(machine)}/24 dev eth0`);
-    await this.ip(machine, `addr add ${ipv6Of(machine)}/64 dev eth0 nodad`);
-    await this.ip(machine, "link set eth0 up");
-    if (machine !== "gateway") await this.ip(machine, `route add default via ${ipv4Of("gateway")}`);
+    await this.giveAddresses(machine);
+  }
+
+  async #switch(command: string): Promise<void> {
+    await ip(`-n ${this.namespace(SWITCH)} ${command}`);
+  }
+
+  async #setPort(machine: Machine, setting: string): Promise<void> {
+    await call("bridge", `-n ${this.namespace(SWITCH)} link set dev ${machine} ${setting}`);
   }
 }
 
-/** None of the words of these commands holds a space. */
 async function ip(command: string): Promise<string> {
-  const { stdout } = await run("ip", command.split(" "), { timeout: 10_000 });
+  return call("ip", command);
+}
+
+/** None of the words of these commands holds a space. */
+async function call(program: "ip" | "bridge", command: string): Promise<string> {
+  const { stdout } = await run(program, command.split(" "), { timeout: 10_000 });
   return stdout;
+}
+
+function namespaces(): string[] {
+  const { stdout } = spawnSync("ip", ["netns", "list"], { encoding: "utf8" });
+  return stdout.split("\n").map((line) => line.split(" ")[0] ?? "");
 }
 
 function numbersIn(text: string): number[] {
@@ -129,9 +204,7 @@ function numbersIn(text: string): number[] {
 
 /** Networks whose makers have gone without taking them down. */
 function removeOrphans(): void {
-  const { stdout } = spawnSync("ip", ["netns", "list"], { encoding: "utf8" });
-  for (const line of stdout.split("\n")) {
-    const [name = ""] = line.split(" ");
+  for (const name of namespaces()) {
     const maker = /^vl-(\d+)-/.exec(name)?.[1];
     if (maker !== undefined && !existsSync(`/proc/${maker}`)) removeNamespace(name);
   }

@@ -3,7 +3,7 @@
 
 import { spawnSync } from "node:child_process";
 
-const TOOLS = ["ip", "arping"];
+const TOOLS = ["ip", "bridge", "nft", "arping", "ping"];
 const PATH = `${process.env["PATH"] ?? ""}:/usr/sbin:/sbin`;
 
 /** Why the lab cannot be built here, in words; false when it can. Made for the `skip` option of node:test. */

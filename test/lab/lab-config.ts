@@ -1,0 +1,68 @@
+// What stands in the lab's folder before a node starts: the configuration that both share, the secret, and the
+// hooks. The folder is root's alone down to the root of the file system, because vipair refuses secrets and
+// hooks that others could write; a checkout need not be.
+
+import { chmodSync, copyFileSync, mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { ipv4Of } from "./network.ts";
+
+export const VIP = "10.77.0.100";
+/** Of the second group in an active/active pair. */
+export const VIP_TWO = "10.77.0.101";
+export const VIP6 = "fd77::100";
+
+export const BACKENDS = ["backend1", "backend2"] as const;
+export const BACKEND_PORT = 8080;
+
+const HOOKS = join(import.meta.dirname, "../../scripts/hooks");
+const MISCHIEF = join(import.meta.dirname, "mischief.sh");
+
+export interface LabConfig {
+  /** In CIDR form; absent: VIP alone. Or groups, as the configuration file has them. */
+  readonly virtualAddresses?: readonly string[];
+  readonly bind?: string;
+  /** Lines under `pair:`, indented by two: what a test changes from the defaults. */
+  readonly pair?: string;
+  /** The hook obeys Lab.tellHook(). */
+  readonly mischief?: boolean;
+}
+
+export function writeConfig(folder: string, config: LabConfig): void {
+  writeFileSync(join(folder, "vipair.yaml"), configOf(config), { mode: 0o600 });
+  writeFileSync(join(folder, "secret"), "the secret of the lab, known to all\n", { mode: 0o600 });
+  mkdirSync(join(folder, "hooks"), { mode: 0o755 });
+  for (const name of ["vip", "announce"]) copyProgram(join(HOOKS, name), join(folder, "hooks", name));
+  copyProgram(MISCHIEF, join(folder, "hooks", "mischief"));
+}
+
+function copyProgram(from: string, to: string): void {
+  copyFileSync(from, to);
+  chmodSync(to, 0o755);
+}
+
+function configOf({
+  virtualAddresses = [`${VIP}/24`],
+  bind = "0.0.0.0:80",
+  pair = "",
+  mischief = false,
+}: LabConfig): string {
+  return `
+pair:
+  nodes:
+    a: { address: ${ipv4Of("a")}, priority: 150 }
+    b: { address: ${ipv4Of("b")}, priority: 100 }
+  secretFile: secret
+  hook: hooks/${mischief ? "mischief" : "vip"}
+${pair}
+virtualAddresses:
+${virtualAddresses.map((address) => `  - { address: "${address}", interface: eth0 }`).join("\n")}
+listeners:
+  - name: web
+    bind: "${bind}"
+    routes: [{ pool: web }]
+pools:
+  web:
+    backends: [${BACKENDS.map((machine) => `"${ipv4Of(machine)}:${String(BACKEND_PORT)}"`).join(", ")}]
+    health: { kind: http, path: /health }
+`;
+}
