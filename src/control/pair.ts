@@ -244,6 +244,7 @@ export class Pair {
     this.#link = new PeerLink({
       self,
       peer,
+      paths: [{ self: self.address, peer: peer.address }],
       port: pair.port,
       secret,
       intervalMs: pair.advertisementIntervalMs,
@@ -265,6 +266,7 @@ export class Pair {
           if (said !== undefined) this.#link?.send(said);
         },
         disconnected: () => undefined,
+        changes: () => undefined,
       },
     });
     this.#link.start();
