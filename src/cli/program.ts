@@ -4,6 +4,7 @@
 import { Command, CommanderError, Option } from "commander";
 import { VERSION } from "../system/version.ts";
 import { checkConfig } from "./commands/check.ts";
+import { addProbeCommand } from "./commands/probe-command.ts";
 import { printRole } from "./commands/role.ts";
 import { printStatus } from "./commands/status.ts";
 import { orderSwitchover } from "./commands/switchover.ts";
@@ -114,6 +115,7 @@ function buildProgram({
     .action(async (options: { runtimeDir: string }) => {
       onEnd(await orderSwitchover(options, terminal));
     });
+  addProbeCommand(program, { terminal, onEnd });
   return program;
 }
 
