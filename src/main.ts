@@ -2,7 +2,7 @@
 // and the signals; every other command asks a running node over its admin socket. Nothing is decided here.
 
 import { readFileSync } from "node:fs";
-import { hostname, setPriority } from "node:os";
+import { hostname } from "node:os";
 import { resolve } from "node:path";
 import { AdminServer } from "./admin/server.ts";
 import type { RunOptions } from "./cli/program.ts";
@@ -13,11 +13,10 @@ import { formatConfigError, parseConfig } from "./config/parse.ts";
 import { Controller } from "./control/controller.ts";
 import { pairMembers } from "./control/pair-members.ts";
 import { monotonicClock } from "./system/clock.ts";
+import { startLauncher } from "./system/launcher.ts";
 import { createLog, type Log } from "./system/log.ts";
+import { runUrgently } from "./system/scheduling.ts";
 import { VERSION } from "./system/version.ts";
-
-/** Heartbeats go before traffic; where it is not allowed, the node runs as it is. */
-const CONTROL_NICENESS = -10;
 
 process.exitCode = await runCommandLine({ args: process.argv.slice(2), run });
 
@@ -40,6 +39,9 @@ async function run(options: RunOptions): Promise<number> {
   }
   const log = createLog({ level: config.logging.level, subject: { node } });
   raisePriority(log);
+  startLauncher((reason) => {
+    log.error({ reason }, "the process that starts hooks has ended; another one takes its place");
+  });
 
   const controller = new Controller({
     config,
@@ -123,10 +125,8 @@ function obeySignals({
   });
 }
 
+/** Heartbeats go before traffic; where that is not allowed, the node runs as it is. */
 function raisePriority(log: Log): void {
-  try {
-    setPriority(CONTROL_NICENESS);
-  } catch {
-    log.debug({ niceness: CONTROL_NICENESS }, "this user may not raise the priority of heartbeats");
-  }
+  const problem = runUrgently();
+  if (problem !== undefined) log.info({ problem }, "heartbeats may be late when the processors are busy");
 }

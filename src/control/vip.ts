@@ -13,8 +13,9 @@ import { accessSync, constants, statSync } from "node:fs";
 import type { NodeConfig, VirtualAddress } from "../config/config.ts";
 import type { Clock } from "../system/clock.ts";
 import { errorCode } from "../system/errno.ts";
-import { explainRun, lastLine, run } from "../system/exec.ts";
+import { explainRun, lastLine } from "../system/exec.ts";
 import type { Run, RunResult } from "../system/exec.ts";
+import { launch } from "../system/launcher.ts";
 import type { Log } from "../system/log.ts";
 
 /** What the hook is called with; docs/glossary.md. */
@@ -166,9 +167,10 @@ export class Vip {
     const intent = this.#waiting.shift();
     if (intent === undefined) return;
     const startedAtMs = this.#options.clock();
-    const handle = run(this.#options.hook, [intent.action], {
+    const handle = launch(this.#options.hook, [intent.action], {
       env: { ...this.#environment(), ...intent.env },
       timeoutMs: hookTimeoutMs(intent.action, this.#options.leaseMs),
+      urgent: true,
     });
     this.#running = { intent, handle };
     void this.#finish({ intent, handle }, startedAtMs);

@@ -2,13 +2,15 @@
 // bytes of strangers.
 
 import { getPriority, setPriority } from "node:os";
+import { runOrdinarily } from "../system/scheduling.ts";
 
 /** The id of `nobody` on Linux. */
 const NOBODY = 65_534;
 
-/** Takes the control process's nice value off, and every privilege if there are any. Throws when it cannot. */
+/** Takes the control process's urgency off, and every privilege if there are any. Throws when it cannot. */
 export function dropPrivileges(environment: NodeJS.ProcessEnv): void {
   // Upwards only: giving away is always allowed, taking is not.
+  runOrdinarily();
   if (getPriority() < 0) setPriority(0);
   if (process.getuid?.() !== 0) return;
   process.setgroups?.([]);

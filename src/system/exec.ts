@@ -5,6 +5,7 @@ import { spawn } from "node:child_process";
 import type { ChildProcess } from "node:child_process";
 import { accessSync, constants, statSync } from "node:fs";
 import { isAbsolute, join, resolve as resolvePath } from "node:path";
+import { asOrdinary } from "./scheduling.ts";
 
 /** stdout and stderr each keep their last bytes up to this: the end of an error says the most. */
 const CAPTURE_BYTES_MAX = 8 * 1024;
@@ -20,6 +21,8 @@ export interface RunOptions {
   readonly env: Readonly<Record<string, string>>;
   /** After this the process group is killed. */
   readonly timeoutMs: number;
+  /** It goes before all others as this process does. Absent: it is a process like any other. */
+  readonly urgent?: boolean;
 }
 
 interface RunOutput {
@@ -47,10 +50,11 @@ export interface Run {
 /** Starts `program` (a path; no shell) in a process group of its own, with stdin at end of file. */
 export function run(program: string, args: readonly string[], options: RunOptions): Run {
   const env = { PATH: searchPath(), ...options.env };
+  const [command, ...commandArgs] = options.urgent === true ? [program, ...args] : asOrdinary(program, args);
   let child: ChildProcess;
   try {
     // The working directory is the root, so that a hook never keeps a file system busy.
-    child = spawn(program, args, { env, cwd: "/", detached: true, stdio: ["ignore", "pipe", "pipe"] });
+    child = spawn(command, commandArgs, { env, cwd: "/", detached: true, stdio: ["ignore", "pipe", "pipe"] });
   } catch (error) {
     return { result: Promise.resolve({ kind: "failed-to-start", reason: describe(error) }), abort() {} };
   }
@@ -95,7 +99,7 @@ function explainEnd(result: Exclude<RunResult, { readonly kind: "failed-to-start
   }
 }
 
-function searchPath(): string {
+export function searchPath(): string {
   return process.env["PATH"] ?? DEFAULT_PATH;
 }
 
