@@ -23,6 +23,8 @@ export interface RunOptions {
   readonly timeoutMs: number;
   /** It goes before all others as this process does. Absent: it is a process like any other. */
   readonly urgent?: boolean;
+  /** Does the same as abort(). */
+  readonly signal?: AbortSignal;
 }
 
 interface RunOutput {
@@ -58,7 +60,9 @@ export function run(program: string, args: readonly string[], options: RunOption
   } catch (error) {
     return { result: Promise.resolve({ kind: "failed-to-start", reason: describe(error) }), abort() {} };
   }
-  return superviseChild(child, options.timeoutMs);
+  const running = superviseChild(child, options.timeoutMs);
+  if (options.signal !== undefined) void heed(options.signal, running);
+  return running;
 }
 
 /**
@@ -110,6 +114,17 @@ function isProgram(path: string): boolean {
   } catch {
     return false;
   }
+}
+
+/** Aborts the run with the signal; ends with the run. */
+export async function heed(signal: AbortSignal, running: Run): Promise<void> {
+  const stop = () => {
+    running.abort();
+  };
+  if (signal.aborted) stop();
+  signal.addEventListener("abort", stop);
+  await running.result;
+  signal.removeEventListener("abort", stop);
 }
 
 function superviseChild(child: ChildProcess, timeoutMs: number): Run {

@@ -1,4 +1,4 @@
-// Starts programs in place of the control process, from a process of its own. Whoever forks waits until the child
+// Starts hooks and checks in place of the control process, from a process of its own. Whoever forks waits until the child
 // has begun to run the program: a millisecond at rest, but on a busy machine half a second was measured, because
 // every fork waits while any process is moved to another control group. Heartbeats cannot wait for that.
 //
@@ -7,7 +7,7 @@
 
 import { fork } from "node:child_process";
 import type { ChildProcess } from "node:child_process";
-import { run, searchPath, type Run, type RunOptions, type RunResult } from "./exec.ts";
+import { heed, run, searchPath, type Run, type RunOptions, type RunResult } from "./exec.ts";
 
 type Order =
   | {
@@ -15,7 +15,7 @@ type Order =
       readonly id: number;
       readonly program: string;
       readonly args: readonly string[];
-      readonly options: RunOptions;
+      readonly options: Omit<RunOptions, "signal">;
     }
   | { readonly kind: "abort"; readonly id: number };
 
@@ -47,7 +47,7 @@ class Launcher {
     this.#child = this.#fork();
   }
 
-  run(program: string, args: readonly string[], options: RunOptions): Run {
+  run(program: string, args: readonly string[], { signal, ...options }: RunOptions): Run {
     // One that has ended is replaced when it is needed: one that cannot live is not forked again and again.
     if (!this.#child.connected) this.#child = this.#fork();
     const child = this.#child;
@@ -57,12 +57,14 @@ class Launcher {
     });
     child.channel?.ref();
     send(child, { kind: "run", id, program, args, options });
-    return {
+    const running: Run = {
       result,
       abort: () => {
         if (this.#waiting.has(id)) send(child, { kind: "abort", id });
       },
     };
+    if (signal !== undefined) void heed(signal, running);
+    return running;
   }
 
   #fork(): ChildProcess {

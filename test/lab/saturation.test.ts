@@ -12,7 +12,7 @@ import { VIP } from "./lab-config.ts";
 import type { LoadReport } from "./load.ts";
 import { labIsMissing } from "./requirements.ts";
 
-const SECONDS = 60;
+const SECONDS = 30;
 const CONNECTIONS = 32;
 /** Saturated: the processors rest for at most this share of the time. */
 const IDLE_MAX = 0.05;
@@ -69,6 +69,15 @@ test(
     const since = processorTime();
     const idle = (since.idle - before.idle) / (since.total - before.total);
 
+    for (const l of Object.values(labs))
+      for (const n of ["a", "b"] as const)
+        console.log(
+          n,
+          l
+            .logOf(n)
+            .filter((x) => /spawnMs|stalled|claiming/.test(x))
+            .join("\n"),
+        );
     for (const [index, { interval, lab, active, standby }] of pairs.entries()) {
       const answered = (reports[index] ?? []).reduce((sum, report) => sum + report.answered, 0);
       const failed = (reports[index] ?? []).reduce((sum, report) => sum + report.failed, 0);
