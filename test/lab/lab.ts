@@ -41,20 +41,20 @@ export class Lab {
   readonly watch: AddressWatch;
   readonly nodes: Readonly<Record<Node, NodeProcesses>>;
   readonly #options: LabOptions;
-  readonly #folder: string;
+  readonly folder: string;
   readonly #removeFolder = () => {
-    rmSync(this.#folder, { recursive: true, force: true });
+    rmSync(this.folder, { recursive: true, force: true });
   };
 
   constructor(options: LabOptions = {}) {
     this.#options = options;
     const { name } = options;
     this.network = new Network(name === undefined ? {} : { name });
-    this.#folder = join(PARENT_FOLDER, `vipair-lab-${this.network.name}`);
+    this.folder = join(PARENT_FOLDER, `vipair-lab-${this.network.name}`);
     this.watch = new AddressWatch(options.watched ?? [VIP]);
     const { network } = this;
     const processesOf = (node: Node) =>
-      new NodeProcesses({ node, network, folder: this.#folder, observers: () => this.watch.pids });
+      new NodeProcesses({ node, network, folder: this.folder, observers: () => this.watch.pids });
     this.nodes = { a: processesOf("a"), b: processesOf("b") };
   }
 
@@ -63,8 +63,8 @@ export class Lab {
     if (!this.network.isLasting) process.once("exit", this.#removeFolder);
     // What a killed run of the same pid may have left.
     this.#removeFolder();
-    mkdirSync(this.#folder, { mode: 0o700 });
-    writeConfig(this.#folder, this.#options);
+    mkdirSync(this.folder, { mode: 0o700 });
+    writeConfig(this.folder, this.#options);
     await this.network.up();
     if (!this.network.isLasting) {
       this.watch.open({ a: this.network.namespace("a"), b: this.network.namespace("b") });
@@ -82,14 +82,14 @@ export class Lab {
 
   /** What the client's neighbour table learns, and when: the other half of every story about a claim. */
   #noteNeighbours(): void {
-    const log = openSync(join(this.#folder, "client.log"), "w");
+    const log = openSync(join(this.folder, "client.log"), "w");
     const argv = ["ip", "-timestamp", "monitor", "neigh"];
     this.network.spawn("client", argv, { stdio: ["ignore", log, log] });
     closeSync(log);
   }
 
   async #startBackend(machine: Machine): Promise<void> {
-    const file = join(this.#folder, `${machine}.log`);
+    const file = join(this.folder, `${machine}.log`);
     const log = openSync(file, "w");
     const argv = [process.execPath, BACKEND, machine, "::", String(BACKEND_PORT)];
     this.network.spawn(machine, argv, { stdio: ["ignore", log, log] });
@@ -223,7 +223,7 @@ export class Lab {
     action: "claim" | "renew" | "release" | "announce",
     order: "fail" | "hang" | "work",
   ): void {
-    const file = join(this.#folder, "hooks", `${node}.${action}`);
+    const file = join(this.folder, "hooks", `${node}.${action}`);
     if (order === "work") rmSync(file, { force: true });
     else writeFileSync(file, order);
   }
@@ -250,7 +250,7 @@ export class Lab {
 
   /** The last of what both nodes wrote and what the client learnt, for people. */
   recentLogs(): string {
-    const client = readFileSync(join(this.#folder, "client.log"), "utf8").split("\n");
+    const client = readFileSync(join(this.folder, "client.log"), "utf8").split("\n");
     const logs = { a: this.logOf("a"), b: this.logOf("b"), client };
     return Object.entries(logs)
       .map(([machine, lines]) => `--- ${machine}\n${lines.slice(-RECENT_LINES).join("\n")}`)

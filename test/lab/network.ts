@@ -119,9 +119,32 @@ export class Network {
     return child;
   }
 
+  /** Starts a command that has this process's terminal and ends before it. */
+  spawnHere(machine: Machine, argv: readonly string[]): ChildProcess {
+    return spawn("ip", ["netns", "exec", this.namespace(machine), ...argv], { stdio: "inherit" });
+  }
+
   /** Every process in the namespace of a machine, also `ip -n` commands that look into it from outside. */
   async pids(machine: Machine): Promise<number[]> {
     return numbersIn(await ip(`netns pids ${this.namespace(machine)}`));
+  }
+
+  /** What is wrong with each machine's port of the switch; empty when nothing is. */
+  async ports(): Promise<Readonly<Record<string, string>>> {
+    const listed = JSON.parse(
+      await call("bridge", `-n ${this.namespace(SWITCH)} -json -details link show`),
+    ) as {
+      readonly ifname: string;
+      readonly flags: readonly string[];
+      readonly state: string;
+      readonly isolated: boolean;
+    }[];
+    const wrong = listed.map(({ ifname, flags, state, isolated }) => {
+      if (!flags.includes("UP")) return [ifname, "cable pulled"];
+      if (state === "disabled") return [ifname, "port silenced"];
+      return [ifname, isolated ? "parted from the other node" : ""];
+    });
+    return Object.fromEntries(wrong) as Record<string, string>;
   }
 
   async pullCable(machine: Machine): Promise<void> {

@@ -64,10 +64,10 @@ test(
       pairs.push({ interval, lab, ...(await lab.settle()) });
     const epochs = await Promise.all(pairs.map(async ({ lab, active }) => (await lab.status(active))?.epoch));
     const atMs = performance.now();
-    const before = processorTime();
+    const begin = processorTime();
     const reports = await Promise.all(pairs.map(async ({ lab }) => saturate(lab)));
-    const since = processorTime();
-    const idle = (since.idle - before.idle) / (since.total - before.total);
+    const end = processorTime();
+    const idle = (end.idle - begin.idle) / (end.total - begin.total);
 
     for (const l of Object.values(labs))
       for (const n of ["a", "b"] as const)
