@@ -9,8 +9,8 @@ import { activeDownMs } from "../election/timing.ts";
 import type { PeerStatus, Role, VirtualAddressStatus } from "../protocol/status.ts";
 import { type Clock, wallTime } from "../system/clock.ts";
 import type { Log } from "../system/log.ts";
-import { CarrierWatch } from "./carrier.ts";
 import { ElectionDriver } from "./driver.ts";
+import { InterfaceWatch } from "./interface-watch.ts";
 import { PeerLink } from "./peer-link.ts";
 import { readSecret } from "./secret.ts";
 import type { StateFile } from "./state-file.ts";
@@ -67,7 +67,7 @@ export class Pair {
   readonly #options: PairOptions;
   readonly #driver: ElectionDriver;
   readonly #vips: Vips;
-  readonly #carrier: CarrierWatch;
+  readonly #interfaces: InterfaceWatch;
   readonly #switchovers: { readonly since: number; readonly settle: (outcome: SwitchoverOutcome) => void }[] =
     [];
   #link: PeerLink | undefined;
@@ -117,12 +117,15 @@ export class Pair {
         this.#note(state);
       },
     });
-    this.#carrier = new CarrierWatch({
-      interfaces: [...new Set(config.virtualAddresses.map((address) => address.interface))],
-      onChange: (problem) => {
+    this.#interfaces = new InterfaceWatch({
+      addresses: config.virtualAddresses,
+      log,
+      onCarrier: (problem) => {
         if (problem === undefined) this.recovered("interface");
         else this.fault("interface", problem);
       },
+      // The next renewal finds it gone.
+      onAddressGone: () => undefined,
     });
   }
 
@@ -133,7 +136,7 @@ export class Pair {
 
   start(): void {
     this.#driver.start();
-    this.#carrier.start();
+    this.#interfaces.start();
     this.#tryToStartLink();
   }
 
@@ -174,7 +177,7 @@ export class Pair {
     this.#isClosed = true;
     this.#vips.abandon();
     this.#driver.stop();
-    this.#carrier.stop();
+    this.#interfaces.stop();
     for (const timer of [this.#recheck, this.#drainTimer, this.#releaseRetry]) clearTimeout(timer);
     await this.#link?.stop();
   }
@@ -231,7 +234,10 @@ export class Pair {
       this.#startProblem = problem;
     }
     // Even without a hook the peer should hear that this node lives and is in fault.
-    if (secret.kind === "secret" && this.#link === undefined) this.#startLink(secret.secret);
+    if (secret.kind === "secret" && this.#link === undefined) {
+      if (secret.warning !== undefined) log.warn({ reason: secret.warning }, "the secret is not safe");
+      this.#startLink(secret.secret);
+    }
     if (problem !== undefined) {
       this.#recheck = setTimeout(() => {
         this.#tryToStartLink();
