@@ -14,6 +14,7 @@ import { Controller } from "./control/controller.ts";
 import { pairMembers } from "./control/pair-members.ts";
 import { monotonicClock } from "./system/clock.ts";
 import { createLog, type Log } from "./system/log.ts";
+import { untrustedReason } from "./system/trusted-file.ts";
 import { VERSION } from "./system/version.ts";
 
 /** Heartbeats go before traffic; where it is not allowed, the node runs as it is. */
@@ -78,6 +79,8 @@ type Loaded =
   | { readonly kind: "invalid"; readonly problems: readonly string[] };
 
 function loadConfig(path: string): Loaded {
+  const untrusted = untrustedReason(path);
+  if (untrusted !== undefined) return { kind: "invalid", problems: [untrusted] };
   let text: string;
   try {
     text = readFileSync(path, "utf8");
@@ -118,7 +121,7 @@ function obeySignals({
     process.on("SIGHUP", () => {
       const loaded = loadConfig(configPath);
       if (loaded.kind === "config") void controller.reload(loaded.config);
-      else log.error({ problems: loaded.problems }, "the new configuration is not used: it has mistakes");
+      else log.error({ problems: loaded.problems }, "the new configuration is not used");
     });
   });
 }
