@@ -36,7 +36,7 @@ export class ElectionDriver {
   constructor(options: ElectionDriverOptions) {
     this.#options = options;
     this.#settings = options.settings;
-    this.#state = start(options.settings, options.clock(), options.epoch).state;
+    this.#state = start(options.settings, options.clock(), { epoch: options.epoch }).state;
   }
 
   get state(): State {
@@ -53,9 +53,9 @@ export class ElectionDriver {
    * learnt of this node itself does.
    */
   start(): void {
-    const { faults, stopping } = this.#state;
-    const { state, effects } = start(this.#settings, this.#options.clock(), this.#options.epoch);
-    this.#state = { ...state, faults, stopping };
+    const { faults, impairments, arbiter, maintenance, stopping } = this.#state;
+    const { state, effects } = start(this.#settings, this.#options.clock(), { epoch: this.#options.epoch });
+    this.#state = { ...state, faults, impairments, arbiter, maintenance, stopping };
     for (const effect of effects) this.#perform(effect);
     this.input({ kind: "deadline" });
   }

@@ -3,41 +3,56 @@
 // A decision never depends on which input came last, so a lost, late or repeated message costs time, not
 // safety. Nothing is performed here: the effects are the complete list of work that the node owes the world.
 
+import { noteRoleChange } from "./damping.ts";
 import { decide } from "./decide.ts";
 import { learn } from "./learn.ts";
 import { speak } from "./speak.ts";
-import type { Input, Settings, State, Step } from "./state.ts";
+import type { Input, Maintenance, Settings, State, Step } from "./state.ts";
 import {
   activeDownMs,
-  ESTRANGED_MEMORY_MS,
+  ARBITER_SILENT,
+  arbiterIntervalMs,
   LEASE_TRUST,
+  REDIAL_MEMORY_MS,
+  reunionMs,
   skewMs,
   START_WAIT_MS,
   VACANCY_ACTIVE_DOWNS,
 } from "./timing.ts";
 import { log, type Turn, update } from "./turn.ts";
 
-/**
- * A node at its start: it removes what an earlier life may have left (rule 8), then listens. `epoch` is the
- * newest that an earlier life knew of.
- */
-export function start(settings: Settings, now: number, epoch = 0): Step {
+/** What an earlier life of the node has left behind. */
+export interface Memory {
+  /** The newest epoch that it knew of; 0: none. */
+  readonly epoch?: number;
+  readonly maintenance?: Maintenance;
+}
+
+/** A node at its start: it removes what an earlier life may have left (rule 8), then listens. */
+export function start(settings: Settings, now: number, memory: Memory = {}): Step {
   const state: State = {
     phase: {
       kind: "listening",
       until: now + activeDownMs(settings.priority, settings.intervalMs),
+      aloneAt: now + reunionMs(settings.priority, settings.intervalMs),
       giveUpAt: now + START_WAIT_MS,
     },
-    epoch,
+    epoch: memory.epoch ?? 0,
     peer: { kind: "unknown" },
     faults: [],
+    impairments: [],
+    arbiter: { kind: "unheard" },
+    maintenance: memory.maintenance ?? "off",
+    roleChangesAt: [],
+    dampedUntil: undefined,
     failedClaims: 0,
     releasing: { until: now + settings.leaseMs },
     advertiseAt: now,
     said: undefined,
-    offerUntil: undefined,
+    offer: undefined,
+    offerAgainAt: undefined,
     requestUntil: undefined,
-    switchoverOrdered: false,
+    switchover: "none",
     stopping: false,
     stalledSince: undefined,
     at: now,
@@ -54,6 +69,7 @@ export function step(settings: Settings, before: State, input: Input, now: numbe
   noticeStall(turn, input);
   learn(turn, input);
   decide(turn);
+  noteRoleChange(turn, before);
   speak(turn);
   update(turn, { at: now });
   return turn;
@@ -74,15 +90,21 @@ function* moments(settings: Settings, state: State): Generator<number> {
   const activeDown = activeDownMs(settings.priority, settings.intervalMs);
   yield state.advertiseAt;
   if (state.releasing !== undefined) yield state.releasing.until;
-  if (state.offerUntil !== undefined) yield state.offerUntil;
+  if (state.offer !== undefined) yield state.offer.until;
+  if (state.offerAgainAt !== undefined) yield state.offerAgainAt;
   if (state.requestUntil !== undefined) yield state.requestUntil;
+  if (state.dampedUntil !== undefined) yield state.dampedUntil;
   for (const fault of state.faults) if (fault.until !== undefined) yield fault.until;
   if (state.peer.kind === "heard") yield state.peer.at + activeDown;
-  if (state.peer.kind === "estranged") yield state.peer.at + ESTRANGED_MEMORY_MS;
+  if (state.peer.kind === "estranged" || state.peer.kind === "dead") yield state.peer.at + REDIAL_MEMORY_MS;
+  if (state.arbiter.kind === "answered") {
+    yield state.arbiter.at + ARBITER_SILENT * arbiterIntervalMs(settings.intervalMs);
+  }
   const { phase } = state;
   switch (phase.kind) {
     case "listening":
       yield phase.until;
+      yield phase.aloneAt;
       yield phase.giveUpAt;
       return;
     case "standby":
@@ -139,10 +161,17 @@ function listenAfterStall(turn: Turn, lateMs: number): void {
   const { phase } = state;
   switch (phase.kind) {
     case "listening":
-      return update(turn, { phase: { ...phase, until, giveUpAt: Math.max(phase.giveUpAt, until) } });
+      return update(turn, {
+        phase: {
+          ...phase,
+          until,
+          aloneAt: Math.max(phase.aloneAt, until),
+          giveUpAt: Math.max(phase.giveUpAt, until),
+        },
+      });
     case "standby":
     case "awaiting-lease":
-      return update(turn, { phase: { kind: "listening", until, giveUpAt: until } });
+      return update(turn, { phase: { kind: "listening", until, aloneAt: until, giveUpAt: until } });
     case "claiming":
     case "active":
     case "leaving":

@@ -13,6 +13,9 @@ const SETTINGS: Settings = {
   claim: "fast",
   preempt: false,
   preemptDelayMs: 0,
+  group: "default",
+  arbiter: false,
+  roleChangesMax: 4,
   configHash: "0123456789ab",
   stopGraceMs: 1000,
 };
