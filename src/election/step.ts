@@ -80,57 +80,54 @@ export function step(settings: Settings, before: State, input: Input, now: numbe
  * `read-queue` is unanswered. A moment that has passed was looked at then, so only later ones count.
  */
 export function nextDeadline(settings: Settings, state: State): number {
-  if (state.phase.kind === "stopped" || state.stalledSince !== undefined) return Infinity;
+  const { phase, peer, arbiter, at } = state;
+  if (phase.kind === "stopped" || state.stalledSince !== undefined) return Infinity;
   let next = Infinity;
-  for (const moment of moments(settings, state)) if (moment > state.at && moment < next) next = moment;
-  return next;
-}
-
-function* moments(settings: Settings, state: State): Generator<number> {
+  const look = (moment: number | undefined) => {
+    if (moment !== undefined && moment > at && moment < next) next = moment;
+  };
   const activeDown = activeDownMs(settings.priority, settings.intervalMs);
-  yield state.advertiseAt;
-  if (state.releasing !== undefined) yield state.releasing.until;
-  if (state.offer !== undefined) yield state.offer.until;
-  if (state.offerAgainAt !== undefined) yield state.offerAgainAt;
-  if (state.requestUntil !== undefined) yield state.requestUntil;
-  if (state.dampedUntil !== undefined) yield state.dampedUntil;
-  for (const fault of state.faults) if (fault.until !== undefined) yield fault.until;
-  if (state.peer.kind === "heard") yield state.peer.at + activeDown;
-  if (state.peer.kind === "estranged" || state.peer.kind === "dead") yield state.peer.at + REDIAL_MEMORY_MS;
-  if (state.arbiter.kind === "answered") {
-    yield state.arbiter.at + ARBITER_SILENT * arbiterIntervalMs(settings.intervalMs);
-  }
-  const { phase } = state;
+  look(state.advertiseAt);
+  look(state.releasing?.until);
+  look(state.offer?.until);
+  look(state.offerAgainAt);
+  look(state.requestUntil);
+  look(state.dampedUntil);
+  for (const fault of state.faults) look(fault.until);
+  if (peer.kind === "heard") look(peer.at + activeDown);
+  if (peer.kind === "estranged" || peer.kind === "dead") look(peer.at + REDIAL_MEMORY_MS);
+  if (arbiter.kind === "answered")
+    look(arbiter.at + ARBITER_SILENT * arbiterIntervalMs(settings.intervalMs));
   switch (phase.kind) {
     case "listening":
-      yield phase.until;
-      yield phase.aloneAt;
-      yield phase.giveUpAt;
-      return;
+      look(phase.until);
+      look(phase.aloneAt);
+      look(phase.giveUpAt);
+      break;
     case "standby":
-      if (phase.vacantSince === undefined) return;
-      yield phase.vacantSince + skewMs(settings.priority, settings.intervalMs);
-      yield phase.vacantSince + activeDown;
-      yield phase.vacantSince + VACANCY_ACTIVE_DOWNS * activeDown;
-      return;
+      if (phase.vacantSince === undefined) break;
+      look(phase.vacantSince + skewMs(settings.priority, settings.intervalMs));
+      look(phase.vacantSince + activeDown);
+      look(phase.vacantSince + VACANCY_ACTIVE_DOWNS * activeDown);
+      break;
     case "awaiting-lease":
-      yield phase.claimAt;
-      return;
+      look(phase.claimAt);
+      break;
     case "active":
-      yield phase.lease.renewAt;
-      yield phase.lease.from + LEASE_TRUST * settings.leaseMs;
-      yield* phase.announceAt;
-      if (phase.preemptAt !== undefined) yield phase.preemptAt;
-      return;
+      look(phase.lease.renewAt);
+      look(phase.lease.from + LEASE_TRUST * settings.leaseMs);
+      for (const moment of phase.announceAt) look(moment);
+      look(phase.preemptAt);
+      break;
     case "leaving":
-      yield phase.lease.renewAt;
-      yield phase.lease.from + LEASE_TRUST * settings.leaseMs;
-      yield phase.until;
-      return;
+      look(phase.lease.renewAt);
+      look(phase.lease.from + LEASE_TRUST * settings.leaseMs);
+      look(phase.until);
+      break;
     case "claiming":
     case "fault":
-    case "stopped":
   }
+  return next;
 }
 
 /** Rule 5: a process that woke late reads what waits for it before it judges its peer by the clock. */
