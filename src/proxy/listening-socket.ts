@@ -4,13 +4,17 @@
 //                                                              └── grace over: cut ──┘
 
 import { Server, type Socket } from "node:net";
+import { monotonicClock } from "../system/clock.ts";
 import { ClientConnection } from "./client-connection.ts";
 import type { Context } from "./context.ts";
 import type { Listener } from "./listener.ts";
 
 const BACKLOG = 1024;
-/** Turns of the event loop in which the accept queue may still give connections after a close. */
-const ACCEPT_TURNS_MAX = 20;
+/**
+ * How long the accept queue may still give connections after a close. The event loop accepts one in each of
+ * its turns (libuv does not accept in a loop), so a full queue takes as many turns as it is long.
+ */
+const ACCEPT_MS_MAX = 1000;
 
 /** Connections that are drained together. Those handed over without a socket form one as well. */
 export class ConnectionGroup {
@@ -19,6 +23,8 @@ export class ConnectionGroup {
   private readonly listener: Listener;
   private isClosing = false;
   private graceTimer: NodeJS.Timeout | null = null;
+  /** On the monotonic clock. Infinity: none was set. */
+  private graceEndsMs = Infinity;
   private onEmpty: (() => void) | null = null;
 
   constructor(context: Context, listener: Listener) {
@@ -59,12 +65,17 @@ export class ConnectionGroup {
     this.settle();
   }
 
-  /** A later, shorter grace wins. */
+  /** Cuts what is left after the grace, or after an earlier one that ends sooner. */
   limitGrace(graceMs: number): void {
+    const now = monotonicClock();
+    this.graceEndsMs = Math.min(this.graceEndsMs, now + graceMs);
     if (this.graceTimer !== null) clearTimeout(this.graceTimer);
-    this.graceTimer = setTimeout(() => {
-      for (const connection of this.connections) connection.cut();
-    }, graceMs);
+    this.graceTimer = setTimeout(
+      () => {
+        for (const connection of this.connections) connection.cut();
+      },
+      Math.max(0, this.graceEndsMs - now),
+    );
   }
 
   private settle(): void {
@@ -110,21 +121,25 @@ export class ListeningSocket {
       return;
     }
     this.isClosing = true;
+    const closedAtMs = monotonicClock();
     // Whoever stands in the accept queue was promised a connection: closing the socket would reset it.
-    this.acceptPending(ACCEPT_TURNS_MAX, () => {
+    this.acceptPending(closedAtMs + Math.min(graceMs, ACCEPT_MS_MAX), () => {
       this.server.close();
-      this.group.drain(graceMs, onClosed);
+      this.group.drain(Math.max(0, closedAtMs + graceMs - monotonicClock()), onClosed);
     });
   }
 
-  /** Lets the event loop accept until a whole turn brought nobody. */
-  private acceptPending(turns: number, then: () => void): void {
+  /**
+   * Lets the event loop accept until a whole turn brought nobody. `then` runs right after the poll that found
+   * none: who comes between it and the close is reset, and the shorter that is the seldomer (decision 0002).
+   */
+  private acceptPending(untilMs: number, then: () => void): void {
     const before = this.accepted;
     setImmediate(() => {
       // The first immediate may run in the turn that is under way; the second comes after a whole one.
       setImmediate(() => {
-        if (turns === 0 || this.accepted === before) then();
-        else this.acceptPending(turns - 1, then);
+        if (this.accepted === before || monotonicClock() >= untilMs) then();
+        else this.acceptPending(untilMs, then);
       });
     });
   }

@@ -225,6 +225,21 @@ test("whoever stands in the accept queue when the socket closes is served", asyn
   await worker.message("closed");
 });
 
+test("a queue as long as a stopped worker leaves it is served to the last connection", async (t) => {
+  const { worker, port } = await serve(t, { backends: [answering(OK)] });
+  // The kernel opens connections for a worker that does nothing, and they wait.
+  worker.process.kill("SIGSTOP");
+  const waiting = await Promise.all(Array.from({ length: 300 }, () => openClient(t, port)));
+  for (const peer of waiting) peer.send(get("/"));
+  worker.send({ kind: "close", socketId: "s1", graceMs: 5000 });
+  worker.process.kill("SIGCONT");
+  for (const peer of waiting) {
+    assert.match(await peer.endsOrCloses(), /ok$/u);
+    peer.close();
+  }
+  await worker.message("closed");
+});
+
 test("a tunnel lives through a drain until the grace is over", async (t) => {
   const backend = new RawBackend((peer) => {
     peer.socket.once("data", () => {
