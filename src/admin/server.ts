@@ -16,6 +16,7 @@ import type {
   SwitchoverResult,
 } from "../protocol/admin.ts";
 import type { Status } from "../protocol/status.ts";
+import { errorCode } from "../system/errno.ts";
 import type { Log } from "../system/log.ts";
 
 const BODY_BYTES_MAX = 65_536;
@@ -221,7 +222,7 @@ async function findOccupant(path: string): Promise<string | null> {
   try {
     if (!(await lstat(path)).isSocket()) return `${path} is not a socket. Remove it`;
   } catch (error) {
-    if (isCode(error, "ENOENT")) return null;
+    if (errorCode(error) === "ENOENT") return null;
     throw error;
   }
   const peek = await peekAt(path);
@@ -249,8 +250,9 @@ async function peekAt(path: string): Promise<{ kind: "dead" } | { kind: "alive";
       peek.destroy();
     });
     peek.on("error", (error) => {
-      if (isCode(error, "ECONNREFUSED") || isCode(error, "ENOENT")) resolve({ kind: "dead" });
-      else if (isCode(error, "EACCES")) reject(error);
+      const code = errorCode(error);
+      if (code === "ECONNREFUSED" || code === "ENOENT") resolve({ kind: "dead" });
+      else if (code === "EACCES") reject(error);
       else resolve({ kind: "alive", pid: undefined });
     });
     peek.end();
@@ -259,10 +261,6 @@ async function peekAt(path: string): Promise<{ kind: "dead" } | { kind: "alive";
 
 function refused(problem: string): StartResult {
   return { kind: "refused", problem };
-}
-
-function isCode(error: unknown, code: string): boolean {
-  return error instanceof Error && "code" in error && error.code === code;
 }
 
 function describeError(error: unknown): string {

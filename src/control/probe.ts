@@ -6,6 +6,7 @@ import type { IncomingMessage } from "node:http";
 import { connect } from "node:net";
 import { formatAddress } from "../config/config.ts";
 import type { BackendConfig, HealthConfig } from "../config/config.ts";
+import { errorCode } from "../system/errno.ts";
 
 /** A health page is small; what comes beyond this is not read, and the status alone decides. */
 const BODY_BYTES_MAX = 65_536;
@@ -43,7 +44,7 @@ export async function probeBackend(
     abort.addEventListener("abort", stop);
     const connection = health.kind === "tcp" ? probeTcp(backend, finish) : probeHttp(backend, health, finish);
     // Stays for good: a connection that was destroyed may still have an error to tell.
-    connection.on("error", (error: NodeJS.ErrnoException) => {
+    connection.on("error", (error: Error) => {
       fail(describeError(error));
     });
     connection.on("close", () => {
@@ -97,8 +98,8 @@ function probeHttp(
   return sent;
 }
 
-function describeError(error: NodeJS.ErrnoException): string {
-  switch (error.code) {
+function describeError(error: Error): string {
+  switch (errorCode(error)) {
     case "ECONNREFUSED":
       return "connect refused";
     case "ECONNRESET":

@@ -3,6 +3,7 @@
 import { readFileSync } from "node:fs";
 import { resolve } from "node:path";
 import { type PairConfig, SECRET_LENGTH_MIN } from "../config/config.ts";
+import { errorCode } from "../system/errno.ts";
 
 export type SecretResult =
   | { readonly kind: "secret"; readonly secret: string }
@@ -19,7 +20,7 @@ export function readSecret(pair: PairConfig, configDir: string): SecretResult {
     const problem = `the secret in ${path} is shorter than ${String(SECRET_LENGTH_MIN)} characters`;
     return { kind: "unreadable", problem };
   } catch (error) {
-    const code = error instanceof Error && "code" in error ? String(error.code) : String(error);
+    const code = errorCode(error) ?? String(error);
     return { kind: "unreadable", problem: `the secret file ${path} cannot be read (${code})` };
   }
 }

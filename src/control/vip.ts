@@ -12,6 +12,7 @@
 import { accessSync, constants, statSync } from "node:fs";
 import type { NodeConfig, VirtualAddress } from "../config/config.ts";
 import type { Clock } from "../system/clock.ts";
+import { errorCode } from "../system/errno.ts";
 import { run } from "../system/exec.ts";
 import type { Run, RunResult } from "../system/exec.ts";
 import type { Log } from "../system/log.ts";
@@ -327,7 +328,7 @@ export function hookProblem(hook: string): string | undefined {
     accessSync(hook, constants.X_OK);
     return undefined;
   } catch (error) {
-    const code = error instanceof Error && "code" in error ? error.code : undefined;
+    const code = errorCode(error);
     if (code === "ENOENT") return `the hook ${hook} does not exist`;
     if (code === "EACCES") return `the hook ${hook} is not executable: chmod +x it`;
     return `the hook ${hook} cannot be used: ${String(error)}`;

@@ -120,7 +120,8 @@ class Tail {
   }
 }
 
-function killGroup(pid: number | undefined): void {
+/** Kills every process of the group; no effect when there is none. */
+export function killGroup(pid: number | undefined): void {
   if (pid === undefined) return;
   try {
     process.kill(-pid, "SIGKILL");

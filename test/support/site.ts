@@ -62,6 +62,9 @@ export interface PairOptions {
 export const NODES = ["a", "b"] as const;
 export type NodeName = (typeof NODES)[number];
 
+/** `address` is HOST:PORT. */
+export type SiteBackend = Backend & { readonly address: string };
+
 export class Site {
   readonly folder = mkdtempSync(join(PARENT_FOLDER, "vipair-test-"));
   readonly #closing: (() => unknown)[] = [];
@@ -98,7 +101,7 @@ export class Site {
     return path;
   }
 
-  async backend(name: string, { port = 0 } = {}): Promise<Backend & { readonly address: string }> {
+  async backend(name: string, { port = 0 } = {}): Promise<SiteBackend> {
     const host = await this.address();
     const backend = await startBackend({ name, host, port });
     let isOpen = true;
@@ -131,7 +134,7 @@ export class Site {
     return new PairSite(this, {
       addresses: { a: await this.address(), b: await this.address() },
       virtualAddress: await this.address(),
-      backend: backend.address,
+      backend,
       options,
     });
   }
@@ -147,7 +150,7 @@ export class PairSite {
   readonly site: Site;
   readonly virtualAddress: string;
   readonly addresses: Readonly<Record<NodeName, string>>;
-  readonly #backend: string;
+  readonly backend: SiteBackend;
   readonly #options: PairOptions;
 
   constructor(
@@ -155,14 +158,14 @@ export class PairSite {
     layout: {
       readonly addresses: Readonly<Record<NodeName, string>>;
       readonly virtualAddress: string;
-      readonly backend: string;
+      readonly backend: SiteBackend;
       readonly options: PairOptions;
     },
   ) {
     this.site = site;
     this.addresses = layout.addresses;
     this.virtualAddress = layout.virtualAddress;
-    this.#backend = layout.backend;
+    this.backend = layout.backend;
     this.#options = layout.options;
   }
 
@@ -183,7 +186,7 @@ export class PairSite {
       },
       virtualAddresses: [{ address: `${this.virtualAddress}/8`, interface: "lo" }],
       listeners: [{ name: "web", bind: `vip:${String(PORT)}`, pool: "web" }],
-      pools: { web: { backends: [this.#backend], health: { kind: "none" } } },
+      pools: { web: { backends: [this.backend.address], health: { kind: "none" } } },
       workers: 1,
       shutdownGrace: "2s",
       ...this.#options.top,

@@ -8,6 +8,7 @@ import type { Path } from "../../config/mistake.ts";
 import { formatPath } from "../../config/mistake.ts";
 import { formatConfigError, parseConfig } from "../../config/parse.ts";
 import { readYaml } from "../../config/yaml-source.ts";
+import { errorCode } from "../../system/errno.ts";
 import { EXIT } from "../terminal.ts";
 import type { Terminal } from "../terminal.ts";
 
@@ -92,7 +93,7 @@ async function findHookProblem(path: string): Promise<string | null> {
 }
 
 function describeAccess(error: unknown): string {
-  const code = error instanceof Error && "code" in error ? error.code : undefined;
+  const code = errorCode(error);
   if (code === "ENOENT" || code === "ENOTDIR") return "does not exist";
   if (code === "EACCES") return "cannot be read by this user";
   if (code === "EISDIR") return "is a directory";
