@@ -28,8 +28,7 @@ const PEEK_TIMEOUT_MS = 1_000;
 const PID_HEADER = "vipair-pid";
 
 export type Outcome<Result> =
-  | { readonly kind: "done"; readonly result: Result }
-  | { readonly kind: "refused"; readonly error: string };
+  { readonly kind: "done"; readonly result: Result } | { readonly kind: "refused"; readonly error: string };
 
 export interface AdminServerOptions {
   /** Made when it is missing. */
@@ -74,7 +73,9 @@ export class AdminServer {
           method: "POST",
           answer: async ({ group, force }) =>
             typeof group === "string" || group === undefined
-              ? answerOrder(options.switchover({ ...(group !== undefined && { group }), force: force === true }))
+              ? answerOrder(
+                  options.switchover({ ...(group !== undefined && { group }), force: force === true }),
+                )
               : failure(400, "group must be the name of a group"),
         },
       ],

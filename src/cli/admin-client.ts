@@ -26,7 +26,13 @@ export type AdminAnswer =
   | { readonly kind: "not-running"; readonly problem: string }
   | { readonly kind: "failed"; readonly problem: string };
 
-export async function askAdmin({ runtimeDir, method, path, body, timeoutMs }: AdminRequest): Promise<AdminAnswer> {
+export async function askAdmin({
+  runtimeDir,
+  method,
+  path,
+  body,
+  timeoutMs,
+}: AdminRequest): Promise<AdminAnswer> {
   const socketPath = join(runtimeDir, ADMIN_SOCKET);
   return new Promise((resolve) => {
     const fail = (error: NodeJS.ErrnoException) => {

@@ -230,7 +230,10 @@ export class Controller {
     }
     if (!pool.backends.some(({ name }) => name === order.backend)) {
       const names = pool.backends.map(({ name }) => name).join(", ");
-      return { kind: "refused", reason: `pool ${pool.name} has no backend "${order.backend}", only ${names}` };
+      return {
+        kind: "refused",
+        reason: `pool ${pool.name} has no backend "${order.backend}", only ${names}`,
+      };
     }
     if (this.#pair === undefined) return { kind: "refused", reason: ALONE };
     const { replicated } = await this.#pair.setChange(drainKey(order.pool, order.backend), order.draining);
@@ -299,7 +302,15 @@ export class Controller {
 
   #roleStatus(): Omit<
     Status,
-    "node" | "priority" | "listeners" | "workers" | "pools" | "requests" | "version" | "configHash" | "uptimeMs"
+    | "node"
+    | "priority"
+    | "listeners"
+    | "workers"
+    | "pools"
+    | "requests"
+    | "version"
+    | "configHash"
+    | "uptimeMs"
   > {
     if (this.#pair !== undefined) {
       const status = this.#pair.status();

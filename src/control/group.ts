@@ -144,7 +144,13 @@ export class Group {
   }
 
   /** An address went from an interface; this group is concerned when it holds that address right now. */
-  noteAddressGone({ address, interface: name }: { readonly address: string; readonly interface: string }): void {
+  noteAddressGone({
+    address,
+    interface: name,
+  }: {
+    readonly address: string;
+    readonly interface: string;
+  }): void {
     const isOurs = this.#vips.all.some(
       (vip) => vip.address.address === address && vip.address.interface === name && vip.isHeld(),
     );
@@ -207,7 +213,8 @@ export class Group {
     const { state } = this.#driver;
     const { peer } = this.#options;
     const { phase } = state;
-    const words = this.#options.events.isConnected() && state.peer.kind === "heard" ? state.peer.said : undefined;
+    const words =
+      this.#options.events.isConnected() && state.peer.kind === "heard" ? state.peer.said : undefined;
     if (words?.role === "maintenance") return `${peer.name} is in maintenance, too`;
     if (phase.kind !== "active" && phase.kind !== "claiming") return undefined;
     if (words === undefined) return `${peer.name} is not in touch`;

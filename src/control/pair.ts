@@ -169,7 +169,13 @@ export class Pair {
   }
 
   /** Rule 12: persisted first, replicated, and only then the node lets go. */
-  async standby({ node, force }: { readonly node: string; readonly force: boolean }): Promise<MaintenanceOutcome> {
+  async standby({
+    node,
+    force,
+  }: {
+    readonly node: string;
+    readonly force: boolean;
+  }): Promise<MaintenanceOutcome> {
     const { self } = this.#options;
     const isSelf = node === self.name;
     const objection = isSelf && !force ? this.#objectionToStandby() : undefined;
@@ -177,7 +183,8 @@ export class Pair {
       return { kind: "refused", reason: `${objection}; --force takes ${node} out of service all the same` };
     }
     const { replicated } = await this.#changes.set(maintenanceKey(node), true);
-    if (!isSelf) return { kind: "done", replicated, pending: replicated ? null : `${node} has not been told yet` };
+    if (!isSelf)
+      return { kind: "done", replicated, pending: replicated ? null : `${node} has not been told yet` };
     if (force) this.#tellAll({ kind: "maintenance", on: true, force });
     await this.#untilIdle();
     const busy = this.#groups.find((group) => group.status().role === "active");
@@ -471,7 +478,9 @@ function maintenanceKey(node: string): string {
 /** The group that the whole node is named after: active if any is, in fault only if all are. */
 function foremost(groups: readonly GroupStatus[]): GroupStatus {
   const found =
-    groups.find(({ role }) => role === "active") ?? groups.find(({ role }) => role === "standby") ?? groups[0];
+    groups.find(({ role }) => role === "active") ??
+    groups.find(({ role }) => role === "standby") ??
+    groups[0];
   if (found === undefined) throw new Error("a pair has at least one group");
   return found;
 }

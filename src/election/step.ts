@@ -96,8 +96,7 @@ export function nextDeadline(settings: Settings, state: State): number {
   for (const fault of state.faults) look(fault.until);
   if (peer.kind === "heard") look(peer.at + activeDown);
   if (peer.kind === "estranged" || peer.kind === "dead") look(peer.at + REDIAL_MEMORY_MS);
-  if (arbiter.kind === "answered")
-    look(arbiter.at + ARBITER_SILENT * arbiterIntervalMs(settings.intervalMs));
+  if (arbiter.kind === "answered") look(arbiter.at + ARBITER_SILENT * arbiterIntervalMs(settings.intervalMs));
   switch (phase.kind) {
     case "listening":
       look(phase.until);

@@ -52,6 +52,12 @@ export const ACTIVE = `
   1000                            active
 `;
 
+/** The same later, when all announcements after the claim have been made. */
+export const SETTLED = `
+  ${ACTIVE}
+  9999  active: announce, announce, announce, announce, announce
+`;
+
 /** Plays the story and compares it line by line. Returns the node as it is at the end. */
 export function story(settings: Settings, ...parts: readonly string[]): State {
   const teller = new Teller(settings);

@@ -98,7 +98,14 @@ function formatPriority({ priority, groups }: Status): string | false {
   return `priority ${String(priority)}${lowered ? ` (now ${String(only?.effectivePriority)})` : ""}`;
 }
 
-function formatGroup({ name, role, epoch, effectivePriority, peerRole, virtualAddresses }: GroupStatus): string[] {
+function formatGroup({
+  name,
+  role,
+  epoch,
+  effectivePriority,
+  peerRole,
+  virtualAddresses,
+}: GroupStatus): string[] {
   return [
     name,
     role,
