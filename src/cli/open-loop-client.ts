@@ -8,6 +8,7 @@
 // gets the lost time on top of its timeout: its answer may be waiting in the socket.
 
 import { connect, type Socket } from "node:net";
+import { connect as connectTls, createSecureContext, type SecureContext } from "node:tls";
 import { formatAddress } from "../config/config.ts";
 import { monotonicClock, type Clock } from "../system/clock.ts";
 import { OutageTally, type Outcome, type OutageReport } from "./outage.ts";
@@ -17,6 +18,8 @@ export interface OpenLoopOptions {
   readonly host: string;
   readonly port: number;
   readonly path?: string;
+  /** null, the default: plain HTTP. */
+  readonly tls?: TlsOptions | null;
   /** The Host field; by default the address and port. */
   readonly hostField?: string;
   readonly intervalMs?: number;
@@ -27,11 +30,20 @@ export interface OpenLoopOptions {
   readonly clock?: Clock;
 }
 
+export interface TlsOptions {
+  /** The name to ask for and to find in the certificate; null: the certificate is for the address. */
+  readonly serverName: string | null;
+  /** False: any certificate will do. */
+  readonly verify: boolean;
+}
+
 export interface OpenLoopReport extends OutageReport {
   /** Planned attempts that were never made, because this process was held up. */
   readonly missed: number;
   /** How long this process was held up, over the whole run: a part of any outage seen may be its own. */
   readonly stalledMs: number;
+  /** The latest failure that its outcome does not explain, in words; null when there was none. */
+  readonly lastProblem: string | null;
 }
 
 /** An attempt begun this much after its plan is late. */
@@ -58,6 +70,7 @@ export class OpenLoopClient {
   readonly #options: Required<OpenLoopOptions>;
   readonly #request: string;
   readonly #clock: Clock;
+  readonly #secureContext: SecureContext | undefined;
   /** In the order of their starts; at most timeout / interval of them, and a few. */
   readonly #inFlight: InFlight[] = [];
   /** The first is the whole run. */
@@ -70,12 +83,14 @@ export class OpenLoopClient {
   #nextSlotMs = 0;
   #stalledMs = 0;
   #missed = 0;
+  #lastProblem: string | null = null;
   #timer: NodeJS.Timeout | null = null;
   #stopped: (() => void) | null = null;
 
   constructor(options: OpenLoopOptions) {
     this.#options = {
       path: "/",
+      tls: null,
       hostField: formatAddress(options.host, options.port),
       intervalMs: 5,
       timeoutMs: 400,
@@ -84,6 +99,8 @@ export class OpenLoopClient {
       ...options,
     };
     this.#clock = this.#options.clock;
+    // One for all connections: to make it reads every root certificate.
+    this.#secureContext = this.#options.tls === null ? undefined : createSecureContext();
     this.#request = `GET ${this.#options.path} HTTP/1.1\r\nHost: ${this.#options.hostField}\r\nConnection: close\r\n\r\n`;
   }
 
@@ -134,7 +151,12 @@ export class OpenLoopClient {
   #reportOf(label: string | null): OpenLoopReport {
     const entry = this.#tallies.find((candidate) => candidate.label === label);
     if (entry === undefined) throw new Error(label === null ? "not started" : `no mark "${label}"`);
-    return { ...entry.tally.report(), missed: this.#missed, stalledMs: Math.round(this.#stalledMs) };
+    return {
+      ...entry.tally.report(),
+      missed: this.#missed,
+      stalledMs: Math.round(this.#stalledMs),
+      lastProblem: this.#lastProblem,
+    };
   }
 
   #tick(): void {
@@ -172,27 +194,58 @@ export class OpenLoopClient {
   }
 
   #begin({ late }: { readonly late: boolean }): void {
-    const { host, port } = this.#options;
     const startMs = this.#clock();
-    const socket = connect({ host, port });
+    const socket = this.#connect();
     const attempt: InFlight = { startMs, late, stalledBeforeMs: this.#stalledMs, socket, result: null };
     this.#inFlight.push(attempt);
     const response = new Response();
     socket.on("data", (chunk) => {
       const verdict = response.push(chunk);
-      if (verdict !== null) this.#end(attempt, verdict, response.backend);
+      if (verdict !== null) this.#endWith(attempt, response, verdict);
     });
     socket.on("end", () => {
-      this.#end(attempt, response.end(), response.backend);
+      this.#endWith(attempt, response, response.end());
     });
     socket.on("error", (error: NodeJS.ErrnoException) => {
-      this.#end(attempt, OUTCOMES.get(error.code ?? "") ?? "error", null);
+      const known = OUTCOMES.get(error.code ?? "");
+      const outcome = known ?? (this.#options.tls === null ? "error" : "bad-tls");
+      this.#end(attempt, { outcome, problem: known === undefined ? error.message : null });
     });
     socket.write(this.#request);
   }
 
-  #end(attempt: InFlight, outcome: Outcome, backend: string | null): void {
+  #connect(): Socket {
+    const { host, port, tls } = this.#options;
+    if (tls === null || this.#secureContext === undefined) return connect({ host, port });
+    return connectTls({
+      host,
+      port,
+      secureContext: this.#secureContext,
+      rejectUnauthorized: tls.verify,
+      ...(tls.serverName === null ? {} : { servername: tls.serverName }),
+    });
+  }
+
+  #endWith(attempt: InFlight, response: Response, outcome: Outcome): void {
+    const problem =
+      outcome === "bad-status"
+        ? `HTTP status ${String(response.status)}`
+        : outcome === "bad-response"
+          ? "a response that is not HTTP or was cut short"
+          : null;
+    this.#end(attempt, { outcome, problem, backend: response.backend });
+  }
+
+  #end(
+    attempt: InFlight,
+    {
+      outcome,
+      problem = null,
+      backend = null,
+    }: { readonly outcome: Outcome; readonly problem?: string | null; readonly backend?: string | null },
+  ): void {
     if (attempt.result !== null) return;
+    if (problem !== null) this.#lastProblem = problem;
     attempt.result = { endMs: this.#clock(), outcome, backend: outcome === "ok" ? backend : null };
     attempt.socket.destroy();
   }
@@ -201,7 +254,7 @@ export class OpenLoopClient {
     for (const attempt of this.#inFlight) {
       const lostMs = this.#stalledMs - attempt.stalledBeforeMs;
       if (now < attempt.startMs + this.#options.timeoutMs + lostMs) return;
-      this.#end(attempt, "timeout", null);
+      this.#end(attempt, { outcome: "timeout" });
     }
   }
 
@@ -222,10 +275,12 @@ export class OpenLoopClient {
 const OUTCOMES: ReadonlyMap<string, Outcome> = new Map([
   ["ECONNREFUSED", "refused"],
   ["ECONNRESET", "reset"],
+  ["ECONNABORTED", "reset"],
   ["EPIPE", "reset"],
   ["ETIMEDOUT", "timeout"],
   ["EHOSTUNREACH", "unreachable"],
   ["ENETUNREACH", "unreachable"],
+  ["EHOSTDOWN", "unreachable"],
   ["ENETDOWN", "unreachable"],
   ["EADDRNOTAVAIL", "unreachable"],
 ]);
@@ -241,6 +296,10 @@ class Response {
   #bodyStart = "";
   #tail = "";
   #headDone = false;
+
+  get status(): number {
+    return this.#status;
+  }
 
   /** First line of the body. */
   get backend(): string | null {

@@ -8,9 +8,12 @@
 // service that answers one request in between is not back. The figure can be short by at most one
 // interval between attempts.
 
-/** What became of one attempt. `bad-response`: not HTTP, or cut before its end. `error`: none of the others. */
+/**
+ * What became of one attempt. `bad-response`: not HTTP, or cut before its end. `bad-tls`: no handshake, or a
+ * certificate that is not trusted. `error`: none of the others.
+ */
 export type Outcome =
-  "ok" | "refused" | "reset" | "timeout" | "unreachable" | "bad-status" | "bad-response" | "error";
+  "ok" | "refused" | "reset" | "timeout" | "unreachable" | "bad-status" | "bad-response" | "bad-tls" | "error";
 
 /** Times are milliseconds on one monotonic clock. */
 export interface Attempt {
@@ -46,10 +49,17 @@ export interface OutageReport {
   readonly backends: Readonly<Record<string, number>>;
   /** In order of time; of very many the latest 1000. */
   readonly outages: readonly Outage[];
-  /** 0 when there was none. */
+  /** How many there were before these. */
+  readonly earlierOutages: number;
+  /** Of all. 0 when there was none. */
   readonly longestOutageMs: number;
   /** Of good attempts, from their start to the last byte of the response; null when there was none. */
-  readonly latencyMs: { readonly p50: number; readonly p99: number; readonly max: number } | null;
+  readonly latencyMs: {
+    readonly p50: number;
+    readonly p90: number;
+    readonly p99: number;
+    readonly max: number;
+  } | null;
   /** Attempts that the client itself began late. */
   readonly late: number;
 }
@@ -83,6 +93,8 @@ export class OutageTally {
   readonly #backends = new Map<string, number>();
   readonly #latencies: Uint32Array;
   #latencyMax = 0;
+  #earlierOutages = 0;
+  #earlierLongestMs = 0;
   #lastStartMs: number;
   #total = 0;
   #good = 0;
@@ -118,11 +130,17 @@ export class OutageTally {
       outcomes: { ...this.#outcomes },
       backends: Object.fromEntries(this.#backends),
       outages,
-      longestOutageMs: Math.max(0, ...outages.map((outage) => outage.lengthMs)),
+      earlierOutages: this.#earlierOutages,
+      longestOutageMs: Math.max(this.#earlierLongestMs, ...outages.map((outage) => outage.lengthMs)),
       latencyMs:
         this.#good === 0
           ? null
-          : { p50: this.#percentile(0.5), p99: this.#percentile(0.99), max: round(this.#latencyMax) },
+          : {
+              p50: this.#percentile(0.5),
+              p90: this.#percentile(0.9),
+              p99: this.#percentile(0.99),
+              max: round(this.#latencyMax),
+            },
       late: this.#late,
     };
   }
@@ -158,7 +176,15 @@ export class OutageTally {
       failed: 1,
       outcomes: { [attempt.outcome]: 1 },
     });
-    if (this.#outages.length > OUTAGES_MAX) this.#outages.shift();
+    if (this.#outages.length > OUTAGES_MAX) this.#forgetEarliest();
+  }
+
+  #forgetEarliest(): void {
+    const earliest = this.#outages.shift();
+    if (earliest === undefined || earliest.endMs === null) return;
+    this.#earlierOutages += 1;
+    const lengthMs = round(earliest.endMs - earliest.startMs);
+    this.#earlierLongestMs = Math.max(this.#earlierLongestMs, lengthMs);
   }
 
   /** The upper edge of the bucket that holds this share of the good attempts (nearest rank). */

@@ -85,8 +85,8 @@ export class Pair {
       epoch: () => this.#epoch,
       clock,
       log,
-      send: (frame) => {
-        this.#link?.sendChanges(frame);
+      send: (message) => {
+        this.#link?.sendChanges(message);
       },
       onChange: () => {
         this.#applyChanges();
@@ -416,8 +416,8 @@ export class Pair {
             if (group.name === advertisement.group) group.input({ kind: "advertisement", advertisement });
           }
         },
-        changes: (frame) => {
-          this.#changes.receive(frame);
+        changes: (message) => {
+          this.#changes.receive(message);
         },
         dead: ({ everHeard }) => {
           this.#tellAll({ kind: "peer-dead", everHeard });
@@ -426,7 +426,6 @@ export class Pair {
           this.#tellAll({ kind: "peer-estranged", problem });
         },
         connected: () => {
-          for (const { state } of this.#groups) if (state.said !== undefined) this.#link?.send(state.said);
           this.#changes.linkConnected();
         },
         disconnected: () => undefined,

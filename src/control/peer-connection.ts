@@ -3,10 +3,9 @@
 // peer-link.ts, which sees all connections.
 
 import type { WebSocket } from "ws";
-import type { Advertisement } from "../election/advertisement.ts";
 import type { Clock } from "../system/clock.ts";
-import { PROTOCOL_VERSION, decodeFrame, encodeFrame } from "./peer-frame.ts";
-import type { Frame } from "./peer-frame.ts";
+import { FRAME_BYTES_MAX, PROTOCOL_VERSION, decodeFrame, encodeFrame } from "./peer-frame.ts";
+import type { Frame, Message } from "./peer-frame.ts";
 
 /** Close codes: 4000 to 4999 are the application's (RFC 6455 7.4.2). */
 const CLOSE_GOODBYE = 1000;
@@ -16,6 +15,9 @@ const CLOSE_REPLACED = 4003;
 
 /** Beyond this the peer does not read: it is frozen, and what we would keep for it is stale anyway. */
 const BUFFERED_BYTES_MAX = 64 * 1024;
+
+/** Run-time changes are no hurry: while so much waits to be sent, only advertisements join the queue. */
+const CHANGES_BUFFERED_BYTES_MAX = 4 * FRAME_BYTES_MAX;
 
 /** For the other side to answer a close; then the socket is cut. */
 const CLOSE_ANSWER_MS = 200;
@@ -38,6 +40,8 @@ export interface PeerConnectionOptions {
   readonly webSocket: WebSocket;
   readonly selfName: string;
   readonly peerName: string;
+  /** Names this life of our process. */
+  readonly boot: string;
   readonly silenceMs: number;
   /** A silence timer that fires later than this was held up together with the messages it waits for. */
   readonly stallMs: number;
@@ -54,6 +58,7 @@ export class PeerConnection {
   readonly #webSocket: WebSocket;
   #sent = 0;
   #received = 0;
+  #isProven = false;
   #boot: string | undefined;
   #silence: NodeJS.Timeout | undefined;
   #heardAtMs: number;
@@ -83,24 +88,24 @@ export class PeerConnection {
     return this.#boot;
   }
 
-  /** Whether a good frame has come: before that it may still be anything that knows the secret. */
+  /** Whether an advertisement has come: before that it may still be anything that knows the secret. */
   get isProven(): boolean {
-    return this.#received > 0;
+    return this.#isProven;
   }
 
-  send(message: {
-    readonly boot: string;
-    readonly seq: number;
-    readonly advertisement: Advertisement;
-  }): void {
+  /** A connection that is slow drops run-time changes: they are sent again until they are confirmed. */
+  send(message: Message): void {
     if (this.#hasEnded) return;
-    if (this.#webSocket.bufferedAmount > BUFFERED_BYTES_MAX) {
+    const { bufferedAmount } = this.#webSocket;
+    if (message.kind !== "advertisement" && bufferedAmount > CHANGES_BUFFERED_BYTES_MAX) return;
+    if (bufferedAmount > BUFFERED_BYTES_MAX) {
       this.#end({ kind: "silent" });
       this.#webSocket.terminate();
       return;
     }
     this.#sent += 1;
-    this.#webSocket.send(encodeFrame({ n: this.#sent, ...message }), () => {
+    const { selfName: node, boot } = this.#options;
+    this.#webSocket.send(encodeFrame({ n: this.#sent, boot, node, message }), () => {
       // A failed write closes the connection; that is where it is dealt with.
     });
   }
@@ -133,8 +138,8 @@ export class PeerConnection {
       return;
     }
     const { frame } = decoded;
-    if (frame.advertisement.node !== peerName) {
-      const isSelf = frame.advertisement.node === selfName;
+    if (frame.node !== peerName) {
+      const isSelf = frame.node === selfName;
       this.#reject(isSelf ? "it calls itself by our own name" : "it calls itself by another name");
       return;
     }
@@ -144,6 +149,7 @@ export class PeerConnection {
     }
     this.#received += 1;
     this.#boot = frame.boot;
+    this.#isProven ||= frame.message.kind === "advertisement";
     this.#heardAtMs = this.#options.clock();
     this.#options.heard(this, frame);
   }

@@ -6,10 +6,10 @@ import type { TcpNetConnectOpts } from "node:net";
 import { connect } from "node:tls";
 import type { ConnectionOptions, TLSSocket } from "node:tls";
 import { WebSocket } from "ws";
-import type { NodeConfig } from "../config/config.ts";
 import { formatAddress } from "../config/config.ts";
 import { FRAME_BYTES_MAX } from "./peer-frame.ts";
 import { PEER_TLS, nameProblem, secretProblem } from "./peer-security.ts";
+import type { Endpoint } from "./peer-security.ts";
 
 /** TLS and WebSocket handshake together, once TCP is connected. A frozen peer lets us wait this long. */
 const HANDSHAKE_MS = 1000;
@@ -27,8 +27,8 @@ export type DialOutcome =
   | { readonly kind: "rejected"; readonly problem: string };
 
 export interface DialOptions {
-  readonly self: NodeConfig;
-  readonly peer: NodeConfig;
+  readonly self: Endpoint;
+  readonly peer: Endpoint;
   readonly port: number;
   readonly key: Buffer;
   readonly connectTimeoutMs: number;

@@ -1,24 +1,52 @@
-// The text of one message on the peer link, both ways, without a socket. A frame carries an
-// advertisement and two counts: `n` shows that nothing on this connection was lost, repeated or
-// reordered; `boot` and `seq` order advertisements across connections and across restarts of the peer,
-// because the same advertisement travels over every connection and a queue may be read late.
+// The text of one message on the peer link, both ways, without a socket. Two counts keep advertisements in
+// order: `n` shows that nothing on this connection was lost, repeated or reordered; `boot` and `seq` order
+// them across connections and across restarts of the peer, because the same advertisement travels over every
+// connection and a queue may be read late. Run-time changes need neither: they carry their own order.
 
 import { parseAdvertisement } from "../election/advertisement.ts";
 import type { Advertisement } from "../election/advertisement.ts";
+import { parseChanges } from "../election/changes.ts";
+import type { Change } from "../election/changes.ts";
 
-export const PROTOCOL_VERSION = 1;
+/** 2: several groups, run-time changes. */
+export const PROTOCOL_VERSION = 2;
 
-/** A frame is about 250 bytes; more than this is no frame. */
+/** An advertisement is about 250 bytes, and changes are cut to fit; more than this is no frame. */
 export const FRAME_BYTES_MAX = 4096;
+
+/** The list of changes in one frame, as JSON: what is around it fits into the rest. */
+export const FRAME_CHANGES_BYTES_MAX = FRAME_BYTES_MAX - 512;
+
+export interface AdvertisementMessage {
+  readonly kind: "advertisement";
+  /** Counts what one life of the sender advertised; the same advertisement has the same number everywhere. */
+  readonly seq: number;
+  readonly advertisement: Advertisement;
+}
+
+export type ChangesMessage =
+  /** Run-time changes; the receiver names `id` when it has stored them. */
+  | { readonly kind: "changes"; readonly id: number; readonly changes: readonly Change[] }
+  | { readonly kind: "changes-stored"; readonly id: number };
+
+export type Message = AdvertisementMessage | ChangesMessage;
 
 export interface Frame {
   /** 1 for the first frame of a connection, then one more each. */
   readonly n: number;
   /** Names one life of the sending process; differs after each start. */
   readonly boot: string;
-  /** Counts the advertisements of one life; the same one has the same number on every connection. */
-  readonly seq: number;
-  readonly advertisement: Advertisement;
+  /** The sending node. */
+  readonly node: string;
+  readonly message: Message;
+}
+
+/** What an advertisement is about when it names no group. */
+const DEFAULT_GROUP = "default";
+
+/** The group of addresses that an advertisement is about. */
+export function groupOf(advertisement: Advertisement & { readonly group?: string }): string {
+  return advertisement.group ?? DEFAULT_GROUP;
 }
 
 export type DecodedFrame =
@@ -26,9 +54,15 @@ export type DecodedFrame =
   | { readonly kind: "other-version"; readonly version: number }
   | { readonly kind: "invalid"; readonly reason: string };
 
-/** JSON, one object: `{ v, n, kind: "advertisement", boot, seq, ...advertisement }`. */
-export function encodeFrame({ n, boot, seq, advertisement }: Frame): string {
-  return JSON.stringify({ v: PROTOCOL_VERSION, n, kind: "advertisement", boot, seq, ...advertisement });
+/**
+ * JSON, one object: `{ v, n, boot, node, kind: "advertisement", seq, ...advertisement }`,
+ * `{ v, n, boot, node, kind: "changes", id, changes }`, `{ v, n, boot, node, kind: "changes-stored", id }`.
+ */
+export function encodeFrame({ n, boot, node, message }: Frame): string {
+  const head = { v: PROTOCOL_VERSION, n, boot, node };
+  if (message.kind !== "advertisement") return JSON.stringify({ ...head, ...message });
+  const { kind, seq, advertisement } = message;
+  return JSON.stringify({ ...head, kind, seq, ...advertisement });
 }
 
 /** Fields that are not known are ignored, so that one can be added without a new version. */
@@ -37,23 +71,55 @@ export function decodeFrame(text: string): DecodedFrame {
   try {
     value = JSON.parse(text);
   } catch {
-    return { kind: "invalid", reason: "not JSON" };
+    return invalid("not JSON");
   }
-  if (typeof value !== "object" || value === null) return { kind: "invalid", reason: "not an object" };
-  const { v, n, kind, boot, seq }: Partial<Record<string, unknown>> = { ...value };
-  if (!isCount(v)) return { kind: "invalid", reason: "no protocol version" };
+  if (typeof value !== "object" || value === null) return invalid("not an object");
+  const fields: Partial<Record<string, unknown>> = { ...value };
+  const { v, n, boot, node } = fields;
+  if (!isCount(v)) return invalid("no protocol version");
   // Before anything else: what another version means by the other fields is unknown.
   if (v !== PROTOCOL_VERSION) return { kind: "other-version", version: v };
-  if (!isCount(n) || !isCount(seq)) return { kind: "invalid", reason: "no counter" };
-  if (typeof boot !== "string" || boot.length === 0 || boot.length > 64) {
-    return { kind: "invalid", reason: "no boot" };
+  if (!isCount(n)) return invalid("no counter");
+  if (!isShortText(boot)) return invalid("no boot");
+  if (!isShortText(node)) return invalid("no node");
+  const message = decodeMessage(fields);
+  return typeof message === "string"
+    ? invalid(message)
+    : { kind: "frame", frame: { n, boot, node, message } };
+}
+
+/** A Message, or why it is none. */
+function decodeMessage(fields: Partial<Record<string, unknown>>): Message | string {
+  const { kind, seq, id } = fields;
+  switch (kind) {
+    case "advertisement": {
+      if (!isCount(seq)) return "no counter";
+      const { group = DEFAULT_GROUP } = fields;
+      const advertisement = parseAdvertisement({ ...fields, group });
+      if (advertisement === undefined || !isShortText(group)) return "not an advertisement";
+      const grouped = { ...advertisement, group };
+      return { kind, seq, advertisement: grouped };
+    }
+    case "changes": {
+      if (!isCount(id)) return "no counter";
+      const changes = parseChanges(fields["changes"]);
+      return changes === undefined ? "not run-time changes" : { kind, id, changes };
+    }
+    case "changes-stored":
+      return isCount(id) ? { kind, id } : "no counter";
+    default:
+      return "unknown kind";
   }
-  if (kind !== "advertisement") return { kind: "invalid", reason: "unknown kind" };
-  const advertisement = parseAdvertisement(value);
-  if (advertisement === undefined) return { kind: "invalid", reason: "not an advertisement" };
-  return { kind: "frame", frame: { n, boot, seq, advertisement } };
+}
+
+function invalid(reason: string): DecodedFrame {
+  return { kind: "invalid", reason };
 }
 
 function isCount(value: unknown): value is number {
   return typeof value === "number" && Number.isSafeInteger(value) && value >= 1;
+}
+
+function isShortText(value: unknown): value is string {
+  return typeof value === "string" && value.length > 0 && value.length <= 64;
 }

@@ -8,10 +8,10 @@ import { SocketAddress, createServer, isIPv6 } from "node:net";
 import type { Server, Socket } from "node:net";
 import { WebSocketServer } from "ws";
 import type { WebSocket } from "ws";
-import type { NodeConfig } from "../config/config.ts";
 import { formatAddress } from "../config/config.ts";
 import { FRAME_BYTES_MAX } from "./peer-frame.ts";
 import { PEER_TLS, nameProblem, secretProblem } from "./peer-security.ts";
+import type { Endpoint } from "./peer-security.ts";
 
 /** For the TLS handshake, and again for the WebSocket request. */
 const HANDSHAKE_MS = 2000;
@@ -31,8 +31,8 @@ export interface PeerListenerEvents {
 }
 
 export interface PeerListenerOptions {
-  readonly self: NodeConfig;
-  readonly peer: NodeConfig;
+  readonly self: Endpoint;
+  readonly peer: Endpoint;
   readonly port: number;
   readonly key: Buffer;
   readonly events: PeerListenerEvents;

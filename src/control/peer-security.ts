@@ -4,6 +4,14 @@
 import { constants, hkdfSync } from "node:crypto";
 import type { ConnectionOptions } from "node:tls";
 
+/** One end of a path of the peer link. */
+export interface Endpoint {
+  /** Of the node. */
+  readonly name: string;
+  /** IPv4 or IPv6 literal. */
+  readonly address: string;
+}
+
 /** Fixed: the salt separates our key from other uses of the same secret, it need not be secret itself. */
 const KEY_SALT = "vipair";
 const KEY_INFO = "vipair peer link 1";

@@ -13,7 +13,7 @@ import { accessSync, constants, statSync } from "node:fs";
 import type { NodeConfig, VirtualAddress } from "../config/config.ts";
 import type { Clock } from "../system/clock.ts";
 import { errorCode } from "../system/errno.ts";
-import { run } from "../system/exec.ts";
+import { explainRun, lastLine, run } from "../system/exec.ts";
 import type { Run, RunResult } from "../system/exec.ts";
 import type { Log } from "../system/log.ts";
 
@@ -350,23 +350,11 @@ function explainFailure(
   if (result.kind === "failed-to-start") {
     return { failure: "unusable", reason: hookProblem(hook) ?? result.reason };
   }
-  const detail = lastLine(result.stderr);
-  const said = detail === "" ? "" : `: ${detail}`;
-  if (result.kind === "timeout") {
-    const tookMs = String(Math.round(result.durationMs));
-    return { failure: "timeout", reason: `${action} hook: killed after ${tookMs} ms without an end${said}` };
-  }
-  if (result.kind === "signal") {
-    return { failure: "error", reason: `${action} hook: killed by ${result.signal}${said}` };
-  }
-  const reason = `${action} hook: exit ${String(result.code)}${said}`;
+  const reason = `${action} hook: ${explainRun(result)}`;
+  if (result.kind === "timeout") return { failure: "timeout", reason };
+  if (result.kind === "signal") return { failure: "error", reason };
   if (action === "claim" && result.code === EXIT_TAKEN) return { failure: "taken", reason };
   if (action === "renew" && result.code === EXIT_GONE) return { failure: "gone", reason };
   if (action === "status" && result.code === EXIT_NOT_HELD) return { failure: "not-held", reason };
   return { failure: "error", reason };
-}
-
-/** The last line that says something: the tail of a hook's stderr, fit for one log line. */
-function lastLine(text: string): string {
-  return text.trim().split("\n").at(-1)?.trim() ?? "";
 }

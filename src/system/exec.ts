@@ -3,9 +3,14 @@
 
 import { spawn } from "node:child_process";
 import type { ChildProcess } from "node:child_process";
+import { accessSync, constants, statSync } from "node:fs";
+import { join, resolve } from "node:path";
 
 /** stdout and stderr each keep their last bytes up to this: the end of an error says the most. */
 const CAPTURE_BYTES_MAX = 8 * 1024;
+
+/** Where programs are looked for when our own environment does not say. */
+const DEFAULT_PATH = "/usr/sbin:/usr/bin:/sbin:/bin";
 
 /** After the program has ended, how long to read what is still in its pipes. */
 const PIPE_GRACE_MS = 50;
@@ -41,7 +46,7 @@ export interface Run {
 
 /** Starts `program` (a path; no shell) in a process group of its own, with stdin at end of file. */
 export function run(program: string, args: readonly string[], options: RunOptions): Run {
-  const env = { PATH: process.env["PATH"] ?? "/usr/sbin:/usr/bin:/sbin:/bin", ...options.env };
+  const env = { PATH: searchPath(), ...options.env };
   let child: ChildProcess;
   try {
     // The working directory is the root, so that a hook never keeps a file system busy.
@@ -50,6 +55,57 @@ export function run(program: string, args: readonly string[], options: RunOption
     return { result: Promise.resolve({ kind: "failed-to-start", reason: describe(error) }), abort() {} };
   }
   return superviseChild(child, options.timeoutMs);
+}
+
+/**
+ * Absolute path of the program that `name` means: a path starts at `directory`, a bare name is looked up in
+ * PATH, as a shell would. undefined when PATH has no such program; a path is not looked at.
+ */
+export function findProgram(name: string, directory: string): string | undefined {
+  if (name.includes("/")) return resolve(directory, name);
+  return searchPath()
+    .split(":")
+    .filter((folder) => folder.startsWith("/"))
+    .map((folder) => join(folder, name))
+    .find(isProgram);
+}
+
+/** How a program that did not succeed has ended, in words: `exit 1: ` and the last line of its stderr. */
+export function explainRun(result: RunResult): string {
+  if (result.kind === "failed-to-start") return result.reason;
+  const detail = lastLine(result.stderr);
+  return detail === "" ? explainEnd(result) : `${explainEnd(result)}: ${detail}`;
+}
+
+/** The last line that says something: the tail of a program's stderr, fit for one log line. */
+export function lastLine(text: string): string {
+  return text.trim().split("\n").at(-1)?.trim() ?? "";
+}
+
+function explainEnd(result: Exclude<RunResult, { readonly kind: "failed-to-start" }>): string {
+  switch (result.kind) {
+    case "exit":
+      return `exit ${String(result.code)}`;
+    case "signal":
+      return `killed by ${result.signal}`;
+    case "timeout":
+      return `killed after ${String(Math.round(result.durationMs))} ms without an end`;
+    case "aborted":
+      return "stopped";
+  }
+}
+
+function searchPath(): string {
+  return process.env["PATH"] ?? DEFAULT_PATH;
+}
+
+function isProgram(path: string): boolean {
+  try {
+    accessSync(path, constants.X_OK);
+    return statSync(path).isFile();
+  } catch {
+    return false;
+  }
 }
 
 function superviseChild(child: ChildProcess, timeoutMs: number): Run {

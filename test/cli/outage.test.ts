@@ -77,6 +77,7 @@ test("latency percentiles are exact to a tenth of a millisecond, by nearest rank
         assert.ok(latencyMs !== null);
         for (const [got, share] of [
           [latencyMs.p50, 0.5],
+          [latencyMs.p90, 0.9],
           [latencyMs.p99, 0.99],
           [latencyMs.max, 1],
         ] as const) {
@@ -103,4 +104,11 @@ test("every failed attempt belongs to exactly one outage, and outages are apart"
       }
     }),
   );
+});
+
+test("of very many outages the latest are kept, the others are counted, and the longest is known", () => {
+  const report = tallyOf(`xxxx${"..x".repeat(1100)}.`);
+  assert.equal(report.outages.length, 1000);
+  assert.equal(report.earlierOutages, 101);
+  assert.equal(report.longestOutageMs, 20);
 });

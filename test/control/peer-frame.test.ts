@@ -1,54 +1,88 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { assert as assertProperty, json, oneof, property, string } from "fast-check";
-import { PROTOCOL_VERSION, decodeFrame, encodeFrame } from "../../src/control/peer-frame.ts";
-import type { Advertisement } from "../../src/election/advertisement.ts";
+import {
+  FRAME_BYTES_MAX,
+  FRAME_CHANGES_BYTES_MAX,
+  PROTOCOL_VERSION,
+  decodeFrame,
+  encodeFrame,
+} from "../../src/control/peer-frame.ts";
+import type { Frame, Message } from "../../src/control/peer-frame.ts";
+import { advertisementOf } from "./peer-pair.ts";
 
-const SAID: Advertisement = {
-  node: "pi-a",
-  role: "active",
-  priority: 150,
-  epoch: 7,
-  ready: true,
-  intent: "none",
-  configHash: "abc",
-};
-const FRAME = { n: 1, boot: "b00t", seq: 5, advertisement: SAID };
+const SAID = advertisementOf("pi-a", { role: "active", priority: 150, epoch: 7 });
+const CHANGE = { key: "drain/web/big", value: true, epoch: 7, counter: 3, node: "pi-a" };
+const MESSAGES: readonly Message[] = [
+  { kind: "advertisement", seq: 5, advertisement: SAID },
+  { kind: "changes", id: 9, changes: [CHANGE, { ...CHANGE, key: "weight/web/big", value: 2.5 }] },
+  { kind: "changes", id: 10, changes: [] },
+  { kind: "changes-stored", id: 9 },
+];
 
-function altered(change: object): string {
-  return JSON.stringify({ ...(JSON.parse(encodeFrame(FRAME)) as object), ...change });
+function frameOf(message: Message): Frame {
+  return { n: 1, boot: "b00t", node: "pi-a", message };
 }
 
-test("a frame survives the wire", () => {
-  assert.deepEqual(decodeFrame(encodeFrame(FRAME)), { kind: "frame", frame: FRAME });
+function altered(message: Message | undefined, change: object): string {
+  assert.ok(message);
+  return JSON.stringify({ ...(JSON.parse(encodeFrame(frameOf(message))) as object), ...change });
+}
+
+test("a frame of each kind survives the wire", () => {
+  for (const message of MESSAGES) {
+    assert.deepEqual(decodeFrame(encodeFrame(frameOf(message))), { kind: "frame", frame: frameOf(message) });
+  }
 });
 
 test("a field that is not known is ignored", () => {
-  assert.equal(decodeFrame(altered({ colour: "red" })).kind, "frame");
+  for (const message of MESSAGES) {
+    const decoded = decodeFrame(altered(message, { colour: "red" }));
+    assert.deepEqual(decoded, { kind: "frame", frame: frameOf(message) });
+  }
 });
 
 test("another protocol version is recognized whatever else the frame says", () => {
   const other = { kind: "other-version", version: PROTOCOL_VERSION + 1 };
-  assert.deepEqual(decodeFrame(altered({ v: PROTOCOL_VERSION + 1 })), other);
+  assert.deepEqual(decodeFrame(altered(MESSAGES[0], { v: PROTOCOL_VERSION + 1 })), other);
   assert.deepEqual(decodeFrame(JSON.stringify({ v: PROTOCOL_VERSION + 1 })), other);
 });
 
 test("a frame with a wrong field is invalid and says which part", () => {
-  const cases: readonly (readonly [object, string])[] = [
-    [{ v: "1" }, "no protocol version"],
-    [{ v: 0 }, "no protocol version"],
-    [{ n: 0 }, "no counter"],
-    [{ n: 1.5 }, "no counter"],
-    [{ seq: null }, "no counter"],
-    [{ boot: "" }, "no boot"],
-    [{ boot: "x".repeat(65) }, "no boot"],
-    [{ kind: "order" }, "unknown kind"],
-    [{ role: "king" }, "not an advertisement"],
-    [{ priority: 255 }, "not an advertisement"],
+  const [advertisement, changes, , stored] = MESSAGES;
+  const cases: readonly (readonly [Message | undefined, object, string])[] = [
+    [advertisement, { v: "1" }, "no protocol version"],
+    [advertisement, { v: 0 }, "no protocol version"],
+    [advertisement, { n: 0 }, "no counter"],
+    [advertisement, { n: 1.5 }, "no counter"],
+    [advertisement, { seq: null }, "no counter"],
+    [advertisement, { boot: "" }, "no boot"],
+    [advertisement, { boot: "x".repeat(65) }, "no boot"],
+    [advertisement, { node: 7 }, "no node"],
+    [advertisement, { kind: "order" }, "unknown kind"],
+    [advertisement, { role: "king" }, "not an advertisement"],
+    [advertisement, { priority: 255 }, "not an advertisement"],
+    [advertisement, { group: "x".repeat(65) }, "not an advertisement"],
+    [changes, { id: 0 }, "no counter"],
+    [changes, { changes: CHANGE }, "not run-time changes"],
+    [changes, { changes: [CHANGE, { ...CHANGE, value: "yes" }] }, "not run-time changes"],
+    [stored, { id: "9" }, "no counter"],
   ];
-  for (const [change, reason] of cases) {
-    assert.deepEqual(decodeFrame(altered(change)), { kind: "invalid", reason }, JSON.stringify(change));
+  for (const [message, change, reason] of cases) {
+    assert.deepEqual(
+      decodeFrame(altered(message, change)),
+      { kind: "invalid", reason },
+      JSON.stringify(change),
+    );
   }
+});
+
+test("around the longest list of changes there is room for the rest of the frame", () => {
+  const widest = "€".repeat(64);
+  const head = { n: Number.MAX_SAFE_INTEGER, boot: widest, node: widest };
+  const message: Message = { kind: "changes", id: Number.MAX_SAFE_INTEGER, changes: [] };
+  const around = Buffer.byteLength(encodeFrame({ ...head, message }));
+  assert.ok(around + FRAME_CHANGES_BYTES_MAX <= FRAME_BYTES_MAX, String(around));
 });
 
 test("no text makes the decoder throw or yield a frame that was not sent", () => {

@@ -5,7 +5,9 @@ import type { Socket } from "node:net";
 import { connect as connectTls } from "node:tls";
 import { test } from "node:test";
 import type { WebSocket } from "ws";
+import { PROTOCOL_VERSION } from "../../src/control/peer-frame.ts";
 import { PeerLink } from "../../src/control/peer-link.ts";
+import type { PeerLinkOptions } from "../../src/control/peer-link.ts";
 import { monotonicClock } from "../../src/system/clock.ts";
 import { SECRET, eventually, frame, listenPlain, newPlace, nodeOf, startImpostor } from "./peer-pair.ts";
 
@@ -43,22 +45,38 @@ test("a peer that goes by another name is refused and estranged", async (t) => {
   assert.match(a.link.status().problem ?? "", /^b and we disagree about the nodes' names/);
 });
 
-test("a node cannot be its own peer", () => {
-  const self = { name: "a", address: "127.77.1.1", priority: 1 };
-  const build = (peer: typeof self) => () =>
-    new PeerLink({
-      self,
-      peer,
-      port: 1,
-      secret: SECRET,
-      intervalMs: 50,
-      silenceMs: 200,
-      clock: monotonicClock,
-      log: { debug() {}, info() {}, warn() {}, error() {} },
-      events: { advertisement() {}, dead() {}, estranged() {}, connected() {}, disconnected() {} },
-    });
-  assert.throws(build({ ...self, address: "127.77.1.2" }), /a cannot be its own peer/);
-  assert.throws(build({ ...self, name: "b" }), /a cannot be its own peer/);
+/** A link of node a that is never started. */
+function linkTo(peer: string, paths: PeerLinkOptions["paths"]): PeerLink {
+  return new PeerLink({
+    self: { name: "a" },
+    peer: { name: peer },
+    paths,
+    port: 1,
+    secret: SECRET,
+    intervalMs: 50,
+    silenceMs: 200,
+    clock: monotonicClock,
+    log: { debug() {}, info() {}, warn() {}, error() {} },
+    events: {
+      advertisement() {},
+      changes() {},
+      dead() {},
+      estranged() {},
+      connected() {},
+      disconnected() {},
+    },
+  });
+}
+
+test("a node cannot be its own peer, nor can two paths share an address", () => {
+  const first = { self: "127.41.1.1", peer: "127.41.1.2" };
+  assert.throws(() => linkTo("a", [first]), /a cannot be its own peer/);
+  assert.throws(() => linkTo("b", [{ ...first, peer: first.self }]), /a cannot be its own peer/);
+  assert.throws(
+    () => linkTo("b", [first, { ...first, peer: "127.41.1.3" }]),
+    /nor an address be in two paths/,
+  );
+  assert.throws(() => linkTo("b", []), /no path/);
 });
 
 test("a peer of another protocol version is estranged at once and told so with code 4001", async (t) => {
@@ -66,20 +84,23 @@ test("a peer of another protocol version is estranged at once and told so with c
   const closes: number[] = [];
   startImpostor(t, place, (webSocket) => {
     webSocket.on("close", (code) => closes.push(code));
-    webSocket.send(frame({ v: 2 }));
+    webSocket.send(frame({ v: PROTOCOL_VERSION + 1 }));
   });
   const a = nodeOf(t, "a", place);
   await eventually(() => a.events.includes("estranged") && closes.length > 0);
-  assert.equal(a.link.status().problem, "b speaks protocol version 2, this node 1: upgrade both");
+  const [theirs, ours] = [String(PROTOCOL_VERSION + 1), String(PROTOCOL_VERSION)];
+  const problem = `b speaks protocol version ${theirs}, this node ${ours}: upgrade both`;
+  assert.equal(a.link.status().problem, problem);
   assert.equal(closes[0], 4001);
 });
 
 test("a peer that closes with 4001 is of another protocol version too", async (t) => {
   const place = await newPlace();
-  startImpostor(t, place, (webSocket) => webSocket.close(4001, "version 2 only"));
+  startImpostor(t, place, (webSocket) => webSocket.close(4001, "another version only"));
   const a = nodeOf(t, "a", place);
   await eventually(() => a.events.includes("estranged"));
-  assert.match(a.link.status().problem ?? "", /does not speak this node's protocol version 1: upgrade both/);
+  const ours = `does not speak this node's protocol version ${String(PROTOCOL_VERSION)}: upgrade both`;
+  assert.ok((a.link.status().problem ?? "").includes(ours));
 });
 
 for (const [what, talk] of [
@@ -151,7 +172,7 @@ test("strangers at our port are not taken for the peer, do not crowd it out and 
   t.after(() => strangers.forEach((socket) => socket.destroy()));
   let closed = 0;
   for (let index = 0; index < 30; index += 1) {
-    const socket = connect({ host: place.a, port: place.port, localAddress: "127.77.9.9" });
+    const socket = connect({ host: place.a, port: place.port, localAddress: "127.41.9.9" });
     socket.on("error", () => {});
     socket.on("close", () => (closed += 1));
     strangers.push(socket);
@@ -163,7 +184,7 @@ test("strangers at our port are not taken for the peer, do not crowd it out and 
   b.say();
   await eventually(() => a.link.status().connections === 2);
   assert.ok(monotonicClock() - openedAt < 1500);
-  const scanner = connect({ host: place.a, port: place.port, localAddress: "127.77.9.9" });
+  const scanner = connect({ host: place.a, port: place.port, localAddress: "127.41.9.9" });
   t.after(() => scanner.destroy());
   scanner.on("error", () => {});
   scanner.write("GET / HTTP/1.0\r\n\r\n");

@@ -13,6 +13,8 @@ import { dialPeer } from "../../src/control/peer-dial.ts";
 import { PeerLink } from "../../src/control/peer-link.ts";
 import { PeerListener } from "../../src/control/peer-listener.ts";
 import { deriveKey } from "../../src/control/peer-security.ts";
+import { PROTOCOL_VERSION } from "../../src/control/peer-frame.ts";
+import type { ChangesMessage } from "../../src/control/peer-frame.ts";
 import type { Advertisement } from "../../src/election/advertisement.ts";
 import { monotonicClock } from "../../src/system/clock.ts";
 
@@ -20,19 +22,31 @@ export const SECRET = "a secret of the test";
 const INTERVAL_MS = 50;
 const CHILD = join(import.meta.dirname, "fixtures/peer-link-child.ts");
 
-interface Place {
+/** What a node sees of one path: its own address and where it dials. */
+interface Ends {
+  readonly self: string;
+  readonly peer: string;
+}
+
+export interface Place {
   readonly a: string;
   readonly b: string;
   readonly port: number;
+  /** What node a and node b see of each path; absent: the one path from `a` to `b`. */
+  readonly paths?: readonly { readonly a: Ends; readonly b: Ends }[];
 }
 
-/** Two addresses for one test and a port that is free on both. */
-let places = 0;
+/** An address of this test process that nothing has used before. */
+let addresses = 0;
+export function newAddress(): string {
+  addresses += 1;
+  return `127.41.${String(10 + (process.pid % 200))}.${String(addresses)}`;
+}
+
+/** Two addresses for one test and a port that is free. */
 export async function newPlace(): Promise<Place> {
-  places += 1;
-  const net = `127.77.${String(10 + (process.pid % 200))}`;
-  const a = `${net}.${String(places * 2)}`;
-  const b = `${net}.${String(places * 2 + 1)}`;
+  const a = newAddress();
+  const b = newAddress();
   const server = createServer();
   server.listen(0, a);
   await once(server, "listening");
@@ -43,16 +57,24 @@ export async function newPlace(): Promise<Place> {
   return { a, b, port: address.port };
 }
 
+/** The paths of a place as one of its nodes sees them. */
+export function pathsOf(place: Place, name: "a" | "b"): readonly Ends[] {
+  const { paths } = place;
+  if (paths !== undefined) return paths.map((path) => path[name]);
+  return [{ self: place[name], peer: place[name === "a" ? "b" : "a"] }];
+}
+
 interface Seen {
   readonly events: string[];
   readonly at: Map<string, number>;
   readonly heard: Advertisement[];
+  readonly changes: ChangesMessage[];
   readonly logged: string[];
 }
 
-interface Node extends Seen {
+export interface Node extends Seen {
   readonly link: PeerLink;
-  say(change?: Partial<Advertisement>): void;
+  say(change?: Partial<Advertisement> & { readonly group?: string }): void;
 }
 
 export function nodeOf(
@@ -63,7 +85,7 @@ export function nodeOf(
 ): Node {
   const other = name === "a" ? "b" : "a";
   const selfName = change.selfName ?? name;
-  const seen: Seen = { events: [], at: new Map(), heard: [], logged: [] };
+  const seen: Seen = { events: [], at: new Map(), heard: [], changes: [], logged: [] };
   const note = (event: string): void => {
     seen.events.push(event);
     seen.at.set(event, monotonicClock());
@@ -72,8 +94,9 @@ export function nodeOf(
     seen.logged.push(event);
   };
   const link = new PeerLink({
-    self: { name: selfName, address: place[name], priority: 100 },
-    peer: { name: change.peerName ?? other, address: place[other], priority: 100 },
+    self: { name: selfName },
+    peer: { name: change.peerName ?? other },
+    paths: pathsOf(place, name),
     port: place.port,
     secret: change.secret ?? SECRET,
     intervalMs: INTERVAL_MS,
@@ -82,6 +105,7 @@ export function nodeOf(
     log: { debug: logLine, info: logLine, warn: logLine, error: logLine },
     events: {
       advertisement: (advertisement) => seen.heard.push(advertisement),
+      changes: (message) => seen.changes.push(message),
       dead: ({ everHeard }) => note(everHeard ? "dead" : "never-there"),
       estranged: () => note("estranged"),
       connected: () => note("connected"),
@@ -100,8 +124,12 @@ export function keepTalking(t: TestContext, node: Node): void {
   t.after(() => clearInterval(timer));
 }
 
-export function advertisementOf(node: string, change: Partial<Advertisement> = {}): Advertisement {
+export function advertisementOf(
+  node: string,
+  change: Partial<Advertisement> & { readonly group?: string } = {},
+): Advertisement {
   const base = {
+    group: "default",
     role: "standby",
     priority: 100,
     epoch: 1,
@@ -131,10 +159,8 @@ export async function startChild(
 ): Promise<ChildProcess> {
   const child = spawn(
     process.execPath,
-    [CHILD, "b", place.b, "a", place.a, String(place.port), String(silenceMs)],
-    {
-      stdio: ["ignore", "pipe", "inherit"],
-    },
+    [CHILD, JSON.stringify({ port: place.port, silenceMs, paths: pathsOf(place, "b") })],
+    { stdio: ["ignore", "pipe", "inherit"] },
   );
   t.after(() => child.kill("SIGKILL"));
   assert.ok(child.stdout);
@@ -145,8 +171,8 @@ export async function startChild(
 /** Something that has b's name and the secret, but says what it likes: sent on each connection from a. */
 export function startImpostor(t: TestContext, place: Place, talk: (webSocket: WebSocket) => void): void {
   const listener = new PeerListener({
-    self: { name: "b", address: place.b, priority: 100 },
-    peer: { name: "a", address: place.a, priority: 100 },
+    self: { name: "b", address: place.b },
+    peer: { name: "a", address: place.a },
     port: place.port,
     key: deriveKey(SECRET),
     events: {
@@ -167,7 +193,7 @@ export function startImpostor(t: TestContext, place: Place, talk: (webSocket: We
 
 export function frame(change: object): string {
   return JSON.stringify({
-    v: 1,
+    v: PROTOCOL_VERSION,
     n: 1,
     kind: "advertisement",
     boot: "x",
@@ -195,8 +221,8 @@ export function dialAsPeer(t: TestContext, place: Place): Promise<WebSocket> {
   return new Promise((resolve, reject) => {
     dialPeer(
       {
-        self: { name: "b", address: place.b, priority: 100 },
-        peer: { name: "a", address: place.a, priority: 100 },
+        self: { name: "b", address: place.b },
+        peer: { name: "a", address: place.a },
         port: place.port,
         key: deriveKey(SECRET),
         connectTimeoutMs: 2000,

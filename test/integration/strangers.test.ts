@@ -9,6 +9,7 @@ import { describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { connect as connectTls } from "node:tls";
 import type { WebSocket } from "ws";
+import { PROTOCOL_VERSION } from "../../src/control/peer-frame.ts";
 import { REDIAL_MEMORY_MS } from "../../src/election/timing.ts";
 import { dialAsPeer, type FakePeerOptions, listenAsPeer } from "../support/fake-peer.ts";
 import { PEER_PORT, SECRET, Site, type NodeName, type PairSite } from "../support/site.ts";
@@ -76,8 +77,8 @@ describe("strangers", { concurrency: 4 }, () => {
       "garbage",
       "null",
       randomBytes(64),
-      JSON.stringify({ v: 1, n: 1, kind: "advertisement", boot: "x", seq: 1 }),
-      JSON.stringify({ v: 1, n: 7, kind: "order", boot: "x", seq: 1 }),
+      JSON.stringify({ v: PROTOCOL_VERSION, n: 1, kind: "advertisement", boot: "x", node: "b", seq: 1 }),
+      JSON.stringify({ v: PROTOCOL_VERSION, n: 7, kind: "order", boot: "x", node: "b", seq: 1 }),
       JSON.stringify({ v: 99, n: 1 }),
       "x".repeat(1_000_000),
     ]) {
@@ -108,8 +109,10 @@ describe("strangers", { concurrency: 4 }, () => {
     {
       what: "speaks another protocol version",
       speak: (webSocket: WebSocket) =>
-        webSocket.send(JSON.stringify({ v: 2, n: 1, hello: "from the future" })),
-      problem: /protocol version 2, this node 1/,
+        webSocket.send(JSON.stringify({ v: PROTOCOL_VERSION + 1, n: 1, hello: "from the future" })),
+      problem: new RegExp(
+        `protocol version ${String(PROTOCOL_VERSION + 1)}, this node ${String(PROTOCOL_VERSION)}`,
+      ),
     },
     {
       what: "has another secret",

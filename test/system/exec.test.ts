@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { existsSync, readFileSync } from "node:fs";
 import { test } from "node:test";
-import { run } from "../../src/system/exec.ts";
+import { explainRun, findProgram, run } from "../../src/system/exec.ts";
 
 const LIMIT_MS = 5000;
 
@@ -101,4 +101,21 @@ test("only the last 8 KiB of an output are kept", async () => {
   assert.ok(result.kind === "exit");
   assert.equal(result.stdout.length, 8192);
   assert.ok(result.stdout.endsWith("the-end\n"));
+});
+
+test("how a program failed is told with the last line of its stderr", async () => {
+  const explained = async (script: string, timeoutMs = LIMIT_MS) =>
+    explainRun(await shell(script, { timeoutMs }).result);
+  assert.equal(await explained("echo first >&2; echo last >&2; echo >&2; exit 3"), "exit 3: last");
+  assert.equal(await explained("exit 4"), "exit 4");
+  assert.equal(await explained("kill -9 $$"), "killed by SIGKILL");
+  assert.match(await explained("echo why >&2; sleep 60", 100), /^killed after \d{3} ms without an end: why$/);
+  assert.match(explainRun(await run("/nonexistent", [], { env: {}, timeoutMs: 1 }).result), /ENOENT/);
+});
+
+test("a bare name is looked up in PATH, a path starts at the given directory", () => {
+  assert.match(findProgram("sh", "/etc") ?? "", /^\/.*\/sh$/);
+  assert.equal(findProgram("checks/dns", "/etc/vipair"), "/etc/vipair/checks/dns");
+  assert.equal(findProgram("./dns", "/etc/vipair"), "/etc/vipair/dns");
+  assert.equal(findProgram("no-such-program", "/bin"), undefined);
 });
