@@ -9,6 +9,8 @@ export interface Config {
   /** Worker processes; "auto" is one per core. */
   readonly workers: number | "auto";
   readonly virtualAddresses: readonly VirtualAddress[];
+  /** At least one with a pair, none without. */
+  readonly groups: readonly GroupConfig[];
   readonly listeners: readonly ListenerConfig[];
   readonly pools: readonly PoolConfig[];
   readonly logging: { readonly level: LogLevel };
@@ -36,6 +38,61 @@ export interface PairConfig {
   readonly leaseMs: number;
   /** The program that moves the address. Absent: scripts/hooks/vip. Relative: to the config file. */
   readonly hook?: string;
+  readonly arbiter: ArbiterConfig;
+  /** Heartbeat paths; the first one is the nodes' own addresses. */
+  readonly paths: readonly PathConfig[];
+  readonly notify: NotifyConfig;
+  /** More changes of the active role than this in a minute damp the node. */
+  readonly roleChangesPerMinute: number;
+  readonly track: readonly TrackedCheckConfig[];
+  readonly vitals: VitalsConfig;
+}
+
+/** Who is asked whether this node is the one that is cut off. Without an address: the default gateway. */
+export type ArbiterConfig =
+  { readonly kind: "none" } | { readonly kind: "gateway"; readonly address?: string };
+
+export interface PathConfig {
+  /** By node: the address of that node on this path. */
+  readonly addresses: Readonly<Record<string, string>>;
+}
+
+/** Programs that are told of a new role; relative to the config file. */
+export interface NotifyConfig {
+  readonly onActive?: string;
+  readonly onStandby?: string;
+  readonly onFault?: string;
+}
+
+export interface TrackedCheckConfig {
+  readonly name: string;
+  readonly check: TrackedCheck;
+  readonly intervalMs: number;
+  readonly timeoutMs: number;
+  /** Good results in a row that end a failure. */
+  readonly rise: number;
+  /** Bad results in a row that make one. */
+  readonly fall: number;
+  readonly effect: { readonly kind: "weight"; readonly weight: number } | { readonly kind: "fault" };
+}
+
+export type TrackedCheck =
+  /** Program (relative to the config file) and arguments; no shell. */
+  | { readonly kind: "exec"; readonly command: readonly string[] }
+  | { readonly kind: "tcp"; readonly host: string; readonly port: number }
+  | { readonly kind: "http"; readonly url: string };
+
+/** A weight of 0: not looked at. */
+export interface VitalsConfig {
+  readonly intervalMs: number;
+  /** °C */
+  readonly temperature: { readonly above: number; readonly weight: number };
+  /** Percent used. */
+  readonly memory: { readonly above: number; readonly weight: number };
+  /** Percent used. */
+  readonly disk: { readonly above: number; readonly weight: number };
+  /** Of a Raspberry Pi. */
+  readonly underVoltage: { readonly weight: number };
 }
 
 export interface NodeConfig {
@@ -46,7 +103,17 @@ export interface NodeConfig {
   readonly priority: number;
 }
 
+/** Virtual addresses that move together, with an election of their own. */
+export interface GroupConfig {
+  readonly name: string;
+  /** By node; 1 to 254. */
+  readonly priorities: Readonly<Record<string, number>>;
+  readonly preempt: boolean;
+}
+
 export interface VirtualAddress {
+  /** The name of its group. */
+  readonly group: string;
   /** IPv4 or IPv6 literal. */
   readonly address: string;
   readonly prefixLength: number;

@@ -58,9 +58,19 @@ function toConfig(file: ConfigFile): Config {
     ...(file.pair === undefined ? {} : { pair: toPair(file.pair) }),
     workers: file.workers,
     virtualAddresses: file.virtualAddresses.map((entry) => ({
+      group: "default",
       ...entry.address,
       interface: entry.interface,
     })),
+    groups: file.pair === undefined ? [] : [
+      {
+        name: "default",
+        priorities: Object.fromEntries(
+          Object.entries(file.pair.nodes).map(([name, { priority }]) => [name, priority]),
+        ),
+        preempt: file.pair.preempt,
+      },
+    ],
     listeners: file.listeners.map(toListener),
     pools: Object.entries(file.pools).map(([name, pool]) => toPool(name, pool)),
     logging: { level: file.logging.level },
@@ -76,6 +86,20 @@ function toPair(pair: NonNullable<ConfigFile["pair"]>): PairConfig {
     advertisementIntervalMs: advertisementInterval,
     preemptDelayMs: preemptDelay,
     leaseMs: lease,
+    arbiter: { kind: "gateway" },
+    paths: [
+      { addresses: Object.fromEntries(Object.entries(nodes).map(([name, { address }]) => [name, address])) },
+    ],
+    notify: {},
+    roleChangesPerMinute: 4,
+    track: [],
+    vitals: {
+      intervalMs: 10_000,
+      temperature: { above: 80, weight: 10 },
+      memory: { above: 95, weight: 10 },
+      disk: { above: 95, weight: 10 },
+      underVoltage: { weight: 10 },
+    },
   };
 }
 
