@@ -9,6 +9,8 @@ export interface Log {
   info(subject: object, event: string): void;
   warn(subject: object, event: string): void;
   error(subject: object, event: string): void;
+  /** The same log with these fields on every line, too. */
+  child(subject: object): Log;
 }
 
 /** `subject` fields (node, worker) stand on every line. Level: debug, info, warn or error. */
