@@ -209,7 +209,9 @@ export class OpenLoopClient {
     socket.on("error", (error: NodeJS.ErrnoException) => {
       const known = OUTCOMES.get(error.code ?? "");
       const outcome = known ?? (this.#options.tls === null ? "error" : "bad-tls");
-      this.#end(attempt, { outcome, problem: known === undefined ? error.message : null });
+      // What follows a semicolon is the runtime's advice to its programmers.
+      const problem = known === undefined ? (error.message.split(";")[0] ?? null) : null;
+      this.#end(attempt, { outcome, problem });
     });
     socket.write(this.#request);
   }

@@ -13,7 +13,15 @@
  * certificate that is not trusted. `error`: none of the others.
  */
 export type Outcome =
-  "ok" | "refused" | "reset" | "timeout" | "unreachable" | "bad-status" | "bad-response" | "bad-tls" | "error";
+  | "ok"
+  | "refused"
+  | "reset"
+  | "timeout"
+  | "unreachable"
+  | "bad-status"
+  | "bad-response"
+  | "bad-tls"
+  | "error";
 
 /** Times are milliseconds on one monotonic clock. */
 export interface Attempt {

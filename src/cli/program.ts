@@ -6,6 +6,7 @@ import { VERSION } from "../system/version.ts";
 import { checkConfig } from "./commands/check.ts";
 import { orderDrain } from "./commands/drain.ts";
 import { orderResume, orderStandby } from "./commands/maintenance.ts";
+import { addProbeCommand } from "./commands/probe-command.ts";
 import { printRole } from "./commands/role.ts";
 import { printStatus } from "./commands/status.ts";
 import { orderSwitchover } from "./commands/switchover.ts";
@@ -157,6 +158,7 @@ function buildProgram({
         onEnd(await orderDrain({ runtimeDir, target, draining }, terminal));
       });
   }
+  addProbeCommand(program, { terminal, onEnd });
   return program;
 }
 

@@ -6,19 +6,37 @@ export interface Terminal {
   readonly print: (text: string) => void;
   /** One line, or several, on stderr. */
   readonly complain: (text: string) => void;
+  /** Absent when stdout is a file or a pipe: no control codes there. */
+  readonly screen?: Screen;
+  /** Aborted when nobody reads stdout any more, for commands that go on by themselves. */
+  readonly closed?: AbortSignal;
+}
+
+/** Where a line can be rewritten. */
+export interface Screen {
+  readonly write: (text: string) => void;
+  /** Its width now. */
+  readonly columns: () => number;
 }
 
 /** What a command ends with. */
 export const EXIT = { ok: 0, failed: 1, usage: 2, notRunning: 3 } as const;
 
 export function processTerminal(): Terminal {
+  const closed = new AbortController();
+  const endOnClosedPipe = (error: NodeJS.ErrnoException) => {
+    if (error.code !== "EPIPE") throw error;
+    closed.abort();
+  };
   for (const stream of [process.stdout, process.stderr]) stream.on("error", endOnClosedPipe);
+  const screen: Screen = {
+    write: (text) => process.stdout.write(text),
+    columns: () => process.stdout.columns,
+  };
   return {
     print: (text) => process.stdout.write(`${text}\n`),
     complain: (text) => process.stderr.write(`${text}\n`),
+    closed: closed.signal,
+    ...(process.stdout.isTTY ? { screen } : {}),
   };
-}
-
-function endOnClosedPipe(error: NodeJS.ErrnoException): void {
-  if (error.code !== "EPIPE") throw error;
 }

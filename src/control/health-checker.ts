@@ -1,23 +1,17 @@
-// Looks at every backend of every pool in turn, and tells when the health of one changes. Each backend
-// has its own timer and at most one probe under way; routing/health.ts judges what the probes find.
+// Looks at every backend of every pool in turn, and tells when the health of one changes.
 
-import type { BackendConfig, HealthConfig, PoolConfig } from "../config/config.ts";
+import type { BackendConfig, PoolConfig } from "../config/config.ts";
 import type { BackendHealth, HealthTable } from "../protocol/worker.ts";
-import { isChanging, judgeCheck, UNKNOWN } from "../routing/health.ts";
+import { UNKNOWN } from "../routing/health.ts";
 import type { Health } from "../routing/health.ts";
 import type { Clock } from "../system/clock.ts";
 import type { Log } from "../system/log.ts";
 import { probeBackend } from "./probe.ts";
-import type { ActiveHealth, ProbeResult } from "./probe.ts";
+import type { ProbeResult } from "./probe.ts";
+import { RepeatedCheck } from "./repeated-check.ts";
 
-/** First checks of all backends are spread over this time: soon, and not in one burst. */
-const FIRST_CHECKS_MS = 20;
 /** A backend whose health is about to change is checked this often, or each interval if that is shorter. */
 const CHANGING_INTERVAL_MS = 200;
-/** However many requests fail: a hint starts no check sooner than this after the last. */
-const HINTED_INTERVAL_MS = 100;
-/** Intervals are shortened by up to this share, so that checks of two nodes and many backends drift apart. */
-const JITTER = 0.1;
 
 export interface HealthCheckerOptions {
   readonly log: Log;
@@ -50,10 +44,10 @@ export class HealthChecker {
       for (const backend of pool.backends) {
         const known = previous.get(pool.name)?.get(backend.name);
         known?.stop();
-        const checked = new CheckedBackend(pool, backend, this.#options, () => {
+        const same = known?.isSameAs(backend) === true ? known : undefined;
+        const checked = new CheckedBackend(pool, backend, same, this.#options, () => {
           this.#options.onChange(this.table());
         });
-        if (known?.isSameAs(backend) === true) checked.adopt(known);
         backends.set(backend.name, checked);
       }
     }
@@ -97,81 +91,64 @@ export interface BackendCheckStatus {
 class CheckedBackend {
   readonly #pool: string;
   readonly #backend: BackendConfig;
-  readonly #check: HealthConfig;
   readonly #options: HealthCheckerOptions;
   readonly #onChange: () => void;
-  #health: Health = UNKNOWN;
+  /** undefined: nobody looks at this backend. */
+  readonly #check: RepeatedCheck | undefined;
   #reason: string | null = null;
-  #timer: NodeJS.Timeout | undefined;
-  #probe: AbortController | undefined;
-  #lastProbeMs = Number.NEGATIVE_INFINITY;
 
-  constructor(pool: PoolConfig, backend: BackendConfig, options: HealthCheckerOptions, onChange: () => void) {
+  /** `known`: the same backend under an earlier configuration; what had been found out about it stays. */
+  constructor(
+    pool: PoolConfig,
+    backend: BackendConfig,
+    known: CheckedBackend | undefined,
+    options: HealthCheckerOptions,
+    onChange: () => void,
+  ) {
     this.#pool = pool.name;
     this.#backend = backend;
-    this.#check = pool.health;
     this.#options = options;
     this.#onChange = onChange;
+    const { health } = pool;
+    if (health.kind === "none") return;
+    this.#reason = known?.status().reason ?? null;
+    this.#check = new RepeatedCheck({
+      timing: { ...health, changingIntervalMs: Math.min(health.intervalMs, CHANGING_INTERVAL_MS) },
+      health: known?.health ?? UNKNOWN,
+      clock: options.clock,
+      random: options.random,
+      look: (abort) => probeBackend(backend, health, abort),
+      onLook: (result, before, after) => {
+        this.#note(result, stateOf(before), stateOf(after));
+      },
+    });
   }
 
   isSameAs({ host, port }: BackendConfig): boolean {
     return this.#backend.host === host && this.#backend.port === port;
   }
 
-  /** Takes over what a predecessor had found out, unless nobody would look at the backend again. */
-  adopt(predecessor: CheckedBackend): void {
-    if (this.#check.kind === "none") return;
-    this.#health = predecessor.#health;
-    this.#reason = predecessor.#reason;
+  get health(): Health {
+    return this.#check?.health ?? UNKNOWN;
   }
 
   status(): BackendCheckStatus {
-    return { state: stateOf(this.#health), reason: this.#reason };
+    return { state: stateOf(this.health), reason: this.#reason };
   }
 
   start(): void {
-    this.#schedule(this.#options.random() * FIRST_CHECKS_MS);
+    this.#check?.start();
   }
 
   stop(): void {
-    clearTimeout(this.#timer);
-    this.#probe?.abort();
-    this.#probe = undefined;
+    this.#check?.stop();
   }
 
   hasten(): void {
-    // A probe under way will tell; its own successor comes soon if it fails.
-    if (this.#probe !== undefined) return;
-    const sinceLastMs = this.#options.clock() - this.#lastProbeMs;
-    this.#schedule(Math.max(0, HINTED_INTERVAL_MS - sinceLastMs));
+    this.#check?.hasten();
   }
 
-  #schedule(delayMs: number): void {
-    const check = this.#check;
-    if (check.kind === "none") return;
-    clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => void this.#look(check), delayMs);
-  }
-
-  async #look(check: ActiveHealth): Promise<void> {
-    const probe = new AbortController();
-    this.#probe = probe;
-    this.#lastProbeMs = this.#options.clock();
-    const result = await probeBackend(this.#backend, check, probe.signal);
-    if (probe.signal.aborted) return;
-    this.#probe = undefined;
-    this.#judge(result, check);
-    const intervalMs = isChanging(this.#health)
-      ? Math.min(check.intervalMs, CHANGING_INTERVAL_MS)
-      : check.intervalMs;
-    this.#schedule(intervalMs * (1 - JITTER * this.#options.random()));
-  }
-
-  #judge(result: ProbeResult, check: ActiveHealth): void {
-    const before = stateOf(this.#health);
-    const health = judgeCheck(this.#health, result.kind === "good", check);
-    this.#health = health;
-    const state = stateOf(health);
+  #note(result: ProbeResult, before: BackendHealth, state: BackendHealth): void {
     if (state === "up") this.#reason = null;
     else if (result.kind === "bad") this.#reason = result.reason;
     if (state === before) return;

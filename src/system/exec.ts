@@ -4,7 +4,7 @@
 import { spawn } from "node:child_process";
 import type { ChildProcess } from "node:child_process";
 import { accessSync, constants, statSync } from "node:fs";
-import { join, resolve } from "node:path";
+import { isAbsolute, join, resolve as resolvePath } from "node:path";
 
 /** stdout and stderr each keep their last bytes up to this: the end of an error says the most. */
 const CAPTURE_BYTES_MAX = 8 * 1024;
@@ -62,10 +62,10 @@ export function run(program: string, args: readonly string[], options: RunOption
  * PATH, as a shell would. undefined when PATH has no such program; a path is not looked at.
  */
 export function findProgram(name: string, directory: string): string | undefined {
-  if (name.includes("/")) return resolve(directory, name);
+  if (name.includes("/")) return resolvePath(directory, name);
   return searchPath()
     .split(":")
-    .filter((folder) => folder.startsWith("/"))
+    .filter((folder) => isAbsolute(folder))
     .map((folder) => join(folder, name))
     .find(isProgram);
 }
