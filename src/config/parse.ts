@@ -62,15 +62,18 @@ function toConfig(file: ConfigFile): Config {
       ...entry.address,
       interface: entry.interface,
     })),
-    groups: file.pair === undefined ? [] : [
-      {
-        name: "default",
-        priorities: Object.fromEntries(
-          Object.entries(file.pair.nodes).map(([name, { priority }]) => [name, priority]),
-        ),
-        preempt: file.pair.preempt,
-      },
-    ],
+    groups:
+      file.pair === undefined
+        ? []
+        : [
+            {
+              name: "default",
+              priorities: Object.fromEntries(
+                Object.entries(file.pair.nodes).map(([name, { priority }]) => [name, priority]),
+              ),
+              preempt: file.pair.preempt,
+            },
+          ],
     listeners: file.listeners.map(toListener),
     pools: Object.entries(file.pools).map(([name, pool]) => toPool(name, pool)),
     logging: { level: file.logging.level },

@@ -35,7 +35,7 @@ export interface ControllerOptions {
 }
 
 /** A reload leaves these as they are: they belong to the pair, or to the processes that run already. */
-const RESTART_KEYS = ["pair", "virtualAddresses", "groups", "workers", "logging"] as const;
+const RESTART_KEYS = ["pair", "virtualAddresses", "workers", "logging"] as const;
 
 /** Failed requests on one backend are logged once in this time; the counters have them all. */
 const FAILURE_LOG_PAUSE_MS = 10_000;
@@ -132,9 +132,7 @@ export class Controller {
   async reload(config: Config): Promise<void> {
     const { log } = this.#options;
     const kept = this.#config;
-    this.#needsRestart = RESTART_KEYS.filter(
-      (key) => JSON.stringify(config[key]) !== JSON.stringify(kept[key]),
-    );
+    this.#needsRestart = RESTART_KEYS.filter((key) => isChanged({ key, from: kept, to: config }));
     if (this.#needsRestart.length > 0) {
       log.warn({ keys: this.#needsRestart }, "these changes take effect at the next restart");
     }
@@ -370,6 +368,22 @@ export class Controller {
     if (this.#pair?.isSet(drainKey(pool, backend)) === true) return { state: "drain", reason: "drained" };
     return this.#health.status(pool, backend);
   }
+}
+
+/** Whether what stands below a key of the file has changed. */
+function isChanged({
+  key,
+  from,
+  to,
+}: {
+  readonly key: (typeof RESTART_KEYS)[number];
+  readonly from: Config;
+  readonly to: Config;
+}): boolean {
+  // The file has the groups among the virtual addresses; they take their defaults from the pair.
+  const isGroups = key === "virtualAddresses" && !isChanged({ key: "pair", from, to });
+  const read = (config: Config) => JSON.stringify([config[key], isGroups && config.groups]);
+  return read(from) !== read(to);
 }
 
 function drainKey(pool: string, backend: string): string {

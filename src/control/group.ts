@@ -11,6 +11,7 @@ import type { GroupStatus, Role } from "../protocol/status.ts";
 import { type Clock, wallTime } from "../system/clock.ts";
 import type { Log } from "../system/log.ts";
 import { ElectionDriver } from "./driver.ts";
+import type { RoleChange } from "./notifier.ts";
 import { Vip, Vips } from "./vip.ts";
 
 /** What a group needs of the rest of the node when its addresses come or go. */
@@ -52,14 +53,8 @@ export interface GroupEvents {
   remember(epoch: number): void;
   /** After each step. */
   stepped(group: Group): void;
-  /** Also once at the start. */
-  roleChanged(change: {
-    readonly group: string;
-    readonly role: Role;
-    readonly previous: Role | null;
-    readonly epoch: number;
-    readonly reason: string | null;
-  }): void;
+  /** Also once at the start, when nothing has changed yet. */
+  roleChanged(change: RoleChange): void;
 }
 
 export type SwitchoverOutcome =
@@ -122,9 +117,7 @@ export class Group {
 
   start(): void {
     this.#driver.start();
-    const reason = this.#reason();
-    const { epoch } = this.#driver.state;
-    this.#options.events.roleChanged({ group: this.name, role: this.#role, previous: null, epoch, reason });
+    this.#tellRole({ previous: this.#role });
   }
 
   input(input: Input): void {
@@ -156,18 +149,6 @@ export class Group {
     );
     if (isOurs) {
       this.#driver.input({ kind: "address-gone", reason: `${address} was removed from ${name}` });
-    }
-  }
-
-  /** Asks the hooks whether the addresses are where they should be: nobody watched for a while. */
-  async lookAfterAddresses(): Promise<void> {
-    if (this.#driver.state.phase.kind !== "active") return;
-    for (const vip of this.#vips.all) {
-      const { address, interface: name } = vip.address;
-      const result = await vip.status();
-      if (result.kind === "failed" && result.failure === "not-held") {
-        this.#driver.input({ kind: "address-gone", reason: `${address} is not on ${name}` });
-      }
     }
   }
 
@@ -338,14 +319,24 @@ export class Group {
     if (options.stopping || users.usesOnlyVipListeners()) this.#driver.input({ kind: "drained" });
   }
 
+  #tellRole({ previous }: { readonly previous: Role }): void {
+    this.#options.events.roleChanged({
+      group: this.name,
+      role: this.#role,
+      previous,
+      epoch: this.#driver.state.epoch,
+      reason: this.#reason() ?? "",
+      addresses: this.#vips.all.map((vip) => vip.address.address),
+    });
+  }
+
   #note(state: State): void {
     const role = roleOf(state);
     const previous = this.#role;
     if (role !== previous) {
       this.#role = role;
       this.#since = wallTime();
-      const reason = this.#reason();
-      this.#options.events.roleChanged({ group: this.name, role, previous, epoch: state.epoch, reason });
+      this.#tellRole({ previous });
     }
     this.#options.events.stepped(this);
   }

@@ -2,7 +2,7 @@
 // what makes the node the worse of the two (impairments). Interfaces, tracked checks, vitals and the arbiter
 // are watched elsewhere; here they are put into one language, and each group is told the same.
 
-import type { PairConfig, VirtualAddress } from "../config/config.ts";
+import type { PairConfig, VirtualAddress, VitalsConfig } from "../config/config.ts";
 import type { Input } from "../election/state.ts";
 import { arbiterIntervalMs } from "../election/timing.ts";
 import type { ArbiterStatus, CheckStatus } from "../protocol/status.ts";
@@ -11,7 +11,7 @@ import type { Log } from "../system/log.ts";
 import { Arbiter } from "./arbiter.ts";
 import { InterfaceWatch } from "./interface-watch.ts";
 import { TrackedChecks } from "./tracked-checks.ts";
-import { Vitals } from "./vitals.ts";
+import { type VitalCause, Vitals } from "./vitals.ts";
 
 /** No backend can be reached: whatever the priorities, a peer that reaches one is better. */
 const NO_BACKEND_WEIGHT = 253;
@@ -26,9 +26,8 @@ export interface NodeHealthOptions {
   readonly log: Log;
   /** For every group. */
   readonly onInput: (input: Input) => void;
+  /** A virtual address went from its interface, whoever removed it. */
   readonly onAddressGone: (gone: { readonly address: string; readonly interface: string }) => void;
-  /** Addresses may have gone unseen. */
-  readonly onUnwatched: () => void;
 }
 
 export class NodeHealth {
@@ -41,15 +40,13 @@ export class NodeHealth {
   constructor(options: NodeHealthOptions) {
     this.#options = options;
     const { pair, virtualAddresses, configDir, stateDir, clock, log, onInput } = options;
-    const interfaces = [...new Set(virtualAddresses.map((address) => address.interface))];
     this.#interfaces = new InterfaceWatch({
-      interfaces,
+      addresses: virtualAddresses,
       log,
       onCarrier: (problem) => {
         this.#judge("interface", problem);
       },
       onAddressGone: options.onAddressGone,
-      onUnwatched: options.onUnwatched,
     });
     this.#checks = new TrackedChecks({
       checks: pair.track,
@@ -63,11 +60,11 @@ export class NodeHealth {
     });
     this.#vitals = new Vitals({
       config: pair.vitals,
-      path: stateDir,
+      directories: ["/", stateDir],
       log,
-      onChange: ({ cause, problem, weight }) => {
+      onChange: ({ cause, problem }) => {
         if (problem === undefined) onInput({ kind: "recovered", cause });
-        else onInput({ kind: "impaired", cause, detail: problem, weight });
+        else onInput({ kind: "impaired", cause, detail: problem, weight: weightOf(pair.vitals, cause) });
       },
     });
     this.#arbiter =
@@ -75,15 +72,12 @@ export class NodeHealth {
         ? undefined
         : new Arbiter({
             config: pair.arbiter,
-            interfaces,
+            virtualAddresses,
             intervalMs: arbiterIntervalMs(pair.advertisementIntervalMs),
             log,
             clock,
             onAnswer: () => {
               onInput({ kind: "arbiter-answered" });
-            },
-            onMissing: () => {
-              onInput({ kind: "arbiter-missing" });
             },
           });
   }
@@ -91,15 +85,16 @@ export class NodeHealth {
   start(): void {
     this.#interfaces.start();
     this.#arbiter?.start();
+    if (this.#arbiter?.status().address === null) this.#options.onInput({ kind: "arbiter-missing" });
     this.#checks.start();
     this.#vitals.start();
   }
 
-  async stop(): Promise<void> {
+  stop(): void {
     this.#interfaces.stop();
     this.#arbiter?.stop();
     this.#vitals.stop();
-    await this.#checks.stop();
+    this.#checks.stop();
   }
 
   /** `problem`: why no backend of any pool can be reached; undefined when one can. */
@@ -114,7 +109,11 @@ export class NodeHealth {
   }
 
   checkStatus(): readonly CheckStatus[] {
-    return this.#checks.status();
+    return this.#checks.status().map(({ name, state, problem }) => ({
+      name,
+      failing: state === "unknown" ? null : state === "failing",
+      detail: problem ?? "",
+    }));
   }
 
   #judge(cause: string, problem: string | undefined): void {
@@ -131,5 +130,18 @@ export class NodeHealth {
       return onInput({ kind: "impaired", cause, detail: problem, weight: effect.weight });
     }
     onInput({ kind: "fault", cause, detail: problem, soft: true });
+  }
+}
+
+function weightOf({ temperature, memory, disk, underVoltage }: VitalsConfig, cause: VitalCause): number {
+  switch (cause) {
+    case "temperature":
+      return temperature.weight;
+    case "memory":
+      return memory.weight;
+    case "disk":
+      return disk.weight;
+    case "under-voltage":
+      return underVoltage.weight;
   }
 }

@@ -7,7 +7,7 @@ import type { Input, State } from "../election/state.ts";
 import { activeDownMs } from "../election/timing.ts";
 import type { ArbiterStatus, CheckStatus, GroupStatus, PeerStatus, Role } from "../protocol/status.ts";
 import type { Clock } from "../system/clock.ts";
-import type { Log } from "../system/log.ts";
+import { type Log, withSubject } from "../system/log.ts";
 import { type AddressUsers, Group, type SwitchoverOutcome } from "./group.ts";
 import { NodeHealth } from "./node-health.ts";
 import { Notifier } from "./notifier.ts";
@@ -52,6 +52,9 @@ const RECHECK_MS = 1000;
  */
 const STOP_SHARE = 0.8;
 
+/** At the end of the node the last notify hook may take so long. */
+const NOTIFY_GRACE_MS = 1000;
+
 /** `vipair standby` waits so long for the role to go; it goes later, too, but then the operator is told so. */
 const STANDBY_WAIT_MS = 10_000;
 
@@ -83,7 +86,6 @@ export class Pair {
       node: self.name,
       stateDir,
       epoch: () => this.#epoch,
-      clock,
       log,
       send: (message) => {
         this.#link?.sendChanges(message);
@@ -97,8 +99,6 @@ export class Pair {
       configDir,
       node: self.name,
       peer: peer.name,
-      addresses: (group) =>
-        config.virtualAddresses.filter((address) => address.group === group).map(({ address }) => address),
       log,
     });
     this.#groups = config.groups.map((group) => this.#makeGroup(group));
@@ -114,9 +114,6 @@ export class Pair {
       },
       onAddressGone: (gone) => {
         for (const group of this.#groups) group.noteAddressGone(gone);
-      },
-      onUnwatched: () => {
-        for (const group of this.#groups) void group.lookAfterAddresses();
       },
     });
   }
@@ -223,8 +220,12 @@ export class Pair {
   async close(): Promise<void> {
     for (const group of this.#groups) group.close();
     clearTimeout(this.#recheck);
-    this.#changes.close();
-    await Promise.all([this.#health.stop(), this.#link?.stop(), this.#notifier.close()]);
+    this.#health.stop();
+    await Promise.all([
+      this.#changes.close(),
+      this.#link?.stop(),
+      this.#notifier.close({ graceMs: NOTIFY_GRACE_MS }),
+    ]);
   }
 
   status(): {
@@ -268,7 +269,7 @@ export class Pair {
       hook,
       clock,
       // With one group its name would be noise.
-      log: groups.length > 1 ? log.child({ group: config.name }) : log,
+      log: groups.length > 1 ? withSubject(log, { group: config.name }) : log,
       epoch: this.#epoch,
       maintenance: this.isSet(maintenanceKey(self.name)) ? "waiting" : "off",
       settings: {
@@ -428,7 +429,9 @@ export class Pair {
         connected: () => {
           this.#changes.linkConnected();
         },
-        disconnected: () => undefined,
+        disconnected: () => {
+          this.#changes.linkDisconnected();
+        },
       },
     });
     this.#link.start();

@@ -9,8 +9,6 @@ export interface Log {
   info(subject: object, event: string): void;
   warn(subject: object, event: string): void;
   error(subject: object, event: string): void;
-  /** The same log with these fields on every line, too. */
-  child(subject: object): Log;
 }
 
 /** `subject` fields (node, worker) stand on every line. Level: debug, info, warn or error. */
@@ -24,4 +22,22 @@ export function createLog(options: {
     timestamp: pino.stdTimeFunctions.isoTime,
     formatters: { level: (label) => ({ level: label }) },
   });
+}
+
+/** The same log with these fields on every line, too. */
+export function withSubject(log: Log, more: object): Log {
+  return {
+    debug: (subject, event) => {
+      log.debug({ ...more, ...subject }, event);
+    },
+    info: (subject, event) => {
+      log.info({ ...more, ...subject }, event);
+    },
+    warn: (subject, event) => {
+      log.warn({ ...more, ...subject }, event);
+    },
+    error: (subject, event) => {
+      log.error({ ...more, ...subject }, event);
+    },
+  };
 }

@@ -26,7 +26,7 @@ function drive() {
   const events: string[] = [];
   const driver = new ElectionDriver({
     settings: SETTINGS,
-    epoch: 0,
+    memory: { epoch: 0 },
     clock: () => time.nowMs,
     perform: (effect) => {
       events.push(effect.kind === "log" ? effect.event : effect.kind);

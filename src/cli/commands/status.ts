@@ -78,7 +78,7 @@ function formatStatus(status: Status, { nowMs }: { readonly nowMs: number }): st
       [words(status.version, `up ${formatDuration(status.uptimeMs)}`, `config ${status.configHash}`)],
     ],
   ];
-  const width = Math.max(...rows.map(([label]) => label.length)) + 2;
+  const width = Math.max(...rows.map(([label, lines]) => (lines.length === 0 ? 0 : label.length))) + 2;
   return rows
     .flatMap(([label, lines]) =>
       lines.map((line, index) => `${(index === 0 ? label : "").padEnd(width)}${line}`.trimEnd()),
