@@ -1,8 +1,13 @@
-// What a node must remember across a restart: state.json in the runtime directory. Written before it is
-// acted upon, and atomically, so that a crash leaves the old file or the new one, never half of one.
+// What a node must remember, in two files: state.json in the runtime directory for what a restart must not
+// forget, changes.json in the state directory for what a power cut must not either. Both are written before
+// they are acted upon, and atomically, so that a crash leaves the old file or the new one, never half of one.
 
 import { readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { mkdir, open, rename, rm } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { parseChanges } from "../election/changes.ts";
+import type { Change } from "../election/changes.ts";
+import { errorCode } from "../system/errno.ts";
 
 export interface StoredState {
   /** The newest claim of the pair that this node knew of. */
@@ -37,5 +42,115 @@ export class StateFile {
     // wx: never through a link that somebody else has put there.
     writeFileSync(next, `${JSON.stringify(state)}\n`, { mode: 0o600, flag: "wx" });
     renameSync(next, this.#path);
+  }
+}
+
+/** What changes.json holds; a first start has no file and so no changes. */
+export type StoredChanges =
+  | { readonly kind: "changes"; readonly changes: readonly Change[] }
+  | {
+      readonly kind: "damaged";
+      /** Why nothing of it was used. */
+      readonly reason: string;
+      /** Where it is now; undefined when it could not be moved out of the way. */
+      readonly keptAs: string | undefined;
+      /** The keys that can still be read in it: what was lost. */
+      readonly keys: readonly string[];
+    };
+
+/** Keys of a damaged file that are named. */
+const LOST_KEYS_MAX = 50;
+
+export class ChangesFile {
+  readonly #directory: string;
+  readonly path: string;
+
+  constructor(stateDir: string) {
+    this.#directory = stateDir;
+    this.path = join(stateDir, "changes.json");
+  }
+
+  /** What was stored. A damaged file is set aside, so that nothing overwrites it. */
+  read(): StoredChanges {
+    let text = "";
+    try {
+      text = readFileSync(this.path, "utf8");
+      const changes = parseFile(text);
+      if (changes !== undefined) return { kind: "changes", changes };
+    } catch (error) {
+      if (errorCode(error) === "ENOENT") return { kind: "changes", changes: [] };
+      return this.#setAside(String(error), text);
+    }
+    return this.#setAside("it is not a list of run-time changes", text);
+  }
+
+  /**
+   * Settles when the changes would survive a power cut; one call at a time. Rejects with a reason for people;
+   * what was stored before is then still there, but for a disk that fails in the very last step.
+   */
+  async write(changes: Iterable<Change>): Promise<void> {
+    const lines = [...changes].map((change) => JSON.stringify(change));
+    const next = `${this.path}.new`;
+    try {
+      await this.#makeDirectory();
+      await rm(next, { force: true });
+      await writeAndSync(next, `{"version":1,"changes":[\n${lines.join(",\n")}\n]}\n`);
+      await rename(next, this.path);
+      await syncDirectory(this.#directory);
+    } catch (error) {
+      // Half a file on a full disk helps nobody; that it cannot be removed is no further news.
+      await rm(next, { force: true }).catch(() => undefined);
+      const reason = error instanceof Error ? error.message : String(error);
+      throw new Error(`cannot store run-time changes in ${this.path}: ${reason}`, { cause: error });
+    }
+  }
+
+  async #makeDirectory(): Promise<void> {
+    const first = await mkdir(this.#directory, { recursive: true, mode: 0o700 });
+    if (first === undefined) return;
+    // A new directory is only safe when its name in the one above is.
+    for (let made = this.#directory; made.startsWith(first); made = dirname(made)) {
+      // oxlint-disable-next-line no-await-in-loop -- one or two levels, once in the life of a machine
+      await syncDirectory(dirname(made));
+    }
+  }
+
+  #setAside(reason: string, text: string): StoredChanges {
+    const keys = [...text.matchAll(/"key":"([^"\\]+)"/g)].slice(0, LOST_KEYS_MAX).map(([, key = ""]) => key);
+    const keptAs = `${this.path}.damaged`;
+    try {
+      renameSync(this.path, keptAs);
+      return { kind: "damaged", reason, keptAs, keys };
+    } catch {
+      return { kind: "damaged", reason, keptAs: undefined, keys };
+    }
+  }
+}
+
+/** Throws when it is not JSON; undefined when it is and says something else. */
+function parseFile(text: string): readonly Change[] | undefined {
+  const value: unknown = JSON.parse(text);
+  if (typeof value !== "object" || value === null) return undefined;
+  const { version, changes }: Partial<Record<string, unknown>> = { ...value };
+  return version === 1 ? parseChanges(changes) : undefined;
+}
+
+async function writeAndSync(path: string, text: string): Promise<void> {
+  // wx: never through a link that somebody else has put there.
+  const file = await open(path, "wx", 0o600);
+  try {
+    await file.writeFile(text);
+    await file.sync();
+  } finally {
+    await file.close();
+  }
+}
+
+async function syncDirectory(path: string): Promise<void> {
+  const directory = await open(path, "r");
+  try {
+    await directory.sync();
+  } finally {
+    await directory.close();
   }
 }

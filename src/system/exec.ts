@@ -20,6 +20,8 @@ export interface RunOptions {
   readonly env: Readonly<Record<string, string>>;
   /** After this the process group is killed. */
   readonly timeoutMs: number;
+  /** Does the same as abort(). */
+  readonly signal?: AbortSignal;
 }
 
 interface RunOutput {
@@ -54,7 +56,9 @@ export function run(program: string, args: readonly string[], options: RunOption
   } catch (error) {
     return { result: Promise.resolve({ kind: "failed-to-start", reason: describe(error) }), abort() {} };
   }
-  return superviseChild(child, options.timeoutMs);
+  const running = superviseChild(child, options.timeoutMs);
+  if (options.signal !== undefined) void heed(options.signal, running);
+  return running;
 }
 
 /**
@@ -106,6 +110,16 @@ function isProgram(path: string): boolean {
   } catch {
     return false;
   }
+}
+
+async function heed(signal: AbortSignal, running: Run): Promise<void> {
+  const stop = () => {
+    running.abort();
+  };
+  if (signal.aborted) stop();
+  signal.addEventListener("abort", stop);
+  await running.result;
+  signal.removeEventListener("abort", stop);
 }
 
 function superviseChild(child: ChildProcess, timeoutMs: number): Run {

@@ -68,12 +68,13 @@ interface Seen {
   readonly events: string[];
   readonly at: Map<string, number>;
   readonly heard: Advertisement[];
-  readonly changes: ChangesMessage[];
   readonly logged: string[];
 }
 
 export interface Node extends Seen {
   readonly link: PeerLink;
+  /** What a test does with what comes, beside what is noted anyway. */
+  readonly listeners: { changes?: (message: ChangesMessage) => void; advertisement?: () => void };
   say(change?: Partial<Advertisement> & { readonly group?: string }): void;
 }
 
@@ -85,7 +86,7 @@ export function nodeOf(
 ): Node {
   const other = name === "a" ? "b" : "a";
   const selfName = change.selfName ?? name;
-  const seen: Seen = { events: [], at: new Map(), heard: [], changes: [], logged: [] };
+  const seen: Seen = { events: [], at: new Map(), heard: [], logged: [] };
   const note = (event: string): void => {
     seen.events.push(event);
     seen.at.set(event, monotonicClock());
@@ -93,6 +94,7 @@ export function nodeOf(
   const logLine = (_subject: object, event: string): void => {
     seen.logged.push(event);
   };
+  const listeners: Node["listeners"] = {};
   const link = new PeerLink({
     self: { name: selfName },
     peer: { name: change.peerName ?? other },
@@ -104,8 +106,11 @@ export function nodeOf(
     clock: monotonicClock,
     log: { debug: logLine, info: logLine, warn: logLine, error: logLine },
     events: {
-      advertisement: (advertisement) => seen.heard.push(advertisement),
-      changes: (message) => seen.changes.push(message),
+      advertisement: (advertisement) => {
+        seen.heard.push(advertisement);
+        listeners.advertisement?.();
+      },
+      changes: (message) => listeners.changes?.(message),
       dead: ({ everHeard }) => note(everHeard ? "dead" : "never-there"),
       estranged: () => note("estranged"),
       connected: () => note("connected"),
@@ -114,7 +119,7 @@ export function nodeOf(
   });
   t.after(() => link.stop());
   link.start();
-  return { ...seen, link, say: (said) => link.send(advertisementOf(selfName, said)) };
+  return { ...seen, link, listeners, say: (said) => link.send(advertisementOf(selfName, said)) };
 }
 
 /** Says something new each interval until the test ends. */

@@ -1,0 +1,289 @@
+// What operators change while the pair runs, on this node's disk and on the peer's. A change is stored before
+// it counts, told to the peer, and acknowledged to the operator when the peer has stored it too, so that it
+// survives the end of either machine. election/changes.ts says which change wins; here is when it is written,
+// and what the peer still has to be told:
+//
+//   set(), link connected ──▶ unsent ──▶ in flight ──▶ confirmed
+//                               ▲            │
+//                               └────────────┘ not confirmed in time
+//
+// Only a few frames are in flight, so that a large table never stands in the way of an advertisement.
+
+import type { Change, ChangeTable, ChangeValue } from "../election/changes.ts";
+import { compareChanges, mergeChanges, setChange } from "../election/changes.ts";
+import type { Log } from "../system/log.ts";
+import { FRAME_CHANGES_BYTES_MAX } from "./peer-frame.ts";
+import type { ChangesMessage } from "./peer-frame.ts";
+import { ChangesFile } from "./state-file.ts";
+
+/** So long an operator waits for the peer to confirm. */
+const CONFIRM_MS = 2000;
+
+/** What the peer has not confirmed is sent again after this: the path that carried it may be gone. */
+const RESEND_MS = 800;
+
+/** Frames that the peer has not confirmed. */
+const IN_FLIGHT_MAX = 4;
+
+/** Frames of the peer that wait for our disk; what is beyond it will send again. */
+const UNCONFIRMED_MAX = 4 * IN_FLIGHT_MAX;
+
+/** Operators' changes that wait for our disk. */
+const SETS_MAX = 64;
+
+export interface RunTimeChangesOptions {
+  readonly node: string;
+  /** Made when it is missing. Must outlive a power cut: not below /run. */
+  readonly stateDir: string;
+  /** The newest claim that this node knows of. */
+  readonly epoch: () => number;
+  readonly log: Log;
+  /** Sends once to the peer, if there is a connection. */
+  readonly send: (message: ChangesMessage) => void;
+  /** What takes effect from now on, whichever node it comes from: one change per key, stored if it is ours. */
+  readonly onChange: (news: readonly Change[]) => void;
+}
+
+interface Waiter {
+  readonly change: Change;
+  readonly settle: (replicated: boolean) => void;
+}
+
+export class RunTimeChanges {
+  readonly #options: RunTimeChangesOptions;
+  readonly #file: ChangesFile;
+  #table: ChangeTable;
+  #problem: string | null = null;
+  /** Memory holds what the file does not. */
+  #isDirty = false;
+
+  /** Writes go one after the other. */
+  #writing: Promise<unknown> = Promise.resolve();
+  #waitingSets = 0;
+  #isStoreQueued = false;
+
+  #isConnected = false;
+  #isClosed = false;
+  #lastId = 0;
+  /** By key, the most urgent first. */
+  #unsent = new Map<string, Change>();
+  readonly #inFlight = new Map<number, readonly Change[]>();
+  #resend: NodeJS.Timeout | undefined;
+  readonly #waiters = new Set<Waiter>();
+  /** Frames of the peer whose changes are in memory. */
+  readonly #unconfirmed = new Set<number>();
+
+  /** Reads what was stored; a damaged file is logged, kept aside, and taken for an empty one. */
+  constructor(options: RunTimeChangesOptions) {
+    this.#options = options;
+    this.#file = new ChangesFile(options.stateDir);
+    const stored = this.#file.read();
+    if (stored.kind === "damaged") {
+      const { reason, keptAs, keys } = stored;
+      options.log.error(
+        { file: this.#file.path, reason, keptAs, lost: keys },
+        "run-time changes were lost on this node: its file is damaged; the peer's will come back from it",
+      );
+    }
+    this.#table = mergeChanges(new Map(), stored.kind === "changes" ? stored.changes : []).table;
+  }
+
+  get(key: string): ChangeValue | undefined {
+    return this.#table.get(key)?.value;
+  }
+
+  entries(): readonly Change[] {
+    return [...this.#table.values()];
+  }
+
+  /** Why changes of the peer count here but are not stored, for people; null when they are. */
+  problem(): string | null {
+    return this.#problem;
+  }
+
+  /**
+   * Stores the change, then lets it take effect (onChange), then tells the peer. Settles when the peer has
+   * stored it too, or with `replicated: false` when there is no peer or it does not say so within 2 s; it will
+   * then be told when it returns. Rejects with a reason for people when this node could not store it, and
+   * nothing has changed.
+   */
+  async set(key: string, value: ChangeValue): Promise<{ readonly replicated: boolean }> {
+    if (this.#waitingSets >= SETS_MAX) throw new Error("too many changes at once: try again");
+    this.#waitingSets += 1;
+    try {
+      const change = await this.#inTurn(() => this.#setHere(key, value));
+      return { replicated: await this.#replicate(change) };
+    } finally {
+      this.#waitingSets -= 1;
+    }
+  }
+
+  /** The pair is in touch: the peer is told everything, as nobody knows what it missed. */
+  linkConnected(): void {
+    this.#isConnected = true;
+    this.#inFlight.clear();
+    this.#unsent = new Map(this.#table);
+    this.#sendMore();
+  }
+
+  linkDisconnected(): void {
+    this.#isConnected = false;
+    this.#inFlight.clear();
+    this.#unsent.clear();
+    clearTimeout(this.#resend);
+    for (const { settle } of this.#waiters) settle(false);
+  }
+
+  receive(message: ChangesMessage): void {
+    if (this.#isClosed) return;
+    switch (message.kind) {
+      case "changes":
+        this.#take(message.changes);
+        if (this.#unconfirmed.size < UNCONFIRMED_MAX) this.#unconfirmed.add(message.id);
+        this.#queueStore();
+        return;
+      case "changes-stored":
+        this.#noteConfirmed(message.id);
+        return;
+    }
+  }
+
+  /** Sends nothing more. Settles when nothing is being written. */
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    this.linkDisconnected();
+    await this.#writing;
+  }
+
+  async #setHere(key: string, value: ChangeValue): Promise<Change> {
+    const { node, epoch, onChange } = this.#options;
+    const outcome = setChange(this.#table, { key, value, epoch: epoch(), node });
+    if (outcome.kind === "refused") throw new Error(outcome.reason);
+    await this.#store(outcome.table);
+    // Meanwhile the peer may have told something.
+    const { table, news } = mergeChanges(this.#table, [outcome.change]);
+    this.#table = table;
+    if (news.length > 0) onChange(news);
+    return outcome.change;
+  }
+
+  /** What the peer tells counts at once: it is stored there. */
+  #take(changes: readonly Change[]): void {
+    const { table, news } = mergeChanges(this.#table, changes);
+    if (news.length === 0) return;
+    this.#table = table;
+    this.#isDirty = true;
+    this.#options.onChange(news);
+  }
+
+  #queueStore(): void {
+    if (this.#isStoreQueued) return;
+    this.#isStoreQueued = true;
+    void this.#inTurn(() => this.#storeReceived());
+  }
+
+  async #storeReceived(): Promise<void> {
+    this.#isStoreQueued = false;
+    const ids = [...this.#unconfirmed];
+    this.#unconfirmed.clear();
+    try {
+      if (this.#isDirty) await this.#store(this.#table);
+    } catch (error) {
+      // Not confirmed, so the peer tells it again, and with that it is tried again.
+      this.#noteProblem(error instanceof Error ? error.message : String(error));
+      return;
+    }
+    if (this.#isClosed) return;
+    for (const id of ids) this.#options.send({ kind: "changes-stored", id });
+  }
+
+  async #store(table: ChangeTable): Promise<void> {
+    this.#isDirty = false;
+    try {
+      await this.#file.write(table.values());
+      this.#noteProblem(null);
+    } catch (error) {
+      this.#isDirty = true;
+      throw error;
+    }
+  }
+
+  #noteProblem(problem: string | null): void {
+    if (problem === this.#problem) return;
+    this.#problem = problem;
+    const { log } = this.#options;
+    if (problem === null) log.info({ file: this.#file.path }, "run-time changes of the peer are stored again");
+    else log.error({ reason: problem }, "run-time changes of the peer count here, but are not stored");
+  }
+
+  #replicate(change: Change): Promise<boolean> {
+    if (!this.#isConnected) return Promise.resolve(false);
+    return new Promise((resolve) => {
+      const limit = setTimeout(() => waiter.settle(false), CONFIRM_MS);
+      const waiter: Waiter = {
+        change,
+        settle: (replicated) => {
+          clearTimeout(limit);
+          this.#waiters.delete(waiter);
+          resolve(replicated);
+        },
+      };
+      this.#waiters.add(waiter);
+      this.#unsent.delete(change.key);
+      // Somebody waits for this one.
+      this.#unsent = new Map([[change.key, change], ...this.#unsent]);
+      this.#sendMore();
+    });
+  }
+
+  #sendMore(): void {
+    while (this.#unsent.size > 0 && this.#inFlight.size < IN_FLIGHT_MAX) {
+      const changes = takeFrame(this.#unsent);
+      this.#lastId += 1;
+      this.#inFlight.set(this.#lastId, changes);
+      this.#options.send({ kind: "changes", id: this.#lastId, changes });
+    }
+    clearTimeout(this.#resend);
+    if (this.#inFlight.size > 0) this.#resend = setTimeout(() => this.#sendAgain(), RESEND_MS);
+  }
+
+  #sendAgain(): void {
+    for (const change of [...this.#inFlight.values()].flat()) {
+      if (!this.#unsent.has(change.key)) this.#unsent.set(change.key, change);
+    }
+    this.#inFlight.clear();
+    this.#sendMore();
+  }
+
+  #noteConfirmed(id: number): void {
+    const changes = this.#inFlight.get(id);
+    // The same confirmation came over another connection, or the frame was sent again since.
+    if (changes === undefined) return;
+    this.#inFlight.delete(id);
+    for (const waiter of this.#waiters) {
+      const { change } = waiter;
+      const isKnown = changes.some((told) => told.key === change.key && compareChanges(told, change) >= 0);
+      if (isKnown) waiter.settle(true);
+    }
+    this.#sendMore();
+  }
+
+  #inTurn<T>(write: () => Promise<T>): Promise<T> {
+    const done = this.#writing.then(write);
+    this.#writing = done.catch(() => undefined);
+    return done;
+  }
+}
+
+/** Removes from `unsent` what fits into one frame: at least one change, as the longest one fits. */
+function takeFrame(unsent: Map<string, Change>): readonly Change[] {
+  const changes: Change[] = [];
+  let bytes = "[]".length;
+  for (const [key, change] of unsent) {
+    bytes += Buffer.byteLength(JSON.stringify(change)) + ",".length;
+    if (bytes > FRAME_CHANGES_BYTES_MAX) break;
+    changes.push(change);
+    unsent.delete(key);
+  }
+  return changes;
+}

@@ -1,0 +1,423 @@
+import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { test } from "node:test";
+import type { TestContext } from "node:test";
+import * as fc from "fast-check";
+import { encodeFrame, FRAME_BYTES_MAX } from "../../src/control/peer-frame.ts";
+import type { ChangesMessage } from "../../src/control/peer-frame.ts";
+import { RunTimeChanges } from "../../src/control/run-time-changes.ts";
+import { ChangesFile } from "../../src/control/state-file.ts";
+import type { Change, ChangeValue } from "../../src/election/changes.ts";
+import { KEY_LENGTH_MAX, KEYS_MAX, NODE_LENGTH_MAX } from "../../src/election/changes.ts";
+import { monotonicClock } from "../../src/system/clock.ts";
+import { eventually, keepTalking, newPlace, nodeOf } from "./peer-pair.ts";
+
+type Name = "a" | "b";
+
+interface Holder {
+  readonly name: Name;
+  readonly stateDir: string;
+  readonly news: Change[];
+  readonly errors: { readonly subject: object; readonly event: string }[];
+  changes: RunTimeChanges;
+}
+
+function openFolder(t: TestContext): string {
+  const folder = mkdtempSync(join(tmpdir(), "vipair-changes-"));
+  t.after(() => {
+    rmSync(folder, { recursive: true });
+  });
+  return folder;
+}
+
+interface HolderOptions {
+  readonly stateDir: string;
+  readonly epoch?: () => number;
+  readonly send?: (message: ChangesMessage) => void;
+  readonly onChange?: (news: readonly Change[]) => void;
+}
+
+function holderOf(t: TestContext, name: Name, options: HolderOptions): Holder {
+  const { stateDir, epoch = () => 1, send = () => undefined, onChange = () => undefined } = options;
+  const news: Change[] = [];
+  const errors: Holder["errors"] = [];
+  const changes = new RunTimeChanges({
+    node: name,
+    stateDir,
+    epoch,
+    log: {
+      debug() {},
+      info() {},
+      warn() {},
+      error: (subject, event) => errors.push({ subject, event }),
+    },
+    send,
+    onChange: (told) => {
+      news.push(...told);
+      onChange(told);
+    },
+  });
+  t.after(() => changes.close());
+  return { name, stateDir, news, errors, changes };
+}
+
+/** Two nodes and a wire between them that can be cut, and that can lose what a test chooses. */
+class Wire {
+  readonly a: Holder;
+  readonly b: Holder;
+  isUp = false;
+  isLost: (message: ChangesMessage) => boolean = () => false;
+  readonly sent: ChangesMessage[] = [];
+  readonly #t: TestContext;
+
+  constructor(t: TestContext, change: { readonly a?: Partial<HolderOptions> } = {}) {
+    this.#t = t;
+    this.a = this.#hold("a", { stateDir: openFolder(t), ...change.a });
+    this.b = this.#hold("b", { stateDir: openFolder(t) });
+  }
+
+  connect(): void {
+    this.isUp = true;
+    this.a.changes.linkConnected();
+    this.b.changes.linkConnected();
+  }
+
+  cut(): void {
+    this.isUp = false;
+    this.a.changes.linkDisconnected();
+    this.b.changes.linkDisconnected();
+  }
+
+  /** The process ends and another one starts with what is on the disk. */
+  async restart(name: Name): Promise<void> {
+    this.cut();
+    const holder = this[name];
+    await holder.changes.close();
+    holder.changes = this.#hold(name, { stateDir: holder.stateDir }).changes;
+  }
+
+  isSettled(): boolean {
+    const [a, b] = [this.a, this.b].map(({ changes }) => JSON.stringify(sorted(changes.entries())));
+    return a === b;
+  }
+
+  #hold(name: Name, options: HolderOptions): Holder {
+    const send = (message: ChangesMessage): void => {
+      this.sent.push(message);
+      if (!this.isUp || this.isLost(message)) return;
+      setImmediate(() => {
+        if (this.isUp) this[name === "a" ? "b" : "a"].changes.receive(message);
+      });
+    };
+    return holderOf(this.#t, name, { send, ...options });
+  }
+}
+
+function sorted(changes: readonly Change[]): readonly Change[] {
+  return changes.toSorted((x, y) => (x.key < y.key ? -1 : 1));
+}
+
+function stored({ stateDir }: Holder, key: string): ChangeValue | undefined {
+  const read = new ChangesFile(stateDir).read();
+  assert.ok(read.kind === "changes");
+  return read.changes.find((change) => change.key === key)?.value;
+}
+
+/** A state directory with all the changes but one that a node can make, as long as they can be. */
+async function openFullFolder(t: TestContext): Promise<string> {
+  const stateDir = openFolder(t);
+  const changes = Array.from({ length: KEYS_MAX - 1 }, (_, index): Change => {
+    const number = String(index).padStart(4, "0");
+    const key = number + "€".repeat(KEY_LENGTH_MAX - number.length);
+    return { key, value: index / 7, epoch: 1, counter: index + 1, node: "€".repeat(NODE_LENGTH_MAX) };
+  });
+  await new ChangesFile(stateDir).write(changes);
+  return stateDir;
+}
+
+test("rule 12: a change is stored before it takes effect, and survives a restart", async (t) => {
+  const stateDir = join(openFolder(t), "not", "there", "yet");
+  const seen: (ChangeValue | undefined)[] = [];
+  const first: Holder = holderOf(t, "a", {
+    stateDir,
+    onChange: (news) => seen.push(...news.map(({ key }) => stored(first, key))),
+  });
+  assert.deepEqual(await first.changes.set("maintenance/a", true), { replicated: false });
+  await first.changes.set("weight/web/big", 2.5);
+  assert.deepEqual(seen, [true, 2.5]);
+  await first.changes.close();
+  const second = holderOf(t, "a", { stateDir });
+  assert.deepEqual(second.changes.entries(), first.changes.entries());
+  assert.equal(second.changes.get("maintenance/a"), true);
+  assert.equal(second.changes.get("maintenance/b"), undefined);
+  assert.deepEqual(second.news, [], "what is known from the start is no news");
+  assert.deepEqual(readdirSync(stateDir), ["changes.json"]);
+});
+
+test("a change is acknowledged as replicated when the peer has stored it", async (t) => {
+  const wire = new Wire(t);
+  wire.connect();
+  assert.deepEqual(await wire.a.changes.set("drain/web/big", true), { replicated: true });
+  assert.equal(stored(wire.b, "drain/web/big"), true);
+  assert.deepEqual(wire.b.news, wire.a.changes.entries());
+  assert.deepEqual(await wire.b.changes.set("drain/web/big", false), { replicated: true });
+  assert.equal(wire.a.changes.get("drain/web/big"), false);
+});
+
+test("what was changed while the nodes were apart is told in full when the link is back", async (t) => {
+  const wire = new Wire(t);
+  assert.deepEqual(await wire.a.changes.set("maintenance/a", true), { replicated: false });
+  await wire.a.changes.set("drain/web/1", true);
+  await wire.b.changes.set("drain/web/1", false);
+  await wire.b.changes.set("drain/web/2", true);
+  assert.equal(wire.sent.length, 0);
+  wire.connect();
+  await eventually(() => wire.isSettled() && wire.a.changes.entries().length === 3);
+  // Both set it as their first or second change: the counter decides, then the name.
+  assert.equal(wire.b.changes.get("drain/web/1"), true);
+  await eventually(() => stored(wire.b, "maintenance/a") === true && stored(wire.a, "drain/web/2") === true);
+});
+
+test("the node that knows of the newer claim has the last word", async (t) => {
+  const wire = new Wire(t, { a: { epoch: () => 7 } });
+  await wire.a.changes.set("k", 1);
+  await wire.b.changes.set("k", 2);
+  await wire.b.changes.set("k", 3);
+  wire.connect();
+  await eventually(() => wire.isSettled());
+  assert.equal(wire.b.changes.get("k"), 1);
+  // And whoever has seen that may overrule it.
+  await wire.b.changes.set("k", 4);
+  assert.equal(wire.a.changes.get("k"), 4);
+});
+
+test("a peer that does not confirm within 2 s is not waited for, and told until it does", async (t) => {
+  const wire = new Wire(t);
+  wire.connect();
+  wire.isLost = ({ kind }) => kind === "changes-stored";
+  const since = monotonicClock();
+  assert.deepEqual(await wire.a.changes.set("k", true), { replicated: false });
+  const tookMs = monotonicClock() - since;
+  assert.ok(tookMs > 1900 && tookMs < 3000, String(tookMs));
+  wire.isLost = () => false;
+  const before = wire.sent.length;
+  await eventually(() => wire.sent.slice(before).some(({ kind }) => kind === "changes-stored"));
+  const count = wire.sent.length;
+  await new Promise((resolve) => setTimeout(resolve, 1000));
+  assert.equal(wire.sent.length, count, "nothing more is sent once it is confirmed");
+});
+
+test("a change whose frame is lost with its path is sent again, in time for the operator", async (t) => {
+  const wire = new Wire(t);
+  wire.connect();
+  let lost = 0;
+  wire.isLost = () => (lost += 1) === 1;
+  assert.deepEqual(await wire.a.changes.set("k", true), { replicated: true });
+});
+
+test("an operator who waits is told at once when the pair is no longer in touch", async (t) => {
+  const wire = new Wire(t);
+  wire.connect();
+  wire.isLost = () => true;
+  const outcome = wire.a.changes.set("k", true);
+  await eventually(() => wire.sent.length > 0);
+  const since = monotonicClock();
+  wire.cut();
+  assert.deepEqual(await outcome, { replicated: false });
+  assert.ok(monotonicClock() - since < 500);
+});
+
+test("a change that cannot be stored is refused with a reason, and nothing has changed", async (t) => {
+  const wire = new Wire(t);
+  wire.connect();
+  await wire.a.changes.set("k", 1);
+  const { stateDir } = wire.a;
+  const file = readFileSync(join(stateDir, "changes.json"), "utf8");
+  // A directory that is not empty cannot be removed or written through.
+  mkdirSync(join(stateDir, "changes.json.new", "in the way"), { recursive: true });
+  const [news, sent] = [wire.a.news.length, wire.sent.length];
+  await assert.rejects(
+    wire.a.changes.set("k", 2),
+    /^Error: cannot store run-time changes in .*changes\.json: /,
+  );
+  assert.equal(wire.a.changes.get("k"), 1);
+  assert.equal(readFileSync(join(stateDir, "changes.json"), "utf8"), file);
+  assert.deepEqual([wire.a.news.length, wire.sent.length], [news, sent]);
+  rmSync(join(stateDir, "changes.json.new"), { recursive: true });
+  assert.deepEqual(await wire.a.changes.set("k", 3), { replicated: true });
+});
+
+test("on a full disk a change is refused, what was stored stays, and it goes on when there is room", (t) => {
+  const stateDir = openFolder(t);
+  const child = join(import.meta.dirname, "fixtures/full-disk-child.ts");
+  const script = `mount -t tmpfs -o size=64k none "$1" && exec "$2" "$3" "$1"`;
+  const isRoot = process.getuid?.() === 0;
+  const { status, stdout, stderr } = spawnSync(
+    "unshare",
+    [isRoot ? "-m" : "-Urm", "sh", "-c", script, "sh", stateDir, process.execPath, child],
+    { encoding: "utf8", timeout: 20_000 },
+  );
+  if (status !== 0 && /unshare|mount/.test(stderr)) {
+    t.skip(`no file system of one's own here: ${stderr}`);
+    return;
+  }
+  assert.equal(status, 0, stderr);
+  const { refusal, ...rest } = JSON.parse(stdout) as { refusal: string };
+  assert.match(refusal, /cannot store run-time changes in .*ENOSPC/);
+  assert.deepEqual(rest, {
+    during: { table: ["first"], told: 1 },
+    isSame: true,
+    after: ["first", "third"],
+  });
+});
+
+test("a peer that cannot store what it is told obeys, does not confirm, says why, and confirms when it can", async (t) => {
+  const wire = new Wire(t);
+  wire.connect();
+  const inTheWay = join(wire.b.stateDir, "changes.json.new");
+  mkdirSync(join(inTheWay, "in the way"), { recursive: true });
+  assert.deepEqual(await wire.a.changes.set("maintenance/a", true), { replicated: false });
+  assert.equal(wire.b.changes.get("maintenance/a"), true);
+  assert.match(wire.b.changes.problem() ?? "", /cannot store run-time changes/);
+  assert.equal(wire.b.errors.length, 1, "once, not at each attempt");
+  rmSync(inTheWay, { recursive: true });
+  await eventually(() => wire.b.changes.problem() === null);
+  assert.equal(stored(wire.b, "maintenance/a"), true);
+});
+
+for (const [what, text, lost] of [
+  ["half a file", '{"version":1,"changes":[\n{"key":"maintenance/a","value":true,"ep', ["maintenance/a"]],
+  ["no JSON", "\u0000\u0000\u0000\u0000", []],
+  ["another version", '{"version":2,"changes":[]}', []],
+  ["one bad change", '{"version":1,"changes":[{"key":"drain/web/1","value":"yes"}]}', ["drain/web/1"]],
+] as const) {
+  test(`a damaged file (${what}) is kept aside, what was lost is logged, and the peer brings it back`, async (t) => {
+    const stateDir = openFolder(t);
+    writeFileSync(join(stateDir, "changes.json"), text);
+    const wire = new Wire(t, { a: { stateDir } });
+    assert.deepEqual(wire.a.changes.entries(), []);
+    assert.equal(wire.a.errors.length, 1);
+    const keptAs = join(stateDir, "changes.json.damaged");
+    const subject = { ...wire.a.errors[0]?.subject } as { lost?: string[]; keptAs?: string };
+    assert.deepEqual([subject.lost, subject.keptAs], [lost, keptAs]);
+    await wire.b.changes.set("maintenance/a", true);
+    wire.connect();
+    await eventually(() => stored(wire.a, "maintenance/a") === true);
+    assert.equal(readFileSync(keptAs, "utf8"), text);
+  });
+}
+
+test("many operators at once: each change is stored, and the last one of a key wins", async (t) => {
+  const wire = new Wire(t);
+  wire.connect();
+  const outcomes = await Promise.all(
+    Array.from({ length: 40 }, (_, index) => wire.a.changes.set(`k${String(index % 4)}`, index)),
+  );
+  assert.ok(outcomes.every(({ replicated }) => replicated));
+  for (const { changes } of [wire.a, wire.b]) {
+    assert.deepEqual(
+      sorted(changes.entries()).map(({ value }) => value),
+      [36, 37, 38, 39],
+    );
+  }
+  const flood = Array.from({ length: 200 }, (_, index) => wire.a.changes.set("flood", index));
+  const refused = (await Promise.allSettled(flood)).filter(({ status }) => status === "rejected");
+  assert.ok(refused.length > 0 && refused.length < 200, String(refused.length));
+});
+
+test("a full table travels in frames of bounded size, few at a time, and a new change goes first", async (t) => {
+  const wire = new Wire(t, { a: { stateDir: await openFullFolder(t) } });
+  let unconfirmed = 0;
+  let most = 0;
+  wire.isLost = (message) => {
+    unconfirmed += message.kind === "changes" ? 1 : -1;
+    most = Math.max(most, unconfirmed);
+    return false;
+  };
+  wire.isUp = true;
+  wire.a.changes.linkConnected();
+  assert.deepEqual(await wire.a.changes.set("drain/web/big", true), { replicated: true });
+  assert.ok(wire.b.changes.entries().length < KEYS_MAX, "the rest is still on its way");
+  await eventually(() => wire.b.changes.entries().length === KEYS_MAX, 20_000);
+  assert.ok(most <= 4, String(most));
+  const head = { n: Number.MAX_SAFE_INTEGER, boot: "x".repeat(64), node: "€".repeat(64) };
+  const sizes = wire.sent.map((message) => Buffer.byteLength(encodeFrame({ ...head, message })));
+  assert.ok(Math.max(...sizes) <= FRAME_BYTES_MAX);
+  await assert.rejects(wire.a.changes.set("one more", true), /512 run-time changes already/);
+});
+
+test("over the peer link: a full table holds up no advertisement, and a later change is confirmed", async (t) => {
+  const place = await newPlace();
+  const holders = { a: undefined as Holder | undefined, b: undefined as Holder | undefined };
+  const links = { a: nodeOf(t, "a", place), b: nodeOf(t, "b", place) };
+  for (const name of ["a", "b"] as const) {
+    const { link } = links[name];
+    holders[name] = holderOf(t, name, {
+      // oxlint-disable-next-line no-await-in-loop -- one after the other is as well
+      stateDir: name === "a" ? await openFullFolder(t) : openFolder(t),
+      send: (message) => link.sendChanges(message),
+    });
+  }
+  const { a, b } = holders;
+  assert.ok(a !== undefined && b !== undefined);
+  for (const name of ["a", "b"] as const) {
+    links[name].listeners.changes = (message) => holders[name]?.changes.receive(message);
+    keepTalking(t, links[name]);
+  }
+  await eventually(() => links.a.link.status().connections === 2 && links.b.link.status().connections === 2);
+  const heardAtMs: number[] = [];
+  links.b.listeners.advertisement = () => heardAtMs.push(monotonicClock());
+  const since = monotonicClock();
+  a.changes.linkConnected();
+  b.changes.linkConnected();
+  await eventually(() => b.changes.entries().length === KEYS_MAX - 1, 20_000);
+  const tookMs = monotonicClock() - since;
+  const gaps = heardAtMs.map((at, index) => at - (heardAtMs[index - 1] ?? since));
+  t.diagnostic(
+    `the table took ${tookMs.toFixed(0)} ms, the longest silence ${Math.max(...gaps).toFixed(0)} ms`,
+  );
+  // The interval is 50 ms; a lost one would show as 100.
+  assert.ok(Math.max(...gaps) < 175, "no longer than the active-down interval");
+  assert.equal(links.a.link.status().connections, 2, "no connection was given up");
+  assert.deepEqual(await b.changes.set("drain/web/big", true), { replicated: true });
+  assert.equal(a.changes.get("drain/web/big"), true);
+});
+
+test("what was acknowledged is never lost: cuts, losses and restarts in any order", async (t) => {
+  const anyStep = fc.oneof(
+    { weight: 5, arbitrary: fc.record({ node: fc.constantFrom("a", "b"), key: fc.nat({ max: 2 }) }) },
+    { weight: 1, arbitrary: fc.constantFrom("cut" as const, "connect" as const, "lossy" as const) },
+    { weight: 1, arbitrary: fc.constantFrom("restart a" as const, "restart b" as const) },
+  );
+  await fc.assert(
+    fc.asyncProperty(fc.array(anyStep, { minLength: 5, maxLength: 20 }), async (steps) => {
+      const wire = new Wire(t);
+      const acknowledged = new Map<string, number>();
+      let value = 0;
+      for (const step of steps) {
+        value += 1;
+        if (step === "cut") wire.cut();
+        else if (step === "connect") wire.connect();
+        else if (step === "lossy") wire.isLost = ({ kind, id }) => kind === "changes" && id % 2 === 0;
+        // oxlint-disable-next-line no-await-in-loop -- one step after the other
+        else if (typeof step === "string") await wire.restart(step === "restart a" ? "a" : "b");
+        else {
+          const key = `${step.node}/${String(step.key)}`;
+          // oxlint-disable-next-line no-await-in-loop -- one step after the other
+          await wire[step.node as Name].changes.set(key, value);
+          acknowledged.set(key, value);
+        }
+      }
+      wire.isLost = () => false;
+      wire.connect();
+      await eventually(() => wire.isSettled());
+      for (const [key, expected] of acknowledged) assert.equal(wire.b.changes.get(key), expected, key);
+      await Promise.all([wire.a.changes.close(), wire.b.changes.close()]);
+      for (const [key, expected] of acknowledged) assert.equal(stored(wire.a, key), expected, key);
+    }),
+    { numRuns: 12 },
+  );
+});
