@@ -53,7 +53,7 @@ export interface GroupEvents {
   remember(epoch: number): void;
   /** After each step. */
   stepped(group: Group): void;
-  /** Also once at the start, when nothing has changed yet. */
+  /** Also once at the start. */
   roleChanged(change: RoleChange): void;
 }
 
@@ -117,7 +117,7 @@ export class Group {
 
   start(): void {
     this.#driver.start();
-    this.#tellRole({ previous: this.#role });
+    this.#tellRole({ previous: null });
   }
 
   input(input: Input): void {
@@ -319,14 +319,13 @@ export class Group {
     if (options.stopping || users.usesOnlyVipListeners()) this.#driver.input({ kind: "drained" });
   }
 
-  #tellRole({ previous }: { readonly previous: Role }): void {
+  #tellRole({ previous }: { readonly previous: Role | null }): void {
     this.#options.events.roleChanged({
       group: this.name,
       role: this.#role,
       previous,
       epoch: this.#driver.state.epoch,
-      reason: this.#reason() ?? "",
-      addresses: this.#vips.all.map((vip) => vip.address.address),
+      reason: this.#reason(),
     });
   }
 

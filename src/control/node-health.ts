@@ -2,7 +2,7 @@
 // what makes the node the worse of the two (impairments). Interfaces, tracked checks, vitals and the arbiter
 // are watched elsewhere; here they are put into one language, and each group is told the same.
 
-import type { PairConfig, VirtualAddress, VitalsConfig } from "../config/config.ts";
+import type { PairConfig, VirtualAddress } from "../config/config.ts";
 import type { Input } from "../election/state.ts";
 import { arbiterIntervalMs } from "../election/timing.ts";
 import type { ArbiterStatus, CheckStatus } from "../protocol/status.ts";
@@ -11,7 +11,7 @@ import type { Log } from "../system/log.ts";
 import { Arbiter } from "./arbiter.ts";
 import { InterfaceWatch } from "./interface-watch.ts";
 import { TrackedChecks } from "./tracked-checks.ts";
-import { type VitalCause, Vitals } from "./vitals.ts";
+import { Vitals } from "./vitals.ts";
 
 /** No backend can be reached: whatever the priorities, a peer that reaches one is better. */
 const NO_BACKEND_WEIGHT = 253;
@@ -60,11 +60,11 @@ export class NodeHealth {
     });
     this.#vitals = new Vitals({
       config: pair.vitals,
-      directories: ["/", stateDir],
+      path: stateDir,
       log,
-      onChange: ({ cause, problem }) => {
+      onChange: ({ cause, problem, weight }) => {
         if (problem === undefined) onInput({ kind: "recovered", cause });
-        else onInput({ kind: "impaired", cause, detail: problem, weight: weightOf(pair.vitals, cause) });
+        else onInput({ kind: "impaired", cause, detail: problem, weight });
       },
     });
     this.#arbiter =
@@ -109,11 +109,7 @@ export class NodeHealth {
   }
 
   checkStatus(): readonly CheckStatus[] {
-    return this.#checks.status().map(({ name, state, problem }) => ({
-      name,
-      failing: state === "unknown" ? null : state === "failing",
-      detail: problem ?? "",
-    }));
+    return this.#checks.status();
   }
 
   #judge(cause: string, problem: string | undefined): void {
@@ -130,18 +126,5 @@ export class NodeHealth {
       return onInput({ kind: "impaired", cause, detail: problem, weight: effect.weight });
     }
     onInput({ kind: "fault", cause, detail: problem, soft: true });
-  }
-}
-
-function weightOf({ temperature, memory, disk, underVoltage }: VitalsConfig, cause: VitalCause): number {
-  switch (cause) {
-    case "temperature":
-      return temperature.weight;
-    case "memory":
-      return memory.weight;
-    case "disk":
-      return disk.weight;
-    case "under-voltage":
-      return underVoltage.weight;
   }
 }

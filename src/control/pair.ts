@@ -52,9 +52,6 @@ const RECHECK_MS = 1000;
  */
 const STOP_SHARE = 0.8;
 
-/** At the end of the node the last notify hook may take so long. */
-const NOTIFY_GRACE_MS = 1000;
-
 /** `vipair standby` waits so long for the role to go; it goes later, too, but then the operator is told so. */
 const STANDBY_WAIT_MS = 10_000;
 
@@ -99,6 +96,8 @@ export class Pair {
       configDir,
       node: self.name,
       peer: peer.name,
+      addresses: (group) =>
+        config.virtualAddresses.filter((address) => address.group === group).map(({ address }) => address),
       log,
     });
     this.#groups = config.groups.map((group) => this.#makeGroup(group));
@@ -224,7 +223,7 @@ export class Pair {
     await Promise.all([
       this.#changes.close(),
       this.#link?.stop(),
-      this.#notifier.close({ graceMs: NOTIFY_GRACE_MS }),
+      this.#notifier.close(),
     ]);
   }
 
