@@ -8,8 +8,9 @@ export interface Config {
   readonly pair?: PairConfig;
   /** Worker processes; "auto" is one per core. */
   readonly workers: number | "auto";
+  /** Of all groups, in the order of the file. */
   readonly virtualAddresses: readonly VirtualAddress[];
-  /** At least one with a pair, none without. */
+  /** At least one when there is a pair, none otherwise. */
   readonly groups: readonly GroupConfig[];
   readonly listeners: readonly ListenerConfig[];
   readonly pools: readonly PoolConfig[];
@@ -39,60 +40,68 @@ export interface PairConfig {
   /** The program that moves the address. Absent: scripts/hooks/vip. Relative: to the config file. */
   readonly hook?: string;
   readonly arbiter: ArbiterConfig;
-  /** Heartbeat paths; the first one is the nodes' own addresses. */
+  /** Where the peer link runs. At least one: the first is the nodes' own addresses. */
   readonly paths: readonly PathConfig[];
-  readonly notify: NotifyConfig;
-  /** More changes of the active role than this in a minute damp the node. */
+  /** More role changes than this within a minute are damped. */
   readonly roleChangesPerMinute: number;
   readonly track: readonly TrackedCheckConfig[];
   readonly vitals: VitalsConfig;
+  readonly notify: NotifyConfig;
 }
 
-/** Who is asked whether this node is the one that is cut off. Without an address: the default gateway. */
+/** Who tells a node that hears its peer no more which of the two is cut off. */
 export type ArbiterConfig =
-  { readonly kind: "none" } | { readonly kind: "gateway"; readonly address?: string };
+  | { readonly kind: "none" }
+  /** `address` is an IPv4 or IPv6 literal; absent: the default gateway. */
+  | { readonly kind: "gateway"; readonly address?: string };
 
+/** One way between the two nodes. */
 export interface PathConfig {
-  /** By node: the address of that node on this path. */
+  /** An IPv4 or IPv6 literal for each node, by its name; both of one family. */
   readonly addresses: Readonly<Record<string, string>>;
 }
 
-/** Programs that are told of a new role; relative to the config file. */
-export interface NotifyConfig {
-  readonly onActive?: string;
-  readonly onStandby?: string;
-  readonly onFault?: string;
-}
-
+/** What must work on a node besides vipair itself. */
 export interface TrackedCheckConfig {
   readonly name: string;
   readonly check: TrackedCheck;
   readonly intervalMs: number;
+  /** At most the interval. */
   readonly timeoutMs: number;
-  /** Good results in a row that end a failure. */
+  /** Good checks in a row that end the failure. */
   readonly rise: number;
-  /** Bad results in a row that make one. */
+  /** Bad checks in a row that make a failure. */
   readonly fall: number;
-  readonly effect: { readonly kind: "weight"; readonly weight: number } | { readonly kind: "fault" };
+  readonly effect:
+    /** 1 to 253: the priority falls by it while the check fails. */
+    { readonly kind: "weight"; readonly weight: number } | { readonly kind: "fault" };
 }
 
 export type TrackedCheck =
-  /** Program (relative to the config file) and arguments; no shell. */
+  /** Program and arguments; never empty. A relative program is relative to the config file. */
   | { readonly kind: "exec"; readonly command: readonly string[] }
+  /** Host name, IPv4 or IPv6 literal (without brackets). */
   | { readonly kind: "tcp"; readonly host: string; readonly port: number }
+  /** `http://host[:port]/path`. */
   | { readonly kind: "http"; readonly url: string };
 
-/** A weight of 0: not looked at. */
+/** Thresholds of the machine itself. A weight is 0 to 253, and 0 means that nobody looks. */
 export interface VitalsConfig {
   readonly intervalMs: number;
-  /** °C */
+  /** Degrees Celsius. */
   readonly temperature: { readonly above: number; readonly weight: number };
-  /** Percent used. */
+  /** Percent in use. */
   readonly memory: { readonly above: number; readonly weight: number };
-  /** Percent used. */
+  /** Percent in use, of the root file system. */
   readonly disk: { readonly above: number; readonly weight: number };
-  /** Of a Raspberry Pi. */
   readonly underVoltage: { readonly weight: number };
+}
+
+/** Programs to run after a role change. Relative: to the config file. */
+export interface NotifyConfig {
+  readonly onActive?: string;
+  readonly onStandby?: string;
+  readonly onFault?: string;
 }
 
 export interface NodeConfig {
@@ -103,21 +112,22 @@ export interface NodeConfig {
   readonly priority: number;
 }
 
-/** Virtual addresses that move together, with an election of their own. */
-export interface GroupConfig {
-  readonly name: string;
-  /** By node; 1 to 254. */
-  readonly priorities: Readonly<Record<string, number>>;
-  readonly preempt: boolean;
-}
-
 export interface VirtualAddress {
-  /** The name of its group. */
-  readonly group: string;
   /** IPv4 or IPv6 literal. */
   readonly address: string;
   readonly prefixLength: number;
   readonly interface: string;
+  /** The name of its group. */
+  readonly group: string;
+}
+
+/** Virtual addresses that move together: they have one election, and it is theirs alone. */
+export interface GroupConfig {
+  /** Unique; DEFAULT_GROUP when the file names no groups. */
+  readonly name: string;
+  /** 1 to 254 for each of the two nodes, by its name. */
+  readonly priorities: Readonly<Record<string, number>>;
+  readonly preempt: boolean;
 }
 
 export interface ListenerConfig {
@@ -231,6 +241,9 @@ export interface ConfigError {
 
 /** Characters of a secret, wherever it stands: shorter ones are guessed. */
 export const SECRET_LENGTH_MIN = 16;
+
+/** The group of all virtual addresses when the file names no groups. */
+export const DEFAULT_GROUP = "default";
 
 /** The backend's address as people write it: `192.168.1.21:8080`, `[fd00::1]:80`. */
 export function formatAddress(host: string, port: number): string {
