@@ -96,8 +96,8 @@ export class Listeners {
   /** Those on plain addresses. */
   async #open(configs: readonly ListenerConfig[]): Promise<void> {
     await Promise.all(
-      configs.map(({ name, bind }) =>
-        bind.kind === "vip" ? undefined : this.#workers.open(name, [{ host: bind.host, port: bind.port }]),
+      configs.flatMap(({ name, bind }) =>
+        bind.kind === "vip" ? [] : this.#workers.open(name, [{ host: bind.host, port: bind.port }]),
       ),
     );
   }

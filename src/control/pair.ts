@@ -220,11 +220,7 @@ export class Pair {
     for (const group of this.#groups) group.close();
     clearTimeout(this.#recheck);
     this.#health.stop();
-    await Promise.all([
-      this.#changes.close(),
-      this.#link?.stop(),
-      this.#notifier.close(),
-    ]);
+    await Promise.all([this.#changes.close(), this.#link?.stop(), this.#notifier.close()]);
   }
 
   status(): {
@@ -386,7 +382,10 @@ export class Pair {
       this.#startProblem = problem;
     }
     // Even without a hook the peer should hear that this node lives and is in fault.
-    if (secret.kind === "secret" && this.#link === undefined) this.#startLink(secret.secret);
+    if (secret.kind === "secret" && this.#link === undefined) {
+      if (secret.warning !== undefined) log.warn({ reason: secret.warning }, "the secret is not safe");
+      this.#startLink(secret.secret);
+    }
     if (problem !== undefined) {
       this.#recheck = setTimeout(() => {
         this.#tryToStartLink();

@@ -41,14 +41,6 @@ export interface Frame {
   readonly message: Message;
 }
 
-/** What an advertisement is about when it names no group. */
-const DEFAULT_GROUP = "default";
-
-/** The group of addresses that an advertisement is about. */
-export function groupOf(advertisement: Advertisement & { readonly group?: string }): string {
-  return advertisement.group ?? DEFAULT_GROUP;
-}
-
 export type DecodedFrame =
   | { readonly kind: "frame"; readonly frame: Frame }
   | { readonly kind: "other-version"; readonly version: number }

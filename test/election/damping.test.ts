@@ -18,6 +18,19 @@ const FLAPPING = `
    12000  claimed                active: announce, says active
 `;
 
+/** To and fro by an operator's orders, from this moment on. */
+function there(epoch: number, at: number): string {
+  return `
+      ${String(at)}       hears active ${String(epoch)} order    claiming: claim ${String(epoch + 1)} handover, says claiming
+      ${String(at + 1)}   claimed           active: announce, says active
+      ${String(at + 2)}   hears standby ${String(epoch + 1)} ready   active: announce
+      ${String(at + 3)}   switchover        active: says active order
+      ${String(at + 4)}   hears active ${String(epoch + 2)}   leaving: drain, done, says leaving
+      ${String(at + 5)}   drained           standby: release
+      ${String(at + 6)}   released          standby: says standby
+    `;
+}
+
 suite("flap damping", () => {
   test("the fifth change within a minute damps, the fourth does not", () => {
     const four = FLAPPING.trimEnd().split("\n").slice(0, -1).join("\n");
@@ -92,15 +105,6 @@ suite("flap damping", () => {
   });
 
   test("what an operator orders is never counted", () => {
-    const there = (epoch: number, at: number) => `
-      ${String(at)}       hears active ${String(epoch)} order    claiming: claim ${String(epoch + 1)} handover, says claiming
-      ${String(at + 1)}   claimed           active: announce, says active
-      ${String(at + 2)}   hears standby ${String(epoch + 1)} ready   active: announce
-      ${String(at + 3)}   switchover        active: says active order
-      ${String(at + 4)}   hears active ${String(epoch + 2)}   leaving: drain, done, says leaving
-      ${String(at + 5)}   drained           standby: release
-      ${String(at + 6)}   released          standby: says standby
-    `;
     const state = story(A, STANDBY, there(1, 1100), there(3, 1110), there(5, 1120), there(7, 1130));
     assert.equal(state.roleChangesAt.length, 0);
     assert.equal(isDamped(state), false);
