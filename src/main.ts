@@ -15,6 +15,7 @@ import { pairMembers } from "./control/pair-members.ts";
 import type { MaintenanceOrder } from "./protocol/admin.ts";
 import { monotonicClock } from "./system/clock.ts";
 import { createLog, type Log } from "./system/log.ts";
+import { untrustedReason } from "./system/trusted-file.ts";
 import { VERSION } from "./system/version.ts";
 
 /** Heartbeats go before traffic; where it is not allowed, the node runs as it is. */
@@ -96,6 +97,8 @@ type Loaded =
   | { readonly kind: "invalid"; readonly problems: readonly string[] };
 
 function loadConfig(path: string): Loaded {
+  const untrusted = untrustedReason(path);
+  if (untrusted !== undefined) return { kind: "invalid", problems: [untrusted] };
   let text: string;
   try {
     text = readFileSync(path, "utf8");
@@ -136,7 +139,7 @@ function obeySignals({
     process.on("SIGHUP", () => {
       const loaded = loadConfig(configPath);
       if (loaded.kind === "config") void controller.reload(loaded.config);
-      else log.error({ problems: loaded.problems }, "the new configuration is not used: it has mistakes");
+      else log.error({ problems: loaded.problems }, "the new configuration is not used");
     });
   });
 }

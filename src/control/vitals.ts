@@ -9,6 +9,7 @@
 import { extname } from "node:path";
 import { fileURLToPath } from "node:url";
 import { z } from "zod";
+import type { VitalsConfig } from "../config/config.ts";
 import { explainRun, run } from "../system/exec.ts";
 import type { Log } from "../system/log.ts";
 import type { VitalsReading } from "./vitals-reader.ts";
@@ -30,19 +31,6 @@ export interface VitalsChange {
   readonly problem: string | undefined;
   /** As configured. */
   readonly weight: number;
-}
-
-/** A weight of 0: not looked at. */
-export interface VitalsConfig {
-  readonly intervalMs: number;
-  /** °C */
-  readonly temperature: { readonly above: number; readonly weight: number };
-  /** Percent used. */
-  readonly memory: { readonly above: number; readonly weight: number };
-  /** Percent used. */
-  readonly disk: { readonly above: number; readonly weight: number };
-  /** Of a Raspberry Pi. */
-  readonly underVoltage: { readonly weight: number };
 }
 
 export interface VitalsStatus {

@@ -280,7 +280,7 @@ test("check looks at the files that the configuration names", async (t) => {
   writeFileSync(join(dir, "vip"), "#!/bin/sh\n", { mode: 0o644 });
   const weak = await check(dir, PAIR("secretFile: secret\n  hook: vip"));
   assert.match(weak.err, /^FILE:5:15 {2}pair\.secretFile: .*shorter than 16 characters/m);
-  assert.match(weak.err, /^FILE:6:9 {2}pair\.hook: DIR\/vip cannot be executed\. Run chmod 755 DIR\/vip\.$/m);
+  assert.match(weak.err, /^FILE:6:9 {2}pair\.hook: DIR\/vip is not executable: chmod \+x it\.$/m);
 });
 
 test("check says that a file is missing or a directory", async (t) => {
