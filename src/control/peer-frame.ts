@@ -86,11 +86,8 @@ function decodeMessage(fields: Partial<Record<string, unknown>>): Message | stri
   switch (kind) {
     case "advertisement": {
       if (!isCount(seq)) return "no counter";
-      const { group = DEFAULT_GROUP } = fields;
-      const advertisement = parseAdvertisement({ ...fields, group });
-      if (advertisement === undefined || !isShortText(group)) return "not an advertisement";
-      const grouped = { ...advertisement, group };
-      return { kind, seq, advertisement: grouped };
+      const advertisement = parseAdvertisement(fields);
+      return advertisement === undefined ? "not an advertisement" : { kind, seq, advertisement };
     }
     case "changes": {
       if (!isCount(id)) return "no counter";
