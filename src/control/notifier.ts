@@ -4,12 +4,12 @@
 // newest role waits: a role that was overtaken before its hook began is nobody's news any more.
 
 import { resolve } from "node:path";
+import type { NotifyConfig } from "../config/config.ts";
 import type { Role } from "../protocol/status.ts";
-import { explainRun } from "../system/exec.ts";
+import { explainRun, programProblem } from "../system/exec.ts";
 import type { Run } from "../system/exec.ts";
 import { launch } from "../system/launcher.ts";
 import type { Log } from "../system/log.ts";
-import { untrustedReason } from "../system/trusted-file.ts";
 
 /** No notify hook may take longer. */
 const HOOK_TIMEOUT_MS = 30_000;
@@ -27,15 +27,9 @@ export interface RoleChange {
   readonly reason: string | null;
 }
 
-/** Paths of the programs; relative ones start at configDir. A role without one is told to nobody. */
-interface NotifyHooks {
-  readonly onActive?: string;
-  readonly onStandby?: string;
-  readonly onFault?: string;
-}
-
 export interface NotifierOptions {
-  readonly hooks: NotifyHooks;
+  /** Paths of the programs; relative ones start at configDir. A role without one is told to nobody. */
+  readonly hooks: NotifyConfig;
   readonly configDir: string;
   /** Names of the two nodes. */
   readonly node: string;
@@ -123,9 +117,9 @@ export class Notifier {
     const configured = { active: hooks.onActive, standby: hooks.onStandby, fault: hooks.onFault }[role];
     if (configured === undefined) return undefined;
     const hook = resolve(configDir, configured);
-    const reason = untrustedReason(hook);
+    const reason = programProblem(hook);
     if (reason === undefined) return hook;
-    log.warn({ group, role, hook, reason }, "notify hook refused");
+    log.warn({ group, role, hook, reason }, "notify hook cannot run");
     return undefined;
   }
 

@@ -3,37 +3,19 @@
 // the role) is not decided here. A check that has not answered yet counts as good, and its first failures
 // count like all others, so that a restart alone makes no fault.
 
-import type { BackendConfig } from "../config/config.ts";
+import { resolve } from "node:path";
+import type { BackendConfig, TrackedCheckConfig } from "../config/config.ts";
 import type { Health } from "../routing/health.ts";
 import type { Clock } from "../system/clock.ts";
-import { explainRun, findProgram, lastLine } from "../system/exec.ts";
+import { explainRun, lastLine, programProblem } from "../system/exec.ts";
 import { launch } from "../system/launcher.ts";
 import type { Log } from "../system/log.ts";
-import { untrustedReason } from "../system/trusted-file.ts";
 import { type ActiveHealth, probeBackend, type ProbeResult } from "./probe.ts";
 import { RepeatedCheck } from "./repeated-check.ts";
 
 /** A page that redirects is there. */
 const EXPECTED_STATUS = [{ from: 200, to: 399 }] as const;
 const HTTP_PORT = 80;
-
-/** One look at what the node needs, again and again. */
-export interface TrackedCheckConfig {
-  readonly name: string;
-  readonly check: TrackedCheckKind;
-  readonly intervalMs: number;
-  readonly timeoutMs: number;
-  /** Good results in a row that end a failure. */
-  readonly rise: number;
-  /** Bad results in a row that make one. */
-  readonly fall: number;
-}
-
-type TrackedCheckKind =
-  /** Program (relative to the config file, or in PATH) and arguments; no shell. */
-  | { readonly kind: "exec"; readonly command: readonly string[] }
-  | { readonly kind: "tcp"; readonly host: string; readonly port: number }
-  | { readonly kind: "http"; readonly url: string };
 
 export interface TrackedChecksOptions {
   readonly checks: readonly TrackedCheckConfig[];
@@ -168,15 +150,14 @@ function backendAt(name: string, host: string, port: number): BackendConfig {
   return { name, host, port, weight: 1 };
 }
 
-/** Good is exit 0. The program gets no environment but PATH, and is looked for anew each time, as a person may mend it. */
+/** Good is exit 0. The program gets no environment but PATH, and is looked at anew each time, as a person may mend it. */
 async function runCheck(
   [program = "", ...args]: readonly string[],
   options: { readonly configDir: string; readonly timeoutMs: number; readonly abort: AbortSignal },
 ): Promise<ProbeResult> {
-  const path = findProgram(program, options.configDir);
-  if (path === undefined) return bad(`there is no program ${program} in PATH`);
-  const untrusted = untrustedReason(path);
-  if (untrusted !== undefined) return bad(untrusted);
+  const path = resolve(options.configDir, program);
+  const problem = programProblem(path);
+  if (problem !== undefined) return bad(problem);
   const { timeoutMs, abort: signal } = options;
   const result = await launch(path, args, { env: {}, timeoutMs, signal }).result;
   if (result.kind === "exit" && result.code === 0) return { kind: "good" };

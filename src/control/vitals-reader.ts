@@ -11,6 +11,7 @@ import { cpuTemperature, mem } from "systeminformation";
 
 /** Whatever could not be read is null. */
 export interface VitalsReading {
+  /** Of the hottest sensor of the processor. */
   readonly temperatureC: number | null;
   /** Of all memory, what no program could get. */
   readonly memoryUsedPercent: number | null;
@@ -45,7 +46,7 @@ if (import.meta.main) {
   }
   const [temperature, memory, power] = await Promise.all([cpuTemperature(), mem(), readPower("/sys")]);
   const reading: VitalsReading = {
-    temperatureC: temperature.main,
+    temperatureC: temperature.max,
     memoryUsedPercent: memory.total > 0 ? (100 * (memory.total - memory.available)) / memory.total : null,
     disk,
     power,

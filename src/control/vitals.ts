@@ -9,6 +9,7 @@
 import { extname } from "node:path";
 import { fileURLToPath } from "node:url";
 import { z } from "zod";
+import type { VitalsConfig } from "../config/config.ts";
 import { explainRun } from "../system/exec.ts";
 import { launch } from "../system/launcher.ts";
 import type { Log } from "../system/log.ts";
@@ -31,19 +32,6 @@ export interface VitalsChange {
   readonly problem: string | undefined;
   /** As configured. */
   readonly weight: number;
-}
-
-/** A weight of 0: not looked at. */
-export interface VitalsConfig {
-  readonly intervalMs: number;
-  /** °C */
-  readonly temperature: { readonly above: number; readonly weight: number };
-  /** Percent used. */
-  readonly memory: { readonly above: number; readonly weight: number };
-  /** Percent used. */
-  readonly disk: { readonly above: number; readonly weight: number };
-  /** Of a Raspberry Pi. */
-  readonly underVoltage: { readonly weight: number };
 }
 
 export interface VitalsStatus {

@@ -4,8 +4,9 @@
 import { spawn } from "node:child_process";
 import type { ChildProcess } from "node:child_process";
 import { accessSync, constants, statSync } from "node:fs";
-import { isAbsolute, join, resolve as resolvePath } from "node:path";
+import { errorCode } from "./errno.ts";
 import { asOrdinary } from "./scheduling.ts";
+import { untrustedReason } from "./trusted-file.ts";
 
 /** stdout and stderr each keep their last bytes up to this: the end of an error says the most. */
 const CAPTURE_BYTES_MAX = 8 * 1024;
@@ -66,16 +67,20 @@ export function run(program: string, args: readonly string[], options: RunOption
 }
 
 /**
- * Absolute path of the program that `name` means: a path starts at `directory`, a bare name is looked up in
- * PATH, as a shell would. undefined when PATH has no such program; a path is not looked at.
+ * Why this program (a path) cannot be run, or should not be, in words that begin with its path; undefined
+ * when nothing speaks against it.
  */
-export function findProgram(name: string, directory: string): string | undefined {
-  if (name.includes("/")) return resolvePath(directory, name);
-  return searchPath()
-    .split(":")
-    .filter((folder) => isAbsolute(folder))
-    .map((folder) => join(folder, name))
-    .find(isProgram);
+export function programProblem(path: string): string | undefined {
+  try {
+    if (!statSync(path).isFile()) return `${path} is not a file`;
+    accessSync(path, constants.X_OK);
+  } catch (error) {
+    const code = errorCode(error);
+    if (code === "ENOENT") return `${path} does not exist`;
+    if (code === "EACCES") return `${path} is not executable: chmod +x it`;
+    return `${path} cannot be used: ${String(error)}`;
+  }
+  return untrustedReason(path);
 }
 
 /** How a program that did not succeed has ended, in words: `exit 1: ` and the last line of its stderr. */
@@ -105,15 +110,6 @@ function explainEnd(result: Exclude<RunResult, { readonly kind: "failed-to-start
 
 export function searchPath(): string {
   return process.env["PATH"] ?? DEFAULT_PATH;
-}
-
-function isProgram(path: string): boolean {
-  try {
-    accessSync(path, constants.X_OK);
-    return statSync(path).isFile();
-  } catch {
-    return false;
-  }
 }
 
 /** Aborts the run with the signal; ends with the run. */

@@ -210,7 +210,7 @@ test(
     notifier.notify(becoming("active"));
     await notifier.close({ graceMs: WAIT_MS });
     assert.deepEqual(journal(), []);
-    assert.equal(log[0]?.[0], "notify hook refused");
+    assert.equal(log[0]?.[0], "notify hook cannot run");
     assert.match(String(log[0]?.[1]["reason"]), /can be written by everybody. Run chmod go-w/);
   },
 );

@@ -8,11 +8,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
 import type { TestContext } from "node:test";
-import {
-  TrackedChecks,
-  type TrackedCheckChange,
-  type TrackedCheckConfig,
-} from "../../src/control/tracked-checks.ts";
+import type { TrackedCheckConfig } from "../../src/config/config.ts";
+import { TrackedChecks, type TrackedCheckChange } from "../../src/control/tracked-checks.ts";
 import { monotonicClock } from "../../src/system/clock.ts";
 import type { Log } from "../../src/system/log.ts";
 import { isAlive } from "../support/vipair-process.ts";
@@ -45,6 +42,7 @@ function track(
         timeoutMs: 2000,
         rise: 2,
         fall: 3,
+        effect: { kind: "fault" },
         ...config,
       },
     ],
@@ -183,16 +181,15 @@ test("a program gets its arguments as they are, without a shell, and no environm
   );
 });
 
-test("a relative program stands beside the configuration, a bare one in PATH; one that is missing fails with its name", async (t) => {
+test("a relative program stands beside the configuration; one that is missing fails with its path", async (t) => {
   const { folder } = program(t, "exit 0");
-  const relative = track(t, exec("./check"), { configDir: folder });
-  const bare = track(t, exec("true"));
-  const missing = track(t, exec("no-such-program"), { fall: 1 });
-  await until(
-    "answers",
-    () => relative.state() === "good" && bare.state() === "good" && missing.state() === "failing",
+  const relative = track(t, exec("check"), { configDir: folder });
+  const missing = track(t, exec("no-such-program"), { configDir: folder, fall: 1 });
+  await until("answers", () => relative.state() === "good" && missing.state() === "failing");
+  assert.equal(
+    missing.changes[0]?.detail,
+    `check uplink fails: ${join(folder, "no-such-program")} does not exist`,
   );
-  assert.equal(missing.changes[0]?.detail, "check uplink fails: there is no program no-such-program in PATH");
 });
 
 test(

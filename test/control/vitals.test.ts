@@ -4,7 +4,8 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { test } from "node:test";
 import type { TestContext } from "node:test";
-import { Vitals, type VitalsChange, type VitalsConfig } from "../../src/control/vitals.ts";
+import type { VitalsConfig } from "../../src/config/config.ts";
+import { Vitals, type VitalsChange } from "../../src/control/vitals.ts";
 import {
   type PowerProblem,
   readDisk,

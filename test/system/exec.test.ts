@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { getEventListeners } from "node:events";
 import { existsSync, readFileSync } from "node:fs";
 import { test } from "node:test";
-import { explainRun, findProgram, run } from "../../src/system/exec.ts";
+import { explainRun, programProblem, run } from "../../src/system/exec.ts";
 
 const LIMIT_MS = 5000;
 
@@ -124,9 +124,9 @@ test("how a program failed is told with the last line of its stderr", async () =
   assert.match(explainRun(await run("/nonexistent", [], { env: {}, timeoutMs: 1 }).result), /ENOENT/);
 });
 
-test("a bare name is looked up in PATH, a path starts at the given directory", () => {
-  assert.match(findProgram("sh", "/etc") ?? "", /^\/.*\/sh$/);
-  assert.equal(findProgram("checks/dns", "/etc/vipair"), "/etc/vipair/checks/dns");
-  assert.equal(findProgram("./dns", "/etc/vipair"), "/etc/vipair/dns");
-  assert.equal(findProgram("no-such-program", "/bin"), undefined);
+test("a program that cannot be run says why, beginning with its path", () => {
+  assert.equal(programProblem("/bin/sh"), undefined);
+  assert.equal(programProblem("/nonexistent/hook"), "/nonexistent/hook does not exist");
+  assert.equal(programProblem("/proc/version"), "/proc/version is not executable: chmod +x it");
+  assert.equal(programProblem("/tmp"), "/tmp is not a file");
 });
