@@ -140,6 +140,7 @@ export function advertisementOf(
     impairment: 0,
     damped: false,
     epoch: 1,
+    heard: 0,
     ready: true,
     intent: "none",
     configHash: "x",
