@@ -72,7 +72,9 @@ function sectionsIn({ path, node }: Section): readonly Section[] {
   const variants = [...(node.oneOf ?? []), ...(node.anyOf ?? [])].map((variant) => asNode(variant));
   return variants.flatMap((variant) => {
     const kind = asNode(variant.properties?.["kind"]).const;
-    return sectionsIn({ path: kind === undefined ? path : `${path} (kind: ${String(kind)})`, node: variant });
+    const form = kind === undefined ? variant.title : `kind: ${String(kind)}`;
+    const isSection = variant.properties !== undefined;
+    return sectionsIn({ path: isSection && form !== undefined ? `${path} (${form})` : path, node: variant });
   });
 }
 
@@ -98,9 +100,13 @@ function typeOf(node: Node): string {
   if (node.const !== undefined) return `\`${String(node.const)}\``;
   if (node.items !== undefined) {
     const item = asNode(node.items);
+    if (isMapOfNames(item)) return `list: ${typeOf(item)}`;
     return item.title === undefined ? "list, see below" : `list: ${item.title}`;
   }
-  if (isMapOfNames(node)) return "map of names, see below";
+  if (isMapOfNames(node)) {
+    const item = asNode(node.additionalProperties);
+    return item.title === undefined ? "map of names, see below" : `map of names: ${item.title}`;
+  }
   return "map, see below";
 }
 

@@ -6,14 +6,16 @@ import { hostname, setPriority } from "node:os";
 import { resolve } from "node:path";
 import { AdminServer } from "./admin/server.ts";
 import type { RunOptions } from "./cli/program.ts";
-import { runCommandLine } from "./cli/program.ts";
+import { runCommandLine, stateDirOf } from "./cli/program.ts";
 import { EXIT } from "./cli/terminal.ts";
 import type { Config } from "./config/config.ts";
 import { formatConfigError, parseConfig } from "./config/parse.ts";
 import { Controller } from "./control/controller.ts";
 import { pairMembers } from "./control/pair-members.ts";
+import type { MaintenanceOrder } from "./protocol/admin.ts";
 import { monotonicClock } from "./system/clock.ts";
 import { createLog, type Log } from "./system/log.ts";
+import { untrustedReason } from "./system/trusted-file.ts";
 import { VERSION } from "./system/version.ts";
 
 /** Heartbeats go before traffic; where it is not allowed, the node runs as it is. */
@@ -46,18 +48,35 @@ async function run(options: RunOptions): Promise<number> {
     configPath,
     node,
     runtimeDir: resolve(options.runtimeDir),
+    stateDir: resolve(stateDirOf(options)),
     version: VERSION,
     clock: monotonicClock,
     log,
   });
+  const maintain =
+    ({ on }: { readonly on: boolean }) =>
+    async ({ node: wanted = node, force }: MaintenanceOrder) => {
+      const outcome = await controller.maintain({ node: wanted, on, force });
+      if (outcome.kind === "refused") return { kind: "refused", error: outcome.reason } as const;
+      const { replicated, pending } = outcome;
+      return { kind: "done", result: { node: wanted, replicated, pending } } as const;
+    };
   const admin = new AdminServer({
     runtimeDir: resolve(options.runtimeDir),
     log,
     status: () => controller.status(),
-    switchover: async () => {
-      const outcome = await controller.switchover();
+    switchover: async (order) => {
+      const outcome = await controller.switchover(order);
       return outcome.kind === "done"
         ? { kind: "done", result: { active: outcome.active, tookMs: outcome.tookMs } }
+        : { kind: "refused", error: outcome.reason };
+    },
+    standby: maintain({ on: true }),
+    resume: maintain({ on: false }),
+    drain: async (order) => {
+      const outcome = await controller.drain(order);
+      return outcome.kind === "done"
+        ? { kind: "done", result: { replicated: outcome.replicated } }
         : { kind: "refused", error: outcome.reason };
     },
   });
@@ -78,6 +97,8 @@ type Loaded =
   | { readonly kind: "invalid"; readonly problems: readonly string[] };
 
 function loadConfig(path: string): Loaded {
+  const untrusted = untrustedReason(path);
+  if (untrusted !== undefined) return { kind: "invalid", problems: [untrusted] };
   let text: string;
   try {
     text = readFileSync(path, "utf8");
@@ -118,7 +139,7 @@ function obeySignals({
     process.on("SIGHUP", () => {
       const loaded = loadConfig(configPath);
       if (loaded.kind === "config") void controller.reload(loaded.config);
-      else log.error({ problems: loaded.problems }, "the new configuration is not used: it has mistakes");
+      else log.error({ problems: loaded.problems }, "the new configuration is not used");
     });
   });
 }

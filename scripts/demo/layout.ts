@@ -88,8 +88,11 @@ async function isFree(host: string, port: number): Promise<boolean> {
   });
 }
 
-/** The file that both nodes read. */
-export function configOf({ listenPort, peerPort, backends }: Layout): string {
+/** The file that both nodes read; `hook` is a path. */
+export function configOf(
+  { listenPort, peerPort, backends }: Layout,
+  { hook }: { readonly hook: string },
+): string {
   const nodes = NODES.map(
     ({ name, address, priority }) => `    ${name}: { address: ${address}, priority: ${String(priority)} }`,
   );
@@ -101,7 +104,7 @@ export function configOf({ listenPort, peerPort, backends }: Layout): string {
 ${nodes.join("\n")}
   secret: ${randomBytes(16).toString("hex")}
   port: ${String(peerPort)}
-  hook: ${JSON.stringify(join(ROOT, "scripts/hooks/loopback"))}
+  hook: ${JSON.stringify(hook)}
 virtualAddresses:
   - { address: ${VIRTUAL_ADDRESS}/8, interface: lo }
 listeners:

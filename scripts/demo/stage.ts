@@ -2,12 +2,13 @@
 // says what it did, waits until the pair is as it should be again, and tells what the client saw meanwhile.
 
 import { once } from "node:events";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, copyFileSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { OpenLoopClient, type OpenLoopReport } from "../../src/cli/open-loop-client.ts";
-import { configOf, type Layout, NODES, planLayout, VIRTUAL_ADDRESS } from "./layout.ts";
+import { untrustedReason } from "../../src/system/trusted-file.ts";
+import { configOf, type Layout, NODES, planLayout, ROOT, VIRTUAL_ADDRESS } from "./layout.ts";
 import { DemoNode } from "./node.ts";
 import { Guard, ProcessGroup } from "./process-group.ts";
 
@@ -77,7 +78,8 @@ export class Stage {
       intervalMs: REQUEST_EVERY_MS,
       timeoutMs: REQUEST_TIMEOUT_MS,
     });
-    writeFileSync(join(this.folder, "vipair.yaml"), configOf(layout), { mode: 0o600 });
+    const config = configOf(layout, { hook: placeHook(this.folder) });
+    writeFileSync(join(this.folder, "vipair.yaml"), config, { mode: 0o600 });
   }
 
   /** Makes the folder; starts nothing yet. */
@@ -357,6 +359,16 @@ function trafficProblems(report: OpenLoopReport, outageMsMax: number | null): st
     problems.push(`the outage is longer than ${String(outageMsMax)} ms`);
   }
   return problems;
+}
+
+/** Ends in the hook's path. Run as root, vipair refuses one in a checkout of somebody else: then it is a copy. */
+function placeHook(folder: string): string {
+  const hook = join(ROOT, "scripts/hooks/loopback");
+  if (untrustedReason(hook) === undefined) return hook;
+  const copy = join(folder, "hook");
+  copyFileSync(hook, copy);
+  chmodSync(copy, 0o700);
+  return copy;
 }
 
 function makeFolder(): string {

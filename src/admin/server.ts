@@ -6,7 +6,15 @@ import { createServer, request } from "node:http";
 import type { IncomingMessage, Server, ServerResponse } from "node:http";
 import { join } from "node:path";
 import { ADMIN_PATHS, ADMIN_SOCKET } from "../protocol/admin.ts";
-import type { AdminError, SwitchoverResult } from "../protocol/admin.ts";
+import type {
+  AdminError,
+  DrainOrder,
+  DrainResult,
+  MaintenanceOrder,
+  MaintenanceResult,
+  SwitchoverOrder,
+  SwitchoverResult,
+} from "../protocol/admin.ts";
 import type { Status } from "../protocol/status.ts";
 import { errorCode } from "../system/errno.ts";
 import type { Log } from "../system/log.ts";
@@ -19,16 +27,18 @@ const PEEK_TIMEOUT_MS = 1_000;
 /** Each answer names the process, so that a second one can say whom it met. */
 const PID_HEADER = "vipair-pid";
 
-export type SwitchoverOutcome =
-  | { readonly kind: "done"; readonly result: SwitchoverResult }
-  | { readonly kind: "refused"; readonly error: string };
+export type Outcome<Result> =
+  { readonly kind: "done"; readonly result: Result } | { readonly kind: "refused"; readonly error: string };
 
 export interface AdminServerOptions {
   /** Made when it is missing. */
   readonly runtimeDir: string;
   readonly log: Log;
   readonly status: () => Promise<Status>;
-  readonly switchover: () => Promise<SwitchoverOutcome>;
+  readonly switchover: (order: SwitchoverOrder) => Promise<Outcome<SwitchoverResult>>;
+  readonly standby: (order: MaintenanceOrder) => Promise<Outcome<MaintenanceResult>>;
+  readonly resume: (order: MaintenanceOrder) => Promise<Outcome<MaintenanceResult>>;
+  readonly drain: (order: DrainOrder) => Promise<Outcome<DrainResult>>;
 }
 
 export type StartResult =
@@ -42,7 +52,7 @@ interface Answer {
 
 interface Endpoint {
   readonly method: "GET" | "POST";
-  readonly answer: () => Promise<Answer>;
+  readonly answer: (order: Readonly<Record<string, unknown>>) => Promise<Answer>;
 }
 
 export class AdminServer {
@@ -59,7 +69,27 @@ export class AdminServer {
       ],
       [
         ADMIN_PATHS.switchover,
-        { method: "POST", answer: async () => answerSwitchover(await options.switchover()) },
+        {
+          method: "POST",
+          answer: async ({ group, force }) =>
+            typeof group === "string" || group === undefined
+              ? answerOrder(
+                  options.switchover({ ...(group !== undefined && { group }), force: force === true }),
+                )
+              : failure(400, "group must be the name of a group"),
+        },
+      ],
+      [ADMIN_PATHS.standby, { method: "POST", answer: (order) => answerMaintenance(order, options.standby) }],
+      [ADMIN_PATHS.resume, { method: "POST", answer: (order) => answerMaintenance(order, options.resume) }],
+      [
+        ADMIN_PATHS.drain,
+        {
+          method: "POST",
+          answer: async ({ pool, backend, draining }) =>
+            typeof pool === "string" && typeof backend === "string"
+              ? answerOrder(options.drain({ pool, backend, draining: draining === true }))
+              : failure(400, "pool and backend must be names"),
+        },
       ],
     ]);
     this.#server = createServer((incoming, response) => void this.#serve(incoming, response));
@@ -125,14 +155,25 @@ export class AdminServer {
     if (incoming.method !== endpoint.method) {
       return { ...failure(405, `${path} takes ${endpoint.method}`), headers: { allow: endpoint.method } };
     }
-    if (!(await skipBody(incoming)))
-      return failure(413, `the body is larger than ${String(BODY_BYTES_MAX)} bytes`);
-    return endpoint.answer();
+    const body = await readBody(incoming);
+    if (body === undefined) return failure(413, `the body is larger than ${String(BODY_BYTES_MAX)} bytes`);
+    const order = parseOrder(body);
+    if (order === undefined) return failure(400, "the body must be empty or a JSON object");
+    return endpoint.answer(order);
   }
 }
 
-function answerSwitchover(outcome: SwitchoverOutcome): Answer {
+async function answerOrder<Result extends object>(asked: Promise<Outcome<Result>>): Promise<Answer> {
+  const outcome = await asked;
   return outcome.kind === "done" ? { status: 200, body: outcome.result } : failure(409, outcome.error);
+}
+
+async function answerMaintenance(
+  { node, force }: Readonly<Record<string, unknown>>,
+  carryOut: (order: MaintenanceOrder) => Promise<Outcome<MaintenanceResult>>,
+): Promise<Answer> {
+  if (typeof node !== "string" && node !== undefined) return failure(400, "node must be the name of a node");
+  return answerOrder(carryOut({ ...(node !== undefined && { node }), force: force === true }));
 }
 
 function failure(status: number, error: string): Answer {
@@ -150,14 +191,28 @@ function respond(response: ServerResponse, { status, body, headers }: Answer): v
   response.end(`${JSON.stringify(body)}\n`);
 }
 
-/** Reads the body, which no command uses yet; false when it is too large. */
-async function skipBody(incoming: IncomingMessage): Promise<boolean> {
+/** The whole body; undefined when it is too large. */
+async function readBody(incoming: IncomingMessage): Promise<string | undefined> {
+  const chunks: Buffer[] = [];
   let bytes = 0;
   for await (const chunk of incoming) {
-    if (chunk instanceof Buffer) bytes += chunk.length;
-    if (bytes > BODY_BYTES_MAX) return false;
+    if (!(chunk instanceof Buffer)) continue;
+    chunks.push(chunk);
+    bytes += chunk.length;
+    if (bytes > BODY_BYTES_MAX) return undefined;
   }
-  return true;
+  return Buffer.concat(chunks).toString();
+}
+
+/** No body means no wishes; undefined when it is no JSON object. */
+function parseOrder(body: string): Readonly<Record<string, unknown>> | undefined {
+  if (body === "") return {};
+  try {
+    const value: unknown = JSON.parse(body);
+    return typeof value === "object" && value !== null && !Array.isArray(value) ? { ...value } : undefined;
+  } catch {
+    return undefined;
+  }
 }
 
 /**

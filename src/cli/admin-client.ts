@@ -12,6 +12,8 @@ export interface AdminRequest {
   readonly runtimeDir: string;
   readonly method: "GET" | "POST";
   readonly path: (typeof ADMIN_PATHS)[keyof typeof ADMIN_PATHS];
+  /** Sent as JSON. */
+  readonly body?: object;
   /** For the whole exchange. */
   readonly timeoutMs: number;
 }
@@ -24,7 +26,13 @@ export type AdminAnswer =
   | { readonly kind: "not-running"; readonly problem: string }
   | { readonly kind: "failed"; readonly problem: string };
 
-export async function askAdmin({ runtimeDir, method, path, timeoutMs }: AdminRequest): Promise<AdminAnswer> {
+export async function askAdmin({
+  runtimeDir,
+  method,
+  path,
+  body,
+  timeoutMs,
+}: AdminRequest): Promise<AdminAnswer> {
   const socketPath = join(runtimeDir, ADMIN_SOCKET);
   return new Promise((resolve) => {
     const fail = (error: NodeJS.ErrnoException) => {
@@ -47,7 +55,7 @@ export async function askAdmin({ runtimeDir, method, path, timeoutMs }: AdminReq
       },
     );
     sent.on("error", fail);
-    sent.end();
+    sent.end(body === undefined ? undefined : JSON.stringify(body));
   });
 }
 

@@ -4,6 +4,8 @@
 import { Command, CommanderError, Option } from "commander";
 import { VERSION } from "../system/version.ts";
 import { checkConfig } from "./commands/check.ts";
+import { orderDrain } from "./commands/drain.ts";
+import { orderResume, orderStandby } from "./commands/maintenance.ts";
 import { addProbeCommand } from "./commands/probe-command.ts";
 import { printRole } from "./commands/role.ts";
 import { printStatus } from "./commands/status.ts";
@@ -13,12 +15,15 @@ import type { Terminal } from "./terminal.ts";
 
 const DEFAULT_CONFIG = "/etc/vipair/vipair.yaml";
 const DEFAULT_RUNTIME_DIR = "/run/vipair";
+const DEFAULT_STATE_DIR = "/var/lib/vipair";
 
 export interface RunOptions {
   readonly config: string;
   /** Absent: $VIPAIR_NODE was not set either; the host name decides. */
   readonly node?: string;
   readonly runtimeDir: string;
+  /** Absent: /var/lib/vipair, or the runtime directory when that is not the default one either. */
+  readonly stateDir?: string;
 }
 
 export interface CommandLine {
@@ -83,6 +88,12 @@ function buildProgram({
     .addOption(configOption())
     .addOption(new Option("--node <name>", "this node's name in the configuration").env("VIPAIR_NODE"))
     .addOption(runtimeDirOption())
+    .addOption(
+      new Option(
+        "--state-dir <dir>",
+        `where orders survive a reboot (default: "${DEFAULT_STATE_DIR}", or --runtime-dir when that is given)`,
+      ).env("STATE_DIRECTORY"),
+    )
     .action(async (options: RunOptions) => {
       onEnd(await run(options));
     });
@@ -110,13 +121,50 @@ function buildProgram({
     });
   program
     .command("switchover")
-    .description("make the other node active")
+    .description("make the other node active, without a failed request")
+    .option("--group <name>", "of the virtual addresses, when there are several groups")
+    .option("--force", "even if the other node is not ready: clients may notice", false)
     .addOption(runtimeDirOption())
-    .action(async (options: { runtimeDir: string }) => {
-      onEnd(await orderSwitchover(options, terminal));
+    .action(async (options: { runtimeDir: string; group?: string; force: boolean }) => {
+      onEnd(await orderSwitchover({ ...options, group: options.group }, terminal));
     });
+  program
+    .command("standby")
+    .description("take a node out of service until `vipair resume`, across restarts")
+    .argument("[node]", "this machine's when absent")
+    .option("--force", "even if the other node cannot take over: nobody serves then", false)
+    .addOption(runtimeDirOption())
+    .action(async (node: string | undefined, options: { runtimeDir: string; force: boolean }) => {
+      onEnd(await orderStandby({ ...options, node }, terminal));
+    });
+  program
+    .command("resume")
+    .description("take a node back into service; ends flap damping, too")
+    .argument("[node]", "this machine's when absent")
+    .addOption(runtimeDirOption())
+    .action(async (node: string | undefined, options: { runtimeDir: string }) => {
+      onEnd(await orderResume({ ...options, node, force: false }, terminal));
+    });
+  for (const { name, draining, description } of [
+    { name: "drain", draining: true, description: "give a backend no new requests, on both nodes" },
+    { name: "ready", draining: false, description: "give a drained backend requests again" },
+  ]) {
+    program
+      .command(name)
+      .description(description)
+      .argument("<pool/backend>", "as `vipair status` names them")
+      .addOption(runtimeDirOption())
+      .action(async (target: string, { runtimeDir }: { runtimeDir: string }) => {
+        onEnd(await orderDrain({ runtimeDir, target, draining }, terminal));
+      });
+  }
   addProbeCommand(program, { terminal, onEnd });
   return program;
+}
+
+/** Where what must survive a reboot is kept; whoever chose a runtime directory has a place of their own. */
+export function stateDirOf({ stateDir, runtimeDir }: Pick<RunOptions, "stateDir" | "runtimeDir">): string {
+  return stateDir ?? (runtimeDir === DEFAULT_RUNTIME_DIR ? DEFAULT_STATE_DIR : runtimeDir);
 }
 
 function configOption(): Option {

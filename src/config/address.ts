@@ -11,6 +11,11 @@ interface Ip {
   readonly bytes: readonly number[];
 }
 
+interface HostAndPort {
+  readonly host: string;
+  readonly port: number;
+}
+
 const NOT_AN_IP = "is not an IP address. Use IPv4 or IPv6, such as 192.168.1.11 or fd00::11.";
 
 /** A literal that another machine can connect to, in canonical form. */
@@ -20,6 +25,16 @@ export function readIpAddress(text: string): Reading<string> {
   if (isUnspecified(ip))
     return invalid(`${quote(text)} means every address. Use the one that the peer connects to.`);
   if (isMulticast(ip)) return invalid(`${quote(text)} is a multicast address. Use the node's own one.`);
+  return ok(formatIp(ip));
+}
+
+/** The literal of a machine that can be asked whether it hears a node, in canonical form. */
+export function readArbiterAddress(text: string): Reading<string> {
+  const ip = parseIp(text);
+  if (ip === undefined)
+    return invalid(`${quote(text)} is not an IP address. Use the one of a router, such as 192.168.1.1.`);
+  if (isUnspecified(ip) || isMulticast(ip))
+    return invalid(`${quote(text)} is not the address of one machine. Use the one of a router.`);
   return ok(formatIp(ip));
 }
 
@@ -88,19 +103,29 @@ export function readBind(text: string): Reading<Bind> {
 }
 
 /** `192.168.1.21:8080`, `[fd00::21]:8080`, `web-1.lan:8080`. The host comes back without brackets. */
-export function readBackendAddress(text: string): Reading<{ readonly host: string; readonly port: number }> {
-  const parts = readHostAndPort(text, "192.168.1.21:8080");
+export function readBackendAddress(text: string): Reading<HostAndPort> {
+  return readTarget(text, { example: "192.168.1.21:8080", advice: "Use the backend's own." });
+}
+
+/** What a tracked check connects to: as a backend's address. */
+export function readCheckAddress(text: string): Reading<HostAndPort> {
+  return readTarget(text, { example: "127.0.0.1:53", advice: "Use one, such as 127.0.0.1." });
+}
+
+function readTarget(
+  text: string,
+  { example, advice }: { readonly example: string; readonly advice: string },
+): Reading<HostAndPort> {
+  const parts = readHostAndPort(text, example);
   if (parts.kind === "invalid") return parts;
   const { host, port } = parts.value;
   const ip = parseIp(host);
   if (ip !== undefined) {
-    if (isUnspecified(ip)) return invalid(`${quote(host)} means every address. Use the backend's own.`);
+    if (isUnspecified(ip)) return invalid(`${quote(host)} means every address. ${advice}`);
     return ok({ host: formatIp(ip), port });
   }
   if (!isHostName(host)) {
-    return invalid(
-      `${quote(host)} is neither an IP address nor a host name. Use one, such as 192.168.1.21:8080.`,
-    );
+    return invalid(`${quote(host)} is neither an IP address nor a host name. Use one, such as ${example}.`);
   }
   return ok({ host: host.toLowerCase(), port });
 }
@@ -134,10 +159,7 @@ export function isIpAddress(text: string): boolean {
   return parseIp(text) !== undefined;
 }
 
-function readHostAndPort(
-  text: string,
-  example: string,
-): Reading<{ readonly host: string; readonly port: number }> {
+function readHostAndPort(text: string, example: string): Reading<HostAndPort> {
   if (text.includes("://"))
     return invalid(`${quote(text)} is a URL. Write address and port alone, such as ${example}.`);
   const bracketed = /^\[([^\]]*)\](?::(.*))?$/.exec(text);

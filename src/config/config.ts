@@ -8,7 +8,10 @@ export interface Config {
   readonly pair?: PairConfig;
   /** Worker processes; "auto" is one per core. */
   readonly workers: number | "auto";
+  /** Of all groups, in the order of the file. */
   readonly virtualAddresses: readonly VirtualAddress[];
+  /** At least one when there is a pair, none otherwise. */
+  readonly groups: readonly GroupConfig[];
   readonly listeners: readonly ListenerConfig[];
   readonly pools: readonly PoolConfig[];
   readonly logging: { readonly level: LogLevel };
@@ -36,6 +39,69 @@ export interface PairConfig {
   readonly leaseMs: number;
   /** The program that moves the address. Absent: scripts/hooks/vip. Relative: to the config file. */
   readonly hook?: string;
+  readonly arbiter: ArbiterConfig;
+  /** Where the peer link runs. At least one: the first is the nodes' own addresses. */
+  readonly paths: readonly PathConfig[];
+  /** More role changes than this within a minute are damped. */
+  readonly roleChangesPerMinute: number;
+  readonly track: readonly TrackedCheckConfig[];
+  readonly vitals: VitalsConfig;
+  readonly notify: NotifyConfig;
+}
+
+/** Who tells a node that hears its peer no more which of the two is cut off. */
+export type ArbiterConfig =
+  | { readonly kind: "none" }
+  /** `address` is an IPv4 or IPv6 literal; absent: the default gateway. */
+  | { readonly kind: "gateway"; readonly address?: string };
+
+/** One way between the two nodes. */
+export interface PathConfig {
+  /** An IPv4 or IPv6 literal for each node, by its name; both of one family. */
+  readonly addresses: Readonly<Record<string, string>>;
+}
+
+/** What must work on a node besides vipair itself. */
+export interface TrackedCheckConfig {
+  readonly name: string;
+  readonly check: TrackedCheck;
+  readonly intervalMs: number;
+  /** At most the interval. */
+  readonly timeoutMs: number;
+  /** Good checks in a row that end the failure. */
+  readonly rise: number;
+  /** Bad checks in a row that make a failure. */
+  readonly fall: number;
+  readonly effect:
+    /** 1 to 253: the priority falls by it while the check fails. */
+    { readonly kind: "weight"; readonly weight: number } | { readonly kind: "fault" };
+}
+
+export type TrackedCheck =
+  /** Program and arguments; never empty. A relative program is relative to the config file. */
+  | { readonly kind: "exec"; readonly command: readonly string[] }
+  /** Host name, IPv4 or IPv6 literal (without brackets). */
+  | { readonly kind: "tcp"; readonly host: string; readonly port: number }
+  /** `http://host[:port]/path`. */
+  | { readonly kind: "http"; readonly url: string };
+
+/** Thresholds of the machine itself. A weight is 0 to 253, and 0 means that nobody looks. */
+export interface VitalsConfig {
+  readonly intervalMs: number;
+  /** Degrees Celsius. */
+  readonly temperature: { readonly above: number; readonly weight: number };
+  /** Percent in use. */
+  readonly memory: { readonly above: number; readonly weight: number };
+  /** Percent in use, of the root file system. */
+  readonly disk: { readonly above: number; readonly weight: number };
+  readonly underVoltage: { readonly weight: number };
+}
+
+/** Programs to run after a role change. Relative: to the config file. */
+export interface NotifyConfig {
+  readonly onActive?: string;
+  readonly onStandby?: string;
+  readonly onFault?: string;
 }
 
 export interface NodeConfig {
@@ -51,6 +117,17 @@ export interface VirtualAddress {
   readonly address: string;
   readonly prefixLength: number;
   readonly interface: string;
+  /** The name of its group. */
+  readonly group: string;
+}
+
+/** Virtual addresses that move together: they have one election, and it is theirs alone. */
+export interface GroupConfig {
+  /** Unique; DEFAULT_GROUP when the file names no groups. */
+  readonly name: string;
+  /** 1 to 254 for each of the two nodes, by its name. */
+  readonly priorities: Readonly<Record<string, number>>;
+  readonly preempt: boolean;
 }
 
 export interface ListenerConfig {
@@ -164,6 +241,9 @@ export interface ConfigError {
 
 /** Characters of a secret, wherever it stands: shorter ones are guessed. */
 export const SECRET_LENGTH_MIN = 16;
+
+/** The group of all virtual addresses when the file names no groups. */
+export const DEFAULT_GROUP = "default";
 
 /** The backend's address as people write it: `192.168.1.21:8080`, `[fd00::1]:80`. */
 export function formatAddress(host: string, port: number): string {

@@ -11,6 +11,7 @@ import { isNear, nearest } from "./nearest.ts";
 import { formatDuration, readDuration } from "./quantity.ts";
 import { quote } from "./reading.ts";
 import type { Reading } from "./reading.ts";
+import { PAIR_DEFAULTS } from "./pair-schema.ts";
 import { DEFAULTS } from "./schema.ts";
 
 /** Every contradiction between values of the file. */
@@ -188,7 +189,7 @@ function checkPeerPort(top: Spot, spot: Spot): readonly Mistake[] {
   const pair = top.at("pair");
   const bind = spot.read(readBind);
   if (!isMap(pair.value) || bind?.kind !== "address") return [];
-  const peerPort = pair.has("port") ? pair.at("port").value : DEFAULTS.peerPort;
+  const peerPort = pair.has("port") ? pair.at("port").value : PAIR_DEFAULTS.peerPort;
   if (bind.port !== peerPort) return [];
   const taken = pair.at("nodes").entries.map(([, node]) => node.at("address").read(readIpAddress));
   if (!["0.0.0.0", "::", ...taken].includes(bind.host)) return [];

@@ -15,6 +15,7 @@ import {
   readSize,
   SIZE_PATTERN,
 } from "./quantity.ts";
+import { readFilePath } from "./file-values.ts";
 import { readStatusRange } from "./http-values.ts";
 import { invalid, quote } from "./reading.ts";
 import type { Reading } from "./reading.ts";
@@ -119,10 +120,25 @@ export function count({
     .meta({ title: `whole number, ${range}` });
 }
 
+export function port() {
+  return count({ from: 1, to: 65_535, noun: "a port" });
+}
+
+export function file() {
+  return text({ title: "path of a file", write: "the path of a file", read: readFilePath });
+}
+
 export function yesOrNo() {
   return z
     .boolean({ error: ({ input }) => wrongType(input, { write: "true or false" }) })
     .meta({ title: "true or false" });
+}
+
+/** A switch that is only ever turned on. `advice` says what to write in place of false. */
+export function trueOnly({ advice }: { readonly advice: string }) {
+  const error = ({ input }: { readonly input?: unknown }): string =>
+    input === false ? `false has no meaning here. ${advice}` : wrongType(input, { write: "true" });
+  return z.literal(true, { error }).meta({ title: "true" });
 }
 
 /** One of several words. */
@@ -143,13 +159,39 @@ export function kindOf<
   });
 }
 
-/** A short form as text, or the long form as a map. */
-export function textOrMap<T extends z.core.$ZodType, M extends z.core.$ZodType>(
+/** One of two forms: a short text or a long map, say. `write` names both. */
+export function either<T extends z.core.$ZodType, M extends z.core.$ZodType>(
   short: T,
   long: M,
   { write }: { readonly write: string },
 ) {
   return z.union([short, long], { error: ({ input }) => wrongType(input, { write }) });
+}
+
+/** A program and its arguments: a text when it has none, else a list. */
+export function commandLine({
+  title,
+  write,
+  read,
+}: {
+  readonly title: string;
+  readonly write: string;
+  /** Reads the text that stands without a list. */
+  readonly read: (text: string) => Reading<string>;
+}) {
+  const word = z.string({ error: ({ input }) => wrongType(input, { write: "a text; a number in quotes" }) });
+  return either(
+    text({ title, write, read }).transform((program) => [program]),
+    z
+      .array(word)
+      .min(1, { error: `The list is empty. Write ${write}.` })
+      .superRefine(([program], context) => {
+        const reading = program === undefined ? undefined : readFilePath(program);
+        if (reading?.kind === "invalid")
+          context.addIssue({ code: "custom", path: [0], message: reading.problem });
+      }),
+    { write },
+  ).meta({ title });
 }
 
 /** A whole number, or the word `auto`. */
@@ -185,8 +227,11 @@ export function statusRanges() {
     .meta({ title: "status, range of statuses, or a list of them" });
 }
 
-/** A map whose keys are all known. */
-export function section<const S extends z.core.$ZodLooseShape>(shape: S) {
+/** A map whose keys are all known. `hints`: what to say of keys that people expect here and that are none. */
+export function section<const S extends z.core.$ZodLooseShape>(
+  shape: S,
+  { hints = {} }: { readonly hints?: Readonly<Record<string, string>> } = {},
+) {
   const known = Object.keys(shape);
   return z.strictObject(shape, {
     error: ({ code, input, keys }) => {
@@ -196,7 +241,9 @@ export function section<const S extends z.core.$ZodLooseShape>(shape: S) {
         });
       }
       // One line for each key, in their order: mistakes.ts makes one mistake of each.
-      return keys.map((key) => unknownKey(key, known)).join("\n");
+      return keys
+        .map((key: string) => (Object.hasOwn(hints, key) ? hints[key] : unknownKey(key, known)))
+        .join("\n");
     },
   });
 }
@@ -205,6 +252,13 @@ export function section<const S extends z.core.$ZodLooseShape>(shape: S) {
 export function named<T extends z.core.$ZodType>(item: T, noun: string) {
   return z.record(z.string().check(z.regex(NAME, { error: ({ input }) => badName(String(input)) })), item, {
     error: ({ input }) => wrongType(input, { write: `a map of ${noun}, each under its name` }),
+  });
+}
+
+/** A map from the names of the nodes to items; the cross-checks know the names. */
+export function byNode<T extends z.core.$ZodType>(item: T, noun: string) {
+  return z.record(z.string(), item, {
+    error: ({ input }) => wrongType(input, { write: `a map of ${noun}, each under the name of its node` }),
   });
 }
 

@@ -77,6 +77,23 @@ export function readHostField(text: string): Reading<string> {
   return port?.kind === "invalid" ? port : ok(text);
 }
 
+/**
+ * `http://127.0.0.1:8080/health`: what a tracked check asks for. Plain HTTP alone, since a check is about
+ * this machine; no name and password, which would stand in logs.
+ */
+export function readCheckUrl(text: string): Reading<string> {
+  const [, scheme, authority = "", rest = ""] = /^([a-z]+):\/\/([^/?#]*)([^]*)$/i.exec(text) ?? [];
+  if (scheme === undefined)
+    return invalid(`${quote(text)} is not a URL. Write one, such as http://127.0.0.1:8080/health.`);
+  if (scheme.toLowerCase() !== "http")
+    return invalid(`Only http:// is asked, not ${scheme}://. Use exec with a program that asks.`);
+  if (authority.includes("@")) return invalid("A URL with a name and a password is not asked. Use exec.");
+  const host = readHostField(authority);
+  if (host.kind === "invalid") return host;
+  const path = readPath(rest.startsWith("/") ? rest : `/${rest}`);
+  return path.kind === "invalid" ? path : ok(`http://${authority.toLowerCase()}${path.value}`);
+}
+
 /** `200`, `"200"`, `"200-399"`. */
 export function readStatusRange(written: string | number): Reading<StatusRange> {
   const parts = /^(\d{3})(?:-(\d{3}))?$/.exec(String(written));

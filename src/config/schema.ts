@@ -3,12 +3,12 @@
 // What concerns several keys at once stands in cross-checks.ts; config.ts is what comes out in the end.
 
 import { z } from "zod";
-import { SECRET_LENGTH_MIN } from "./config.ts";
 import * as address from "./address.ts";
 import * as http from "./http-values.ts";
-import { choice, count, duration, kindOf, list, name, named, section, size } from "./fields.ts";
-import { countOrAuto, sizeOrUnlimited, statusRanges, text, textOrMap, yesOrNo } from "./fields.ts";
-import { invalid, ok } from "./reading.ts";
+import { choice, count, countOrAuto, duration, either, kindOf, list, name, named } from "./fields.ts";
+import { section, size, sizeOrUnlimited, statusRanges, text } from "./fields.ts";
+import { pair, virtualAddresses } from "./pair-schema.ts";
+import { ok } from "./reading.ts";
 
 const SECOND = 1000;
 const MINUTE = 60 * SECOND;
@@ -18,111 +18,7 @@ const MIB = 1024 * KIB;
 const TIB = 1024 * 1024 * MIB;
 
 /** Defaults that cross-checks.ts needs where the file is silent. */
-export const DEFAULTS = { peerPort: 7946, checkInterval: "1s", checkTimeout: "500ms" };
-
-const SECRET_CHARACTERS = { min: SECRET_LENGTH_MIN, max: 512 };
-
-const port = () => count({ from: 1, to: 65_535, noun: "a port" });
-const file = () =>
-  text({
-    title: "path of a file",
-    write: "the path of a file",
-    read: (written) =>
-      written === "" || written.includes("\0") ? invalid("Write the path of a file.") : ok(written),
-  });
-
-// ---------------------------------------------------------------- pair
-
-const node = section({
-  address: text({
-    title: "IPv4 or IPv6 address",
-    write: "an IP address, such as 192.168.1.11",
-    read: address.readIpAddress,
-  }).describe("Where this node's peer link listens; the other node connects to it."),
-  priority: count({ from: 1, to: 254, noun: "a priority" })
-    .prefault(100)
-    .describe("The node with the higher priority is preferred when both could be active."),
-});
-
-const pair = section({
-  nodes: named(node, "nodes")
-    .meta({ minProperties: 2, maxProperties: 2 })
-    .describe(
-      "The two nodes, by name. A node finds its own entry by `--node`, by `$VIPAIR_NODE`, or by its host name.",
-    ),
-  secret: z
-    .exactOptional(
-      text({
-        title: `text, ${String(SECRET_CHARACTERS.min)} to ${String(SECRET_CHARACTERS.max)} characters`,
-        write: `a text of at least ${String(SECRET_CHARACTERS.min)} characters`,
-        secret: true,
-        read: (written) => {
-          if (written.length < SECRET_CHARACTERS.min) {
-            return invalid(
-              `The secret is too short. Use at least ${String(SECRET_CHARACTERS.min)} characters.`,
-            );
-          }
-          if (written.length > SECRET_CHARACTERS.max) {
-            return invalid(
-              `The secret is too long. Use at most ${String(SECRET_CHARACTERS.max)} characters.`,
-            );
-          }
-          return ok(written);
-        },
-      }),
-    )
-    .describe(
-      "Proves to each node that the other one is its peer, and encrypts the peer link. Either this or `secretFile`.",
-    ),
-  secretFile: z
-    .exactOptional(file())
-    .describe(
-      "A file with the secret, so that the configuration can be shown around. Relative to the configuration file.",
-    ),
-  port: port().prefault(DEFAULTS.peerPort).describe("TCP port of the peer link, on both nodes."),
-  advertisementInterval: duration({ fromMs: 20, toMs: 10 * SECOND })
-    .prefault("200ms")
-    .describe(
-      "How often a node tells its peer that it lives. A peer that falls silent is judged dead after three to four of these; a peer whose process died is known at once.",
-    ),
-  preempt: yesOrNo()
-    .prefault(false)
-    .describe(
-      "Whether a node with the higher priority takes the role back when it returns. false: it stays standby, and nothing moves twice.",
-    ),
-  preemptDelay: duration({ fromMs: 0, toMs: HOUR })
-    .prefault("30s")
-    .describe("How long a returned node must have been well before it preempts."),
-  claim: choice(["fast", "safe"])
-    .prefault("fast")
-    .describe(
-      "`fast` claims as soon as the peer is judged dead and lets the lease clear the address there. `safe` first waits until the peer's lease must have ended, so that two nodes never hold the address at once.",
-    ),
-  lease: duration({ fromMs: SECOND, toMs: MINUTE })
-    .refine((ms) => ms % SECOND === 0, { error: "The kernel counts leases in whole seconds. Use 1s to 1m." })
-    .prefault("2s")
-    .describe(
-      "After this time without renewal the kernel removes the address from a node by itself, even if vipair crashed or is frozen. Renewed four times in each lease, apart from advertisements. Whole seconds.",
-    ),
-  hook: z
-    .exactOptional(file())
-    .describe(
-      "The program that adds and removes the addresses, in place of the one that comes with vipair. Relative to the configuration file.",
-    ),
-}).meta({ oneOf: [{ required: ["secret"] }, { required: ["secretFile"] }] });
-
-const virtualAddress = section({
-  address: text({
-    title: "IPv4 or IPv6 address with prefix length",
-    write: "an address with its prefix length, such as 192.168.1.50/24",
-    read: address.readInterfaceAddress,
-  }).describe("The address that clients use, with the prefix length of its network."),
-  interface: text({
-    title: "name of a network interface",
-    write: "the name of a network interface, such as eth0",
-    read: address.readInterfaceName,
-  }).describe("The network interface that gets the address; the same name on both nodes."),
-});
+export const DEFAULTS = { checkInterval: "1s", checkTimeout: "500ms" };
 
 // ---------------------------------------------------------------- listeners
 
@@ -263,7 +159,7 @@ const pool = section({
     .prefault("round-robin")
     .describe("How a backend is chosen. `round-robin` takes them in turn, by weight, evenly spread."),
   backends: list(
-    textOrMap(backendAddress(), backend, {
+    either(backendAddress(), backend, {
       write: "address and port, such as 192.168.1.21:8080, or a map with an address",
     }),
     "backends",
@@ -299,9 +195,11 @@ export const configFile = section({
     .describe(
       "The two nodes and how they watch each other. Without `pair` and `virtualAddresses` one node balances alone.",
     ),
-  virtualAddresses: list(virtualAddress, "virtual addresses")
+  virtualAddresses: virtualAddresses
     .prefault([])
-    .describe("The addresses that move between the nodes. The active node holds all of them."),
+    .describe(
+      "The addresses that move between the nodes: a list of addresses, which one node holds all of, or a list of groups, each with an active node of its own.",
+    ),
   listeners: list(listener, "listeners")
     .min(1, { error: "The list is empty. Add a listener: name, bind and pool." })
     .describe("Where clients connect, and which pool answers them."),

@@ -9,12 +9,14 @@ import type { Config, PoolConfig } from "../config/config.ts";
 import { formatAddress } from "../config/config.ts";
 import { configHashInput } from "../config/hash-input.ts";
 import type { PoolStatus, Status } from "../protocol/status.ts";
-import type { WorkerConfig, WorkerCounters } from "../protocol/worker.ts";
+import type { HealthTable, WorkerConfig, WorkerCounters } from "../protocol/worker.ts";
 import { type Clock, wallTime } from "../system/clock.ts";
 import type { Log } from "../system/log.ts";
+import { drainTable, noBackendProblem } from "./backend-table.ts";
+import type { SwitchoverOutcome } from "./group.ts";
 import { HealthChecker } from "./health-checker.ts";
 import { Listeners } from "./listeners.ts";
-import { Pair, type SwitchoverOutcome } from "./pair.ts";
+import { type MaintenanceOutcome, Pair } from "./pair.ts";
 import { pairMembers, resolveHook } from "./pair-members.ts";
 import { StateFile } from "./state-file.ts";
 import { Workers } from "./workers.ts";
@@ -25,6 +27,8 @@ export interface ControllerOptions {
   readonly configPath: string;
   readonly node: string;
   readonly runtimeDir: string;
+  /** What must survive a reboot is kept there. */
+  readonly stateDir: string;
   readonly version: string;
   readonly clock: Clock;
   readonly log: Log;
@@ -38,6 +42,8 @@ const FAILURE_LOG_PAUSE_MS = 10_000;
 
 /** How long status waits for the workers' counters; one that is slower is counted with its last. */
 const REPORT_TIMEOUT_MS = 200;
+
+const ALONE = "this node balances alone: the configuration has no pair";
 
 export class Controller {
   readonly #options: ControllerOptions;
@@ -71,8 +77,8 @@ export class Controller {
       log,
       clock,
       random: Math.random,
-      onChange: (table) => {
-        this.#workers.setHealth(table);
+      onChange: () => {
+        this.#tellHealth();
       },
     });
     this.#workers = new Workers({
@@ -108,7 +114,7 @@ export class Controller {
     log.info({ version: this.#options.version, configHash: this.#configHash }, "vipair starts");
     this.#pair?.removeLeftovers();
     this.#health.configure(this.#config.pools);
-    this.#workers.configure(this.#workerConfig(), this.#health.table());
+    this.#workers.configure(this.#workerConfig(), this.#healthTable());
     await this.#workers.start();
     await this.#listeners.start();
     if (this.#isStopping) return;
@@ -126,9 +132,7 @@ export class Controller {
   async reload(config: Config): Promise<void> {
     const { log } = this.#options;
     const kept = this.#config;
-    this.#needsRestart = RESTART_KEYS.filter(
-      (key) => JSON.stringify(config[key]) !== JSON.stringify(kept[key]),
-    );
+    this.#needsRestart = RESTART_KEYS.filter((key) => isChanged({ key, from: kept, to: config }));
     if (this.#needsRestart.length > 0) {
       log.warn({ keys: this.#needsRestart }, "these changes take effect at the next restart");
     }
@@ -138,7 +142,8 @@ export class Controller {
     this.#configHash = hashConfig(this.#config);
     this.#pair?.setConfigHash(this.#configHash);
     this.#health.configure(this.#config.pools);
-    this.#workers.configure(this.#workerConfig(), this.#health.table());
+    this.#workers.configure(this.#workerConfig(), this.#healthTable());
+    this.#pair?.noteBackends(noBackendProblem(this.#config.pools, this.#health.table()));
     await this.#listeners.reload(this.#config.listeners, { graceMs: this.#config.shutdownGraceMs });
     log.info({ configHash: this.#configHash }, "configuration reloaded");
   }
@@ -169,11 +174,10 @@ export class Controller {
   async status(): Promise<Status> {
     const counters = await this.#workers.report({ timeoutMs: REPORT_TIMEOUT_MS });
     const { node, version, clock } = this.#options;
-    const members = this.#config.pair && pairMembers(this.#config.pair, node);
     return {
       node,
       ...this.#roleStatus(),
-      priority: members?.self.priority ?? null,
+      priority: this.#pair?.status().groups[0]?.priority ?? null,
       listeners: this.#listeners.status(),
       workers: this.#workers.status(),
       pools: this.#config.pools.map((pool) => this.#poolStatus(pool, counters)),
@@ -185,15 +189,53 @@ export class Controller {
   }
 
   /** The name of the node that is active afterwards, or why not. */
-  async switchover(): Promise<SwitchoverOutcome & { readonly active: string }> {
-    const { node } = this.#options;
-    if (this.#pair === undefined) {
-      const reason = "this node balances alone: the configuration has no pair";
-      return { kind: "refused", reason, active: node };
+  async switchover(order: {
+    readonly group?: string;
+    readonly force: boolean;
+  }): Promise<SwitchoverOutcome & { readonly active: string }> {
+    if (this.#pair === undefined) return { kind: "refused", reason: ALONE, active: this.#options.node };
+    return this.#pair.switchover({ group: order.group, force: order.force });
+  }
+
+  /** Takes a node out of service (`on`), or back. */
+  async maintain(order: {
+    readonly node: string;
+    readonly on: boolean;
+    readonly force: boolean;
+  }): Promise<MaintenanceOutcome> {
+    const { pair } = this.#config;
+    if (this.#pair === undefined || pair === undefined) return { kind: "refused", reason: ALONE };
+    if (pairMembers(pair, order.node) === undefined) {
+      const names = pair.nodes.map(({ name }) => name).join(" and ");
+      return { kind: "refused", reason: `there is no node "${order.node}", only ${names}` };
     }
-    const { role, peer } = this.#pair.status();
-    const outcome = await this.#pair.switchover();
-    return { ...outcome, active: role === "active" ? peer.node : node };
+    return order.on ? this.#pair.standby(order) : this.#pair.resume(order.node);
+  }
+
+  /** Keeps new requests from a backend (`draining`), on both nodes and across restarts, or lets them come again. */
+  async drain(order: {
+    readonly pool: string;
+    readonly backend: string;
+    readonly draining: boolean;
+  }): Promise<
+    | { readonly kind: "done"; readonly replicated: boolean }
+    | { readonly kind: "refused"; readonly reason: string }
+  > {
+    const pool = this.#config.pools.find(({ name }) => name === order.pool);
+    if (pool === undefined) {
+      const names = this.#config.pools.map(({ name }) => name).join(", ");
+      return { kind: "refused", reason: `there is no pool "${order.pool}", only ${names}` };
+    }
+    if (!pool.backends.some(({ name }) => name === order.backend)) {
+      const names = pool.backends.map(({ name }) => name).join(", ");
+      return {
+        kind: "refused",
+        reason: `pool ${pool.name} has no backend "${order.backend}", only ${names}`,
+      };
+    }
+    if (this.#pair === undefined) return { kind: "refused", reason: ALONE };
+    const { replicated } = await this.#pair.setChange(drainKey(order.pool, order.backend), order.draining);
+    return { kind: "done", replicated };
   }
 
   #makePair(): Pair | undefined {
@@ -208,15 +250,19 @@ export class Controller {
       configHash: this.#configHash,
       configDir: dirname(configPath),
       hook: resolveHook(config.pair, dirname(configPath)),
+      stateDir: this.#options.stateDir,
       stateFile: new StateFile(runtimeDir),
       clock,
       log,
+      onChanges: () => {
+        this.#tellHealth();
+      },
       onStopped: () => {
         this.#electionEnded.resolve();
       },
       users: {
-        openVipListeners: () => this.#listeners.openOnVirtualAddresses(),
-        closeVipListeners: (options) => this.#listeners.closeOnVirtualAddresses(options),
+        openVipListeners: (group) => this.#listeners.openOnVirtualAddresses(group),
+        closeVipListeners: (group, options) => this.#listeners.closeOnVirtualAddresses(group, options),
         drainWorkers: (options) => this.#drainWorkers(options),
         listenerProblem: () => this.#listeners.problem(),
         usesOnlyVipListeners: () => this.#listeners.areAllVirtual(),
@@ -236,12 +282,34 @@ export class Controller {
     });
   }
 
+  #tellHealth(): void {
+    this.#workers.setHealth(this.#healthTable());
+    this.#pair?.noteBackends(noBackendProblem(this.#config.pools, this.#health.table()));
+  }
+
+  /** What the checks found, and what operators ordered. */
+  #healthTable(): HealthTable {
+    const isDrained = (pool: string, backend: string) => this.#pair?.isSet(drainKey(pool, backend)) ?? false;
+    return drainTable(this.#config.pools, this.#health.table(), isDrained);
+  }
+
   #workerConfig(): WorkerConfig {
     const { listeners, pools, logging } = this.#config;
     return { node: this.#options.node, listeners, pools, logLevel: logging.level };
   }
 
-  #roleStatus(): Pick<Status, "role" | "reason" | "epoch" | "since" | "peer" | "virtualAddresses"> {
+  #roleStatus(): Omit<
+    Status,
+    | "node"
+    | "priority"
+    | "listeners"
+    | "workers"
+    | "pools"
+    | "requests"
+    | "version"
+    | "configHash"
+    | "uptimeMs"
+  > {
     if (this.#pair !== undefined) {
       const status = this.#pair.status();
       return { ...status, reason: status.reason ?? this.#restartReason() };
@@ -254,6 +322,10 @@ export class Controller {
       since: this.#since,
       peer: null,
       virtualAddresses: [],
+      groups: [],
+      maintenance: [],
+      arbiter: null,
+      checks: [],
     };
   }
 
@@ -282,7 +354,7 @@ export class Controller {
         return {
           name: backend.name,
           address: formatAddress(backend.host, backend.port),
-          ...this.#health.status(pool.name, backend.name),
+          ...this.#backendState(pool.name, backend.name),
           weight: backend.weight,
           activeConnections: counted?.activeConnections ?? 0,
           requests: counted?.requests ?? 0,
@@ -291,6 +363,31 @@ export class Controller {
       }),
     };
   }
+
+  #backendState(pool: string, backend: string): Pick<PoolStatus["backends"][number], "state" | "reason"> {
+    if (this.#pair?.isSet(drainKey(pool, backend)) === true) return { state: "drain", reason: "drained" };
+    return this.#health.status(pool, backend);
+  }
+}
+
+/** Whether what stands below a key of the file has changed. */
+function isChanged({
+  key,
+  from,
+  to,
+}: {
+  readonly key: (typeof RESTART_KEYS)[number];
+  readonly from: Config;
+  readonly to: Config;
+}): boolean {
+  // The file has the groups among the virtual addresses; they take their defaults from the pair.
+  const isGroups = key === "virtualAddresses" && !isChanged({ key: "pair", from, to });
+  const read = (config: Config) => JSON.stringify([config[key], isGroups && config.groups]);
+  return read(from) !== read(to);
+}
+
+function drainKey(pool: string, backend: string): string {
+  return `drain/${pool}/${backend}`;
 }
 
 /** First 12 hex digits of the SHA-256 of the configuration without its secrets. */

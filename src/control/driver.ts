@@ -3,13 +3,12 @@
 // an input, never as a call into the middle of a step.
 
 import type { Effect, Input, Settings, State } from "../election/state.ts";
-import { nextDeadline, start, step } from "../election/step.ts";
+import { type Memory, nextDeadline, start, step } from "../election/step.ts";
 import type { Clock } from "../system/clock.ts";
 
 export interface ElectionDriverOptions {
   readonly settings: Settings;
-  /** The newest epoch that an earlier life of this node knew of; 0 when there is none. */
-  readonly epoch: number;
+  readonly memory: Memory;
   readonly clock: Clock;
   /** Performs one effect, without waiting for it; `read-queue` is the driver's own. */
   readonly perform: (effect: Exclude<Effect, { kind: "read-queue" }>) => void;
@@ -36,7 +35,7 @@ export class ElectionDriver {
   constructor(options: ElectionDriverOptions) {
     this.#options = options;
     this.#settings = options.settings;
-    this.#state = start(options.settings, options.clock(), options.epoch).state;
+    this.#state = start(options.settings, options.clock(), options.memory).state;
   }
 
   get state(): State {
@@ -53,9 +52,9 @@ export class ElectionDriver {
    * learnt of this node itself does.
    */
   start(): void {
-    const { faults, stopping } = this.#state;
-    const { state, effects } = start(this.#settings, this.#options.clock(), this.#options.epoch);
-    this.#state = { ...state, faults, stopping };
+    const { faults, impairments, arbiter, maintenance, stopping } = this.#state;
+    const { state, effects } = start(this.#settings, this.#options.clock(), this.#options.memory);
+    this.#state = { ...state, faults, impairments, arbiter, maintenance, stopping };
     for (const effect of effects) this.#perform(effect);
     this.input({ kind: "deadline" });
   }

@@ -11,7 +11,8 @@ export class Listeners {
   readonly #workers: Workers;
   readonly #virtualAddresses: readonly VirtualAddress[];
   #configs: readonly ListenerConfig[];
-  #holdsAddresses = false;
+  /** Groups whose addresses this node holds. */
+  readonly #held = new Set<string>();
 
   constructor(options: {
     readonly workers: Workers;
@@ -28,16 +29,19 @@ export class Listeners {
     await this.#open(this.#configs.filter(({ bind }) => bind.kind === "address"));
   }
 
-  /** The virtual addresses are on the interfaces. */
-  async openOnVirtualAddresses(): Promise<void> {
-    this.#holdsAddresses = true;
-    await this.#open(this.#configs.filter(({ bind }) => bind.kind === "vip"));
+  /** The virtual addresses of the group are on the interfaces. */
+  async openOnVirtualAddresses(group: string): Promise<void> {
+    this.#held.add(group);
+    await this.#openIn(
+      group,
+      this.#configs.filter(({ bind }) => bind.kind === "vip"),
+    );
   }
 
-  async closeOnVirtualAddresses({ graceMs }: { readonly graceMs: number }): Promise<void> {
-    this.#holdsAddresses = false;
+  async closeOnVirtualAddresses(group: string, { graceMs }: { readonly graceMs: number }): Promise<void> {
+    this.#held.delete(group);
     const names = this.#configs.filter(({ bind }) => bind.kind === "vip").map(({ name }) => name);
-    await Promise.all(names.map((name) => this.#workers.close(name, { graceMs })));
+    await Promise.all(names.map((name) => this.#workers.close(name, { graceMs, place: group })));
   }
 
   /** Whether all clients come in through virtual addresses. */
@@ -58,9 +62,19 @@ export class Listeners {
     this.#configs = listeners;
     const closing = [...before].filter(([name, bind]) => after.get(name) !== bind);
     // The sockets stop to accept at once; the connections that came through them end in their own time.
-    for (const [name] of closing) void this.#workers.close(name, { graceMs });
+    for (const [name] of closing) {
+      for (const place of ["", ...this.#held]) void this.#workers.close(name, { graceMs, place });
+    }
     const opening = listeners.filter(({ name, bind }) => before.get(name) !== formatBind(bind));
-    await this.#open(opening.filter(({ bind }) => bind.kind === "address" || this.#holdsAddresses));
+    await Promise.all([
+      this.#open(opening.filter(({ bind }) => bind.kind === "address")),
+      ...[...this.#held].map((group) =>
+        this.#openIn(
+          group,
+          opening.filter(({ bind }) => bind.kind === "vip"),
+        ),
+      ),
+    ]);
   }
 
   /** Why a listener that should be open is not, or not on all its addresses; undefined when all are. */
@@ -79,17 +93,27 @@ export class Listeners {
     });
   }
 
+  /** Those on plain addresses. */
   async #open(configs: readonly ListenerConfig[]): Promise<void> {
     await Promise.all(
-      configs.map(({ name, bind }) =>
-        this.#workers.open(name, this.#addressesOf(bind), { exclusive: bind.kind === "address" }),
+      configs.flatMap(({ name, bind }) =>
+        bind.kind === "vip" ? [] : this.#workers.open(name, [{ host: bind.host, port: bind.port }]),
       ),
     );
   }
 
-  #addressesOf(bind: Bind): readonly SocketAddress[] {
-    if (bind.kind === "address") return [{ host: bind.host, port: bind.port }];
-    return this.#virtualAddresses.map(({ address }) => ({ host: address, port: bind.port }));
+  /** Those on virtual addresses, on the addresses of one group. */
+  async #openIn(group: string, configs: readonly ListenerConfig[]): Promise<void> {
+    const hosts = this.#virtualAddresses.filter((address) => address.group === group);
+    await Promise.all(
+      configs.map(({ name, bind: { port } }) =>
+        this.#workers.open(
+          name,
+          hosts.map(({ address }): SocketAddress => ({ host: address, port })),
+          { exclusive: false, place: group },
+        ),
+      ),
+    );
   }
 }
 

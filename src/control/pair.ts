@@ -1,34 +1,21 @@
-// One node's half of the pair: the election and everything that it moves. Facts come in from the peer
-// link, the carrier, the hooks and the operator; effects go out to the peer link, the hooks and the
-// listeners on virtual addresses. Who is active is decided in election/, not here.
+// One node's half of the pair: what all groups of addresses share. The peer link carries the words of each
+// election; the node's health and the arbiter speak to all of them; what operators changed at run time is
+// kept and replicated; hooks tell the world of a new role. Who is active is decided per group, in group.ts.
 
 import type { Config, NodeConfig, PairConfig } from "../config/config.ts";
-import { reasonOf, roleOf } from "../election/role.ts";
-import type { Effect, State } from "../election/state.ts";
+import type { Input, State } from "../election/state.ts";
 import { activeDownMs } from "../election/timing.ts";
-import type { PeerStatus, Role, VirtualAddressStatus } from "../protocol/status.ts";
-import { type Clock, wallTime } from "../system/clock.ts";
-import type { Log } from "../system/log.ts";
-import { CarrierWatch } from "./carrier.ts";
-import { ElectionDriver } from "./driver.ts";
+import type { ArbiterStatus, CheckStatus, GroupStatus, PeerStatus, Role } from "../protocol/status.ts";
+import type { Clock } from "../system/clock.ts";
+import { type Log, withSubject } from "../system/log.ts";
+import { type AddressUsers, Group, type SwitchoverOutcome } from "./group.ts";
+import { NodeHealth } from "./node-health.ts";
+import { Notifier } from "./notifier.ts";
 import { PeerLink } from "./peer-link.ts";
+import { RunTimeChanges } from "./run-time-changes.ts";
 import { readSecret } from "./secret.ts";
 import type { StateFile } from "./state-file.ts";
-import { hookProblem, Vip, Vips } from "./vip.ts";
-
-/** What the pair needs of the rest of the node when the addresses come or go. */
-export interface AddressUsers {
-  /** Opens the listeners on virtual addresses; the addresses are on the interfaces. */
-  openVipListeners(): Promise<void>;
-  /** Why clients would not be served though they should be; undefined when all listeners are open. */
-  listenerProblem(): string | undefined;
-  /** Ends when their last connection has gone, at the latest after the grace. */
-  closeVipListeners(options: { readonly graceMs: number }): Promise<void>;
-  /** The node is stopping: ends when every connection of the node has gone, at the latest after the grace. */
-  drainWorkers(options: { readonly graceMs: number }): Promise<void>;
-  /** Whether all client connections come in through listeners on virtual addresses. */
-  usesOnlyVipListeners(): boolean;
-}
+import { hookProblem } from "./vip.ts";
 
 export interface PairOptions {
   readonly config: Config;
@@ -38,24 +25,26 @@ export interface PairOptions {
   readonly configHash: string;
   /** Directory of the configuration file: relative paths in it start there. */
   readonly configDir: string;
+  /** What must survive a reboot is kept there. */
+  readonly stateDir: string;
   /** Absolute path of the hook program. */
   readonly hook: string;
   readonly stateFile: StateFile;
   readonly users: AddressUsers;
   readonly clock: Clock;
   readonly log: Log;
-  /** The election has ended after stop(): the addresses are released. */
+  /** Run-time changes that concern the rest of the node (drained backends) have come, from here or the peer. */
+  readonly onChanges: () => void;
+  /** The elections have ended after stop(): the addresses are released. */
   readonly onStopped: () => void;
 }
 
-export type SwitchoverOutcome =
-  { readonly kind: "done"; readonly tookMs: number } | { readonly kind: "refused"; readonly reason: string };
+export type MaintenanceOutcome =
+  | { readonly kind: "done"; readonly replicated: boolean; readonly pending: string | null }
+  | { readonly kind: "refused"; readonly reason: string };
 
 /** A hook that is missing or a secret that cannot be read is looked for again so often. */
 const RECHECK_MS = 1000;
-
-/** A release that failed is tried again, less and less often; the kernel's lease ends it in any case. */
-const RELEASE_RETRY_MS = { first: 250, atMost: 30_000 } as const;
 
 /**
  * The way out of a stop must fit into the shutdown grace with all its parts: this share is for the
@@ -63,120 +52,175 @@ const RELEASE_RETRY_MS = { first: 250, atMost: 30_000 } as const;
  */
 const STOP_SHARE = 0.8;
 
+/** `vipair standby` waits so long for the role to go; it goes later, too, but then the operator is told so. */
+const STANDBY_WAIT_MS = 10_000;
+
 export class Pair {
   readonly #options: PairOptions;
-  readonly #driver: ElectionDriver;
-  readonly #vips: Vips;
-  readonly #carrier: CarrierWatch;
-  readonly #switchovers: { readonly since: number; readonly settle: (outcome: SwitchoverOutcome) => void }[] =
-    [];
+  readonly #groups: readonly Group[];
+  readonly #health: NodeHealth;
+  readonly #changes: RunTimeChanges;
+  readonly #notifier: Notifier;
   #link: PeerLink | undefined;
   #recheck: NodeJS.Timeout | undefined;
-  #drainTimer: NodeJS.Timeout | undefined;
-  #releaseRetry: NodeJS.Timeout | undefined;
-  #isClosed = false;
-  #role: Role = "standby";
-  #since = wallTime();
   #epoch: number;
   #startProblem: string | undefined;
   #configHash: string;
   #configsDiffer = false;
+  /** Groups that have ended their way out, or wait for the connections of the node to end. */
+  readonly #draining = new Set<string>();
+  readonly #allDraining = Promise.withResolvers<void>();
+  #hasStopped = false;
+  /** Who waits for a group to let go. */
+  readonly #waiting = new Set<() => void>();
 
   constructor(options: PairOptions) {
     this.#options = options;
-    const { config, pair, self, peer, clock, log, hook } = options;
+    const { config, pair, self, peer, clock, log, configDir, stateDir } = options;
     this.#epoch = options.stateFile.read().epoch;
     this.#configHash = options.configHash;
-    this.#vips = new Vips(
-      config.virtualAddresses.map(
-        (address) =>
-          new Vip({ address, self, peer, hook, hookEnv: demoEnv(), leaseMs: pair.leaseMs, clock, log }),
-      ),
-      clock,
-    );
-    this.#driver = new ElectionDriver({
-      settings: {
-        node: self.name,
-        peer: peer.name,
-        priority: self.priority,
-        peerPriority: peer.priority,
-        intervalMs: pair.advertisementIntervalMs,
-        leaseMs: pair.leaseMs,
-        claim: pair.claim,
-        preempt: pair.preempt,
-        preemptDelayMs: pair.preemptDelayMs,
-        configHash: options.configHash,
-        stopGraceMs: config.shutdownGraceMs * STOP_SHARE,
+    this.#changes = new RunTimeChanges({
+      node: self.name,
+      stateDir,
+      epoch: () => this.#epoch,
+      log,
+      send: (message) => {
+        this.#link?.sendChanges(message);
       },
-      epoch: this.#epoch,
-      clock,
-      perform: (effect) => {
-        this.#perform(effect);
-      },
-      onState: (state) => {
-        this.#note(state);
+      onChange: () => {
+        this.#applyChanges();
       },
     });
-    this.#carrier = new CarrierWatch({
-      interfaces: [...new Set(config.virtualAddresses.map((address) => address.interface))],
-      onChange: (problem) => {
-        if (problem === undefined) this.recovered("interface");
-        else this.fault("interface", problem);
+    this.#notifier = new Notifier({
+      hooks: pair.notify,
+      configDir,
+      node: self.name,
+      peer: peer.name,
+      addresses: (group) =>
+        config.virtualAddresses.filter((address) => address.group === group).map(({ address }) => address),
+      log,
+    });
+    this.#groups = config.groups.map((group) => this.#makeGroup(group));
+    this.#health = new NodeHealth({
+      pair,
+      virtualAddresses: config.virtualAddresses,
+      configDir,
+      stateDir,
+      clock,
+      log,
+      onInput: (input) => {
+        this.#tellAll(input);
+      },
+      onAddressGone: (gone) => {
+        for (const group of this.#groups) group.noteAddressGone(gone);
       },
     });
   }
 
   /** Rule 8: what an earlier life left on the interfaces goes first, before this node can do anything else. */
   removeLeftovers(): void {
-    void this.#vips.release();
+    for (const group of this.#groups) group.removeLeftovers();
   }
 
   start(): void {
-    this.#driver.start();
-    this.#carrier.start();
+    for (const group of this.#groups) group.start();
+    this.#health.start();
     this.#tryToStartLink();
   }
 
   /** The node may not hold the addresses; one fault per cause. */
   fault(cause: string, detail: string): void {
-    this.#driver.input({ kind: "fault", cause, detail });
+    this.#tellAll({ kind: "fault", cause, detail });
   }
 
   recovered(cause: string): void {
-    this.#driver.input({ kind: "recovered", cause });
+    this.#tellAll({ kind: "recovered", cause });
+  }
+
+  /** `problem`: why no backend of any pool can be reached; undefined when one can. */
+  noteBackends(problem: string | undefined): void {
+    this.#health.noteBackends(problem);
   }
 
   setConfigHash(configHash: string): void {
     this.#configHash = configHash;
-    this.#driver.setConfigHash(configHash);
+    for (const group of this.#groups) group.setConfigHash(configHash);
   }
 
-  /** Makes the other node active, whichever is active now. */
-  switchover(): Promise<SwitchoverOutcome> {
-    return new Promise((settle) => {
-      this.#switchovers.push({ since: this.#options.clock(), settle });
-      this.#driver.input({ kind: "switchover" });
-    });
+  /** Makes the other node active in the group, whichever is active now. */
+  async switchover(order: {
+    readonly group: string | undefined;
+    readonly force: boolean;
+  }): Promise<SwitchoverOutcome & { readonly active: string }> {
+    const { self, peer } = this.#options;
+    const active = () => (group?.status().role === "active" ? self.name : peer.name);
+    const group = this.#groups.find(({ name }) => name === (order.group ?? this.#groups[0]?.name));
+    if (group === undefined || (order.group === undefined && this.#groups.length > 1)) {
+      const names = this.#groups.map(({ name }) => name).join(", ");
+      return { kind: "refused", reason: `say which group: --group ${names}`, active: active() };
+    }
+    const was = group.status().role;
+    const outcome = await group.switchover({ force: order.force });
+    return { ...outcome, active: (was === "active") === (outcome.kind === "done") ? peer.name : self.name };
+  }
+
+  /** Rule 12: persisted first, replicated, and only then the node lets go. */
+  async standby({
+    node,
+    force,
+  }: {
+    readonly node: string;
+    readonly force: boolean;
+  }): Promise<MaintenanceOutcome> {
+    const { self } = this.#options;
+    const isSelf = node === self.name;
+    const objection = isSelf && !force ? this.#objectionToStandby() : undefined;
+    if (objection !== undefined) {
+      return { kind: "refused", reason: `${objection}; --force takes ${node} out of service all the same` };
+    }
+    const { replicated } = await this.#changes.set(maintenanceKey(node), true);
+    if (!isSelf)
+      return { kind: "done", replicated, pending: replicated ? null : `${node} has not been told yet` };
+    if (force) this.#tellAll({ kind: "maintenance", on: true, force });
+    await this.#untilIdle();
+    const busy = this.#groups.find((group) => group.status().role === "active");
+    const pending =
+      busy === undefined ? null : `still active: ${busy.status().reason ?? "the peer does not take over"}`;
+    return { kind: "done", replicated, pending };
+  }
+
+  /** Ends maintenance, and on this node flap damping as well; possible at any time. */
+  async resume(node: string): Promise<MaintenanceOutcome> {
+    if (node === this.#options.self.name) this.#tellAll({ kind: "resume" });
+    const isOn = this.#changes.get(maintenanceKey(node)) === true;
+    const { replicated } = isOn ? await this.#changes.set(maintenanceKey(node), false) : { replicated: true };
+    return { kind: "done", replicated, pending: null };
+  }
+
+  setChange(key: string, value: boolean): Promise<{ readonly replicated: boolean }> {
+    return this.#changes.set(key, value);
+  }
+
+  isSet(key: string): boolean {
+    return this.#changes.get(key) === true;
   }
 
   /** Hands over when the peer is ready, releases the addresses, then calls onStopped. */
   stop(): void {
-    this.#driver.input({ kind: "stop" });
+    this.#tellAll({ kind: "stop" });
   }
 
   /** There is no time for a release: the hook that runs is killed, and the lease ends what it left. */
   kill(): void {
-    this.#vips.abandon();
+    for (const group of this.#groups) group.kill();
   }
 
   /** Says goodbye to the peer, ends every timer and hook. After onStopped, or when there is no time for it. */
   async close(): Promise<void> {
-    this.#isClosed = true;
-    this.#vips.abandon();
-    this.#driver.stop();
-    this.#carrier.stop();
-    for (const timer of [this.#recheck, this.#drainTimer, this.#releaseRetry]) clearTimeout(timer);
-    await this.#link?.stop();
+    for (const group of this.#groups) group.close();
+    clearTimeout(this.#recheck);
+    this.#health.stop();
+    await Promise.all([this.#changes.close(), this.#link?.stop(), this.#notifier.close()]);
   }
 
   status(): {
@@ -185,35 +229,142 @@ export class Pair {
     readonly epoch: number;
     readonly since: string;
     readonly peer: PeerStatus;
-    readonly virtualAddresses: readonly VirtualAddressStatus[];
+    readonly groups: readonly GroupStatus[];
+    readonly virtualAddresses: GroupStatus["virtualAddresses"];
+    readonly maintenance: readonly string[];
+    readonly arbiter: ArbiterStatus | null;
+    readonly checks: readonly CheckStatus[];
   } {
-    const { state } = this.#driver;
+    const groups = this.#groups.map((group) => group.status());
+    const { role, since } = foremost(groups);
+    const { self, peer } = this.#options;
     return {
-      role: this.#role,
-      reason: reasonOf(state) ?? null,
-      epoch: state.epoch,
-      since: this.#since,
-      peer: this.#peerStatus(state),
-      virtualAddresses: this.#vips.all.map((vip) => ({
-        address: vip.address.address,
-        interface: vip.address.interface,
-        held: vip.isHeld(),
-      })),
+      role,
+      reason: reasonOfAll(groups),
+      epoch: Math.max(...groups.map(({ epoch }) => epoch)),
+      since,
+      peer: this.#peerStatus(groups),
+      groups,
+      virtualAddresses: groups.flatMap(({ virtualAddresses }) => virtualAddresses),
+      maintenance: [self.name, peer.name].filter((name) => this.isSet(maintenanceKey(name))),
+      arbiter: this.#health.arbiterStatus(),
+      checks: this.#health.checkStatus(),
     };
   }
 
-  #peerStatus({ peer, said }: State): PeerStatus {
+  #makeGroup(config: Config["groups"][number]): Group {
+    const { pair, self, peer, hook, clock, log, users, configHash } = this.#options;
+    const { virtualAddresses, shutdownGraceMs, groups } = this.#options.config;
+    return new Group({
+      config,
+      virtualAddresses: virtualAddresses.filter(({ group }) => group === config.name),
+      pair,
+      self,
+      peer,
+      hook,
+      clock,
+      // With one group its name would be noise.
+      log: groups.length > 1 ? withSubject(log, { group: config.name }) : log,
+      epoch: this.#epoch,
+      maintenance: this.isSet(maintenanceKey(self.name)) ? "waiting" : "off",
+      settings: {
+        group: config.name,
+        node: self.name,
+        peer: peer.name,
+        priority: config.priorities[self.name] ?? self.priority,
+        peerPriority: config.priorities[peer.name] ?? peer.priority,
+        intervalMs: pair.advertisementIntervalMs,
+        leaseMs: pair.leaseMs,
+        claim: pair.claim,
+        preempt: config.preempt,
+        preemptDelayMs: pair.preemptDelayMs,
+        configHash,
+        arbiter: pair.arbiter.kind !== "none",
+        roleChangesMax: pair.roleChangesPerMinute,
+        stopGraceMs: shutdownGraceMs * STOP_SHARE,
+      },
+      users: { ...users, drainWorkers: (options) => this.#drainTogether(config.name, options) },
+      events: {
+        advertise: (advertisement) => {
+          this.#link?.send(advertisement);
+        },
+        isConnected: () => this.#link?.status().connected ?? false,
+        remember: (epoch) => {
+          this.#rememberEpoch(epoch);
+        },
+        stepped: (group) => {
+          this.#note(group);
+        },
+        roleChanged: (change) => {
+          this.#notifier.notify(change);
+        },
+      },
+    });
+  }
+
+  #tellAll(input: Input): void {
+    for (const group of this.#groups) group.input(input);
+  }
+
+  /** The workers end once, for all groups: those that still serve must not lose their connections to it. */
+  async #drainTogether(group: string, options: { readonly graceMs: number }): Promise<void> {
+    this.#draining.add(group);
+    this.#noteDraining();
+    await this.#allDraining.promise;
+    await this.#options.users.drainWorkers(options);
+  }
+
+  #noteDraining(): void {
+    if (this.#groups.every(({ name, isStopped }) => isStopped || this.#draining.has(name))) {
+      this.#allDraining.resolve();
+    }
+  }
+
+  #objectionToStandby(): string | undefined {
+    for (const group of this.#groups) {
+      const objection = group.objectionToStandby();
+      if (objection !== undefined) return objection;
+    }
+    return undefined;
+  }
+
+  /** Until no group is active here any more, or the operator has waited long enough. */
+  async #untilIdle(): Promise<void> {
+    const isIdle = () => this.#groups.every((group) => group.status().role !== "active");
+    if (isIdle()) return;
+    await new Promise<void>((resolve) => {
+      const end = () => {
+        clearTimeout(timer);
+        this.#waiting.delete(look);
+        resolve();
+      };
+      const look = () => {
+        if (isIdle()) end();
+      };
+      const timer = setTimeout(end, STANDBY_WAIT_MS);
+      this.#waiting.add(look);
+    });
+  }
+
+  #applyChanges(): void {
+    const on = this.isSet(maintenanceKey(this.#options.self.name));
+    this.#tellAll({ kind: "maintenance", on });
+    this.#options.onChanges();
+  }
+
+  #peerStatus(groups: readonly GroupStatus[]): PeerStatus {
     const link = this.#link?.status();
-    const isConnected = link?.connected ?? false;
-    const words = peer.kind === "heard" ? peer.said : undefined;
+    const said = this.#groups.map(({ state: { peer } }) => (peer.kind === "heard" ? peer.said : undefined));
+    const theirs = said.find((words) => words !== undefined)?.configHash;
+    const roles = groups.map(({ peerRole }) => peerRole);
     return {
       node: this.#options.peer.name,
-      // What a lost peer said last would mislead: it may be anything by now.
-      role: words === undefined || !isConnected ? "unknown" : peerRole(words.role),
-      connected: isConnected,
+      role: roles.find((role) => role === "active") ?? roles[0] ?? "unknown",
+      connected: link?.connected ?? false,
       lastHeardMs: link?.lastHeardMs ?? null,
-      configMatches: words === undefined ? null : words.configHash === said?.configHash,
+      configMatches: theirs === undefined ? null : theirs === this.#configHash,
       problem: link?.problem ?? null,
+      paths: link?.paths ?? [],
     };
   }
 
@@ -231,7 +382,10 @@ export class Pair {
       this.#startProblem = problem;
     }
     // Even without a hook the peer should hear that this node lives and is in fault.
-    if (secret.kind === "secret" && this.#link === undefined) this.#startLink(secret.secret);
+    if (secret.kind === "secret" && this.#link === undefined) {
+      if (secret.warning !== undefined) log.warn({ reason: secret.warning }, "the secret is not safe");
+      this.#startLink(secret.secret);
+    }
     if (problem !== undefined) {
       this.#recheck = setTimeout(() => {
         this.#tryToStartLink();
@@ -240,158 +394,57 @@ export class Pair {
   }
 
   #startLink(secret: string): void {
-    const { pair, self, peer, clock, log } = this.#options;
+    const { pair, self, peer, clock, log, config } = this.#options;
+    const priorities = config.groups.map(({ priorities: byNode }) => byNode[self.name] ?? self.priority);
     this.#link = new PeerLink({
       self,
       peer,
-      paths: [{ self: self.address, peer: peer.address }],
+      paths: pair.paths.map(({ addresses }) => ({
+        self: addresses[self.name] ?? self.address,
+        peer: addresses[peer.name] ?? peer.address,
+      })),
       port: pair.port,
       secret,
       intervalMs: pair.advertisementIntervalMs,
-      silenceMs: activeDownMs(self.priority, pair.advertisementIntervalMs),
+      silenceMs: activeDownMs(Math.min(...priorities), pair.advertisementIntervalMs),
       clock,
       log,
       events: {
         advertisement: (advertisement) => {
-          this.#driver.input({ kind: "advertisement", advertisement });
+          for (const group of this.#groups) {
+            if (group.name === advertisement.group) group.input({ kind: "advertisement", advertisement });
+          }
+        },
+        changes: (message) => {
+          this.#changes.receive(message);
         },
         dead: ({ everHeard }) => {
-          this.#driver.input({ kind: "peer-dead", everHeard });
+          this.#tellAll({ kind: "peer-dead", everHeard });
         },
         estranged: (problem) => {
-          this.#driver.input({ kind: "peer-estranged", problem });
+          this.#tellAll({ kind: "peer-estranged", problem });
         },
         connected: () => {
-          const { said } = this.#driver.state;
-          if (said !== undefined) this.#link?.send(said);
+          this.#changes.linkConnected();
         },
-        disconnected: () => undefined,
-        changes: () => undefined,
+        disconnected: () => {
+          this.#changes.linkDisconnected();
+        },
       },
     });
     this.#link.start();
   }
 
-  #perform(effect: Exclude<Effect, { kind: "read-queue" }>): void {
-    const { log } = this.#options;
-    switch (effect.kind) {
-      case "advertise":
-        this.#link?.send(effect.advertisement);
-        return;
-      case "claim":
-        void this.#claim(effect);
-        return;
-      case "renew":
-        void this.#renew();
-        return;
-      case "announce":
-        void this.#vips.announce();
-        return;
-      case "release":
-        void this.#release();
-        return;
-      case "drain":
-        this.#drain();
-        return;
-      case "switchover-done":
-        for (const { since, settle } of this.#switchovers.splice(0)) {
-          settle({ kind: "done", tookMs: Math.round(this.#options.clock() - since) });
-        }
-        return;
-      case "switchover-refused":
-        for (const { settle } of this.#switchovers.splice(0))
-          settle({ kind: "refused", reason: effect.reason });
-        return;
-      case "log":
-        log[effect.level](effect.subject, effect.event);
-    }
-  }
-
-  async #claim({ epoch, handover, probe }: Extract<Effect, { kind: "claim" }>): Promise<void> {
-    clearTimeout(this.#releaseRetry);
-    this.#rememberEpoch(epoch);
-    const result = await this.#vips.claim({ epoch, handover, probe });
-    switch (result.kind) {
-      case "superseded":
-        return;
-      case "failed":
-        this.#driver.input({ kind: "claim-failed", epoch, reason: result.reason });
-        return;
-      case "done":
-        // Not announced yet, so no client comes before the listeners are open.
-        await this.#options.users.openVipListeners();
-        if (this.#leavesToPeer(epoch)) return;
-        this.#driver.input({ kind: "claimed", epoch, startedAt: result.startedAtMs });
-    }
-  }
-
-  /**
-   * A node that could not serve what it claims yields when the other one is there to serve it. When it is not,
-   * some listeners are better than none.
-   */
-  #leavesToPeer(epoch: number): boolean {
-    const problem = this.#options.users.listenerProblem();
-    if (problem === undefined || this.#link?.status().connected !== true) return false;
-    this.#driver.input({ kind: "claim-failed", epoch, reason: problem });
-    return true;
-  }
-
-  async #renew(): Promise<void> {
-    const result = await this.#vips.renew();
-    switch (result.kind) {
-      case "superseded":
-        return;
-      case "failed":
-        this.#driver.input({ kind: "renew-failed", gone: result.failure === "gone", reason: result.reason });
-        return;
-      case "done":
-        this.#driver.input({ kind: "renewed", startedAt: result.startedAtMs });
-    }
-  }
-
-  async #release(retryMs: number = RELEASE_RETRY_MS.first): Promise<void> {
-    clearTimeout(this.#drainTimer);
-    clearTimeout(this.#releaseRetry);
-    void this.#options.users.closeVipListeners({ graceMs: 0 });
-    const result = await this.#vips.release();
-    if (result.kind === "done") this.#driver.input({ kind: "released" });
-    if (result.kind !== "failed" || this.#isClosed) return;
-    this.#options.log.error({ reason: result.reason }, "release failed; the lease will end by itself");
-    const laterMs = Math.min(2 * retryMs, RELEASE_RETRY_MS.atMost);
-    this.#releaseRetry = setTimeout(() => void this.#release(laterMs), retryMs);
-  }
-
-  /**
-   * The peer's announcement is under way: for half of the time that is left, clients may still come here
-   * and are served; in the other half what is open ends.
-   */
-  #drain(): void {
-    const { phase, stopping } = this.#driver.state;
-    if (phase.kind !== "leaving") return;
-    const leftMs = phase.until - this.#options.clock();
-    const acceptMs = phase.handedOver ? leftMs / 2 : 0;
-    this.#drainTimer = setTimeout(() => {
-      void this.#endConnections({ graceMs: leftMs - acceptMs, stopping });
-    }, acceptMs);
-  }
-
-  async #endConnections(options: { readonly graceMs: number; readonly stopping: boolean }): Promise<void> {
-    const { users } = this.#options;
-    if (options.stopping) await users.drainWorkers(options);
-    else await users.closeVipListeners(options);
-    // Connections to a virtual address through a listener on all addresses end when the address goes.
-    if (options.stopping || users.usesOnlyVipListeners()) this.#driver.input({ kind: "drained" });
-  }
-
-  #note(state: State): void {
+  #note(group: Group): void {
+    const { state } = group;
     this.#rememberEpoch(state.epoch);
     this.#compareConfigs(state);
-    const role = roleOf(state);
-    if (role !== this.#role) {
-      this.#role = role;
-      this.#since = wallTime();
-    }
-    if (state.phase.kind === "stopped") this.#options.onStopped();
+    for (const look of this.#waiting) look();
+    if (!group.isStopped || this.#hasStopped) return;
+    this.#noteDraining();
+    if (!this.#groups.every(({ isStopped }) => isStopped)) return;
+    this.#hasStopped = true;
+    this.#options.onStopped();
   }
 
   /** Rule 11: files that differ are worth an alarm on both nodes, and never a change of roles. */
@@ -406,6 +459,7 @@ export class Pair {
     else this.#options.log.info(subject, "the two nodes run with the same configuration again");
   }
 
+  /** One number for all groups: it only has to grow. */
   #rememberEpoch(epoch: number): void {
     if (epoch <= this.#epoch) return;
     this.#epoch = epoch;
@@ -417,13 +471,23 @@ export class Pair {
   }
 }
 
-/** scripts/hooks/loopback keeps its state where the demo says. Other hooks get nothing of our environment. */
-function demoEnv(): Record<string, string> {
-  const { VIPAIR_DEMO_STATE: state } = process.env;
-  return state === undefined ? {} : { VIPAIR_DEMO_STATE: state };
+function maintenanceKey(node: string): string {
+  return `maintenance/${node}`;
 }
 
-function peerRole(role: string): Role {
-  if (role === "active" || role === "fault") return role;
-  return "standby";
+/** The group that the whole node is named after: active if any is, in fault only if all are. */
+function foremost(groups: readonly GroupStatus[]): GroupStatus {
+  const found =
+    groups.find(({ role }) => role === "active") ??
+    groups.find(({ role }) => role === "standby") ??
+    groups[0];
+  if (found === undefined) throw new Error("a pair has at least one group");
+  return found;
+}
+
+function reasonOfAll(groups: readonly GroupStatus[]): string | null {
+  const [only] = groups;
+  if (groups.length === 1) return only?.reason ?? null;
+  const reasons = groups.flatMap(({ name, reason }) => (reason === null ? [] : [`${name}: ${reason}`]));
+  return reasons.length === 0 ? null : reasons.join("; ");
 }

@@ -41,14 +41,6 @@ export interface Frame {
   readonly message: Message;
 }
 
-/** What an advertisement is about when it names no group. */
-const DEFAULT_GROUP = "default";
-
-/** The group of addresses that an advertisement is about. */
-export function groupOf(advertisement: Advertisement & { readonly group?: string }): string {
-  return advertisement.group ?? DEFAULT_GROUP;
-}
-
 export type DecodedFrame =
   | { readonly kind: "frame"; readonly frame: Frame }
   | { readonly kind: "other-version"; readonly version: number }
@@ -94,11 +86,8 @@ function decodeMessage(fields: Partial<Record<string, unknown>>): Message | stri
   switch (kind) {
     case "advertisement": {
       if (!isCount(seq)) return "no counter";
-      const { group = DEFAULT_GROUP } = fields;
-      const advertisement = parseAdvertisement({ ...fields, group });
-      if (advertisement === undefined || !isShortText(group)) return "not an advertisement";
-      const grouped = { ...advertisement, group };
-      return { kind, seq, advertisement: grouped };
+      const advertisement = parseAdvertisement(fields);
+      return advertisement === undefined ? "not an advertisement" : { kind, seq, advertisement };
     }
     case "changes": {
       if (!isCount(id)) return "no counter";

@@ -22,7 +22,6 @@ import type { Advertisement } from "../election/advertisement.ts";
 import type { Clock } from "../system/clock.ts";
 import type { Log } from "../system/log.ts";
 import type { ConnectionEnd, PeerConnection } from "./peer-connection.ts";
-import { groupOf } from "./peer-frame.ts";
 import type { AdvertisementMessage, ChangesMessage, Frame } from "./peer-frame.ts";
 import { PeerLog } from "./peer-log.ts";
 import { PeerPath } from "./peer-path.ts";
@@ -152,7 +151,7 @@ export class PeerLink {
     if (this.#isStopped) return;
     this.#seq += 1;
     const message: AdvertisementMessage = { kind: "advertisement", seq: this.#seq, advertisement };
-    this.#said.set(groupOf(advertisement), message);
+    this.#said.set(advertisement.group, message);
     for (const path of this.#paths) path.send(message);
   }
 
@@ -190,7 +189,7 @@ export class PeerLink {
 
   #hear(connection: PeerConnection, { seq, advertisement }: AdvertisementMessage): void {
     const life = this.#peerLife;
-    const group = groupOf(advertisement);
+    const { group } = advertisement;
     if (life === undefined) return;
     const newest = life.newest.get(group);
     if (newest === undefined && life.newest.size >= GROUPS_MAX) {

@@ -212,7 +212,8 @@ export class RunTimeChanges {
     if (problem === this.#problem) return;
     this.#problem = problem;
     const { log } = this.#options;
-    if (problem === null) log.info({ file: this.#file.path }, "run-time changes of the peer are stored again");
+    if (problem === null)
+      log.info({ file: this.#file.path }, "run-time changes of the peer are stored again");
     else log.error({ reason: problem }, "run-time changes of the peer count here, but are not stored");
   }
 

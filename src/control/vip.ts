@@ -9,11 +9,9 @@
 //
 // An action that waits already is not queued a second time: the older one is dropped (`superseded`).
 
-import { accessSync, constants, statSync } from "node:fs";
 import type { NodeConfig, VirtualAddress } from "../config/config.ts";
 import type { Clock } from "../system/clock.ts";
-import { errorCode } from "../system/errno.ts";
-import { explainRun, lastLine, run } from "../system/exec.ts";
+import { explainRun, lastLine, programProblem, run } from "../system/exec.ts";
 import type { Run, RunResult } from "../system/exec.ts";
 import type { Log } from "../system/log.ts";
 
@@ -323,16 +321,8 @@ export class Vips {
 
 /** Why this hook cannot run, in a sentence; undefined when it can. For the start of the program. */
 export function hookProblem(hook: string): string | undefined {
-  try {
-    if (!statSync(hook).isFile()) return `the hook ${hook} is not a file`;
-    accessSync(hook, constants.X_OK);
-    return undefined;
-  } catch (error) {
-    const code = errorCode(error);
-    if (code === "ENOENT") return `the hook ${hook} does not exist`;
-    if (code === "EACCES") return `the hook ${hook} is not executable: chmod +x it`;
-    return `the hook ${hook} cannot be used: ${String(error)}`;
-  }
+  const problem = programProblem(hook);
+  return problem === undefined ? undefined : `the hook ${problem}`;
 }
 
 /** A renewal that hangs must leave room for another within the lease; an announcement must not keep one waiting. */

@@ -120,14 +120,14 @@ export class WorkerProcess {
    * in the problem. A second call for the same listener and address joins the first.
    */
   async listen(listener: string, address: SocketAddress): Promise<string | null> {
-    const key = `${listener} ${formatAddress(address.host, address.port)}`;
+    const key = socketKey(listener, address);
     const known = this.#sockets.get(key);
     if (known !== undefined) return known.opening;
     this.#socketCount += 1;
     const socketId = `${key} #${String(this.#socketCount)}`;
     const socket: OpenSocket = {
-      listener,
       socketId,
+      listener,
       listening: false,
       opening: this.#handOver({ listener, socketId, address }),
     };
@@ -138,9 +138,17 @@ export class WorkerProcess {
     return problem;
   }
 
-  /** Ends when the listener's last connection in this worker has gone, at the latest shortly after the grace. */
-  async closeListener(listener: string, { graceMs }: { readonly graceMs: number }): Promise<void> {
-    const sockets = [...this.#sockets].filter(([, socket]) => socket.listener === listener);
+  /**
+   * Closes the listener on these addresses. Ends when the last connection that came there has gone, at the latest
+   * shortly after the grace.
+   */
+  async closeListener(
+    listener: string,
+    addresses: readonly SocketAddress[],
+    { graceMs }: { readonly graceMs: number },
+  ): Promise<void> {
+    const keys = new Set(addresses.map((address) => socketKey(listener, address)));
+    const sockets = [...this.#sockets].filter(([key]) => keys.has(key));
     await Promise.all(
       sockets.map(async ([key, socket]) => {
         // At once, so that the listener can be opened again while this one still drains.
@@ -279,6 +287,10 @@ interface OpenSocket {
   /** Ends in null when the worker listens, otherwise in the problem. */
   readonly opening: Promise<string | null>;
   listening: boolean;
+}
+
+function socketKey(listener: string, { host, port }: SocketAddress): string {
+  return `${listener} ${formatAddress(host, port)}`;
 }
 
 /** A message that cannot be delivered: the worker's exit is the event that matters, and it follows. */

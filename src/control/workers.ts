@@ -59,9 +59,10 @@ interface Slot {
   restartDelayMs: number;
 }
 
-/** A listener that should be open. */
+/** A listener that should be open, on the addresses of one place. */
 interface WantedListener {
   readonly name: string;
+  readonly key: string;
   readonly addresses: readonly SocketAddress[];
   /** Refuse to share the port with another process of the same user. */
   readonly exclusive: boolean;
@@ -78,6 +79,7 @@ export class Workers {
   readonly #options: WorkersOptions;
   readonly #entry: string;
   readonly #slots: Slot[] = [];
+  /** By listener and place. */
   readonly #listeners = new Map<string, WantedListener>();
   /** Ports of listeners that were closed, and until when their sockets may linger; milliseconds of the clock. */
   readonly #leftPorts = new Map<number, number>();
@@ -128,19 +130,22 @@ export class Workers {
    * as a second vipair on this machine or one that is still there from before. Listeners on virtual
    * addresses say false: in the demo both nodes share one loopback address, and a claim cannot wait.
    *
-   * A listener that is open already must be closed before it is opened elsewhere.
+   * Addresses that come and go together are a `place` (a group of virtual addresses). A listener that is open
+   * in a place must be closed there before it is opened on other addresses of that place.
    */
   async open(
     name: string,
     addresses: readonly SocketAddress[],
-    { exclusive = true }: { readonly exclusive?: boolean } = {},
+    { exclusive = true, place = "" }: { readonly exclusive?: boolean; readonly place?: string } = {},
   ): Promise<OpenResult> {
-    const known = this.#listeners.get(name);
+    const key = keyOf(name, place);
+    const known = this.#listeners.get(key);
     if (known !== undefined && !isSameAddresses(known.addresses, addresses)) {
       throw new Error(`listener ${name} is open elsewhere; close it first`);
     }
     const listener: WantedListener = known ?? {
       name,
+      key,
       addresses,
       exclusive,
       isOurs: false,
@@ -149,31 +154,39 @@ export class Workers {
       reopenTimer: undefined,
       reopenDelayMs: REOPEN_DELAY_MIN_MS,
     };
-    this.#listeners.set(name, listener);
+    this.#listeners.set(key, listener);
     await this.#tryOpen(listener);
     return listener.problem === null ? { kind: "open" } : { kind: "failed", problem: listener.problem };
   }
 
   /**
-   * Stops accepting on the listener at once. Ends when its last connection has gone, at the latest
-   * shortly after the grace. Nothing happens when it is not open.
+   * Stops accepting on the listener at once, in one place. Ends when its last connection there has gone, at
+   * the latest shortly after the grace. Nothing happens when it is not open.
    */
-  async close(name: string, { graceMs }: { readonly graceMs: number }): Promise<void> {
-    const listener = this.#listeners.get(name);
+  async close(
+    name: string,
+    { graceMs, place = "" }: { readonly graceMs: number; readonly place?: string },
+  ): Promise<void> {
+    const key = keyOf(name, place);
+    const listener = this.#listeners.get(key);
     if (listener === undefined) return;
-    this.#listeners.delete(name);
+    this.#listeners.delete(key);
     if (listener.isOurs) {
       const until = this.#options.clock() + PORT_LEAVING_MS;
       for (const { port } of listener.addresses) this.#leftPorts.set(port, until);
     }
     clearTimeout(listener.reopenTimer);
-    await Promise.all(this.#readyWorkers().map(async (worker) => worker.closeListener(name, { graceMs })));
+    const { addresses } = listener;
+    await Promise.all(
+      this.#readyWorkers().map(async (worker) => worker.closeListener(name, addresses, { graceMs })),
+    );
   }
 
   /** Whether some worker accepts connections for the listener, and why not all do though they should. */
   listenerStatus(name: string): { readonly open: boolean; readonly problem: string | null } {
     const open = this.#readyWorkers().some((worker) => worker.isListening(name));
-    return { open, problem: this.#listeners.get(name)?.problem ?? null };
+    const places = [...this.#listeners.values()].filter((listener) => listener.name === name);
+    return { open, problem: places.find(({ problem }) => problem !== null)?.problem ?? null };
   }
 
   status(): WorkerStatus[] {
@@ -325,7 +338,7 @@ export class Workers {
       return;
     }
     const problem = (await this.#findStranger(listener)) ?? (await this.#openInWorkers(listener));
-    if (this.#stopping || this.#listeners.get(listener.name) !== listener) return;
+    if (this.#stopping || this.#listeners.get(listener.key) !== listener) return;
     if (problem !== null && !this.listenerStatus(listener.name).open) listener.isOurs = false;
     this.#noteProblem(listener, problem);
     if (problem !== null) this.#scheduleReopen(listener);
@@ -350,7 +363,7 @@ export class Workers {
   }
 
   async #openInWorkers(listener: WantedListener): Promise<string | null> {
-    if (this.#listeners.get(listener.name) !== listener) return null;
+    if (this.#listeners.get(listener.key) !== listener) return null;
     // Set before the sockets exist: from here on a probe of a sibling on this port would meet them.
     listener.isOurs = true;
     return findProblem(
@@ -401,6 +414,10 @@ function proxyWorkerEntry(): string {
 function workerEnvironment(): Record<string, string> {
   if (process.getuid?.() !== 0) return {};
   return { VIPAIR_WORKER_UID: String(UNPRIVILEGED.uid), VIPAIR_WORKER_GID: String(UNPRIVILEGED.gid) };
+}
+
+function keyOf(listener: string, place: string): string {
+  return place === "" ? listener : `${listener}@${place}`;
 }
 
 async function findProblem(attempts: readonly Promise<string | null>[]): Promise<string | null> {

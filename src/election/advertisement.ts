@@ -4,18 +4,41 @@
 
 /**
  * `listening`: may not claim yet. `claiming`: has decided to be active, its hooks are still running.
- * `leaving`: has resigned but may still have the address. `fault`, `stopped`: has not, and does not want it.
+ * `awaiting-lease`: hears no active, and claims when the lease of the last one has ended (claim: safe).
+ * `leaving`: has resigned but may still have the address. `fault`, `maintenance`, `stopped`: has not, and does
+ * not want it.
  */
-export type PeerRole = "listening" | "standby" | "claiming" | "active" | "leaving" | "fault" | "stopped";
+export type PeerRole =
+  | "listening"
+  | "standby"
+  | "awaiting-lease"
+  | "claiming"
+  | "active"
+  | "leaving"
+  | "fault"
+  | "maintenance"
+  | "stopped";
 
-/** `offer`: an active asks its peer to take over. `request`: a standby asks to be given the role. */
-export type Intent = "none" | "offer" | "request";
+/**
+ * `offer`: an active asks its peer to take over; `order`: the same, because an operator wants it or the node
+ * ends. `request`: a standby asks to be given the role.
+ */
+export type Intent = "none" | "offer" | "order" | "request";
 
 export interface Advertisement {
+  /** The group of addresses that this is about. */
+  readonly group: string;
   readonly node: string;
   readonly role: PeerRole;
-  /** 1 to 254; 0 = resigning (RFC 9568 6.4.3): the peer need not wait out the active-down interval. */
+  /**
+   * 1 to 254, impairments taken off; 0 = resigning (RFC 9568 6.4.3): the peer need not wait out the
+   * active-down interval.
+   */
   readonly priority: number;
+  /** 0 to 253: the weights of all that makes the node worse than it could be; 0 = it is well. */
+  readonly impairment: number;
+  /** It has changed roles too often, and wants to stay what it is unless ordered. */
+  readonly damped: boolean;
   /** The newest claim that this node knows of. */
   readonly epoch: number;
   /** Could claim at this moment: healthy, has listened long enough, not leaving. */
@@ -27,13 +50,18 @@ export interface Advertisement {
 const ROLES: ReadonlySet<string> = new Set<PeerRole>([
   "listening",
   "standby",
+  "awaiting-lease",
   "claiming",
   "active",
   "leaving",
   "fault",
+  "maintenance",
   "stopped",
 ]);
-const INTENTS: ReadonlySet<string> = new Set<Intent>(["none", "offer", "request"]);
+const INTENTS: ReadonlySet<string> = new Set<Intent>(["none", "offer", "order", "request"]);
+
+/** The weights of all impairments count no further: the lowest priority of a node that serves is 1. */
+export const IMPAIRMENT_MAX = 253;
 
 function isPeerRole(value: unknown): value is PeerRole {
   return typeof value === "string" && ROLES.has(value);
@@ -54,13 +82,13 @@ function isShortText(value: unknown): value is string {
 /** An Advertisement out of parsed JSON; undefined when any field is missing, of a wrong type or out of range. */
 export function parseAdvertisement(value: unknown): Advertisement | undefined {
   if (typeof value !== "object" || value === null) return undefined;
-  const { node, role, priority, epoch, ready, intent, configHash }: Partial<Record<string, unknown>> = {
-    ...value,
-  };
-  if (!isShortText(node) || !isShortText(configHash)) return undefined;
+  const words: Partial<Record<string, unknown>> = { ...value };
+  const { group, node, role, priority, impairment, damped, epoch, ready, intent, configHash } = words;
+  if (!isShortText(group) || !isShortText(node) || !isShortText(configHash)) return undefined;
   if (!isPeerRole(role) || !isIntent(intent)) return undefined;
   if (!isWholeNumber(priority, { to: 254 })) return undefined;
   if (!isWholeNumber(epoch, { to: Number.MAX_SAFE_INTEGER })) return undefined;
-  if (typeof ready !== "boolean") return undefined;
-  return { node, role, priority, epoch, ready, intent, configHash };
+  if (!isWholeNumber(impairment, { to: IMPAIRMENT_MAX })) return undefined;
+  if (typeof ready !== "boolean" || typeof damped !== "boolean") return undefined;
+  return { group, node, role, priority, impairment, damped, epoch, ready, intent, configHash };
 }

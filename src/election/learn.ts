@@ -2,13 +2,31 @@
 // exception that cannot wait: an address that vanished is claimed again in the same breath.
 
 import type { Advertisement } from "./advertisement.ts";
-import { announceTimes, answerDone } from "./decide.ts";
-import type { Input, Lease, Settings } from "./state.ts";
-import { CLAIM_RETRY_MS, CLAIM_RETRY_MS_MAX, LOSS_WINDOW_MS, LOSSES_MAX } from "./timing.ts";
-import { addFault, isContender, isFresh, log, type Turn, update } from "./turn.ts";
+import { endDamping } from "./damping.ts";
+import { announceTimes, isLeaseStale } from "./lease.ts";
+import { answerDone } from "./phases.ts";
+import type { Impairment, Input, Lease, Settings } from "./state.ts";
+import {
+  CLAIM_RETRY_MS,
+  CLAIM_RETRY_MS_MAX,
+  LOSS_WINDOW_MS,
+  LOSSES_MAX,
+  reunionMs,
+  START_WAIT_MS,
+} from "./timing.ts";
+import {
+  addFault,
+  isArbiterSilent,
+  isContender,
+  isFresh,
+  isInTouch,
+  log,
+  type Turn,
+  update,
+} from "./turn.ts";
 
 export function learn(turn: Turn, input: Input): void {
-  const { phase, faults } = turn.state;
+  const { phase, faults, impairments } = turn.state;
   switch (input.kind) {
     case "advertisement":
       return hear(turn, input.advertisement);
@@ -16,10 +34,24 @@ export function learn(turn: Turn, input: Input): void {
       return learnDeath(turn, { everHeard: input.everHeard ?? true });
     case "peer-estranged":
       return update(turn, { peer: { kind: "estranged", problem: input.problem, at: turn.now } });
-    case "fault":
-      return addFault(turn, { cause: input.cause, detail: input.detail, until: undefined });
+    case "fault": {
+      const { cause, detail, soft = false } = input;
+      return addFault(turn, { cause, detail, until: undefined, soft });
+    }
+    case "impaired":
+      return learnImpairment(turn, input);
     case "recovered":
-      return update(turn, { faults: faults.filter(({ cause }) => cause !== input.cause) });
+      if (impairments.some(({ cause }) => cause === input.cause)) {
+        log(turn, "info", "no longer impaired", { cause: input.cause });
+      }
+      return update(turn, {
+        faults: faults.filter(({ cause }) => cause !== input.cause),
+        impairments: impairments.filter(({ cause }) => cause !== input.cause),
+      });
+    case "arbiter-answered":
+      return hearArbiter(turn);
+    case "arbiter-missing":
+      return update(turn, { arbiter: { kind: "missing" } });
     case "claimed":
       return learnClaimed(turn, input);
     case "claim-failed":
@@ -30,13 +62,19 @@ export function learn(turn: Turn, input: Input): void {
       return update(turn, { phase: { ...phase, lease: freshLease(turn.settings, input.startedAt) } });
     case "renew-failed":
       return learnRenewFailed(turn, input);
+    case "address-gone":
+      return learnLoss(turn, input.reason);
     case "released":
       return update(turn, { releasing: undefined });
     case "drained":
       if (phase.kind === "leaving") update(turn, { phase: { ...phase, until: turn.now } });
       return;
     case "switchover":
-      return update(turn, { switchoverOrdered: true });
+      return update(turn, { switchover: input.force === true ? "forced" : "ordered" });
+    case "maintenance":
+      return learnMaintenance(turn, input);
+    case "resume":
+      return endDamping(turn, "ended by an operator");
     case "stop":
       return update(turn, { stopping: true });
     case "deadline":
@@ -81,12 +119,58 @@ function hear(turn: Turn, said: Advertisement): void {
 
 function learnDeath(turn: Turn, { everHeard }: { readonly everHeard: boolean }): void {
   const { peer } = turn.state;
-  if (peer.kind === "dead") return;
+  if (peer.kind === "dead") return update(turn, { peer: { ...peer, at: turn.now } });
   // Its connections told its newest words up to its end, so a peer in touch that was no contender had no lease.
   const hadNone =
     peer.kind === "heard" && isFresh(turn) && !isContender(peer) && peer.said.role !== "leaving";
   log(turn, "warn", "the peer's process is dead", { peer: turn.settings.peer });
-  update(turn, { peer: { kind: "dead", mayHold: !hadNone, everHeard } });
+  update(turn, { peer: { kind: "dead", mayHold: !hadNone, everHeard, at: turn.now } });
+}
+
+/**
+ * The network works (again). A node that heard nobody until now may have missed that its peer took over, so the
+ * peer gets the time that a reunion takes before the arbiter's word counts.
+ */
+function hearArbiter(turn: Turn): void {
+  const { settings, now } = turn;
+  const wasSilent = isArbiterSilent(turn);
+  update(turn, { arbiter: { kind: "answered", at: now } });
+  if (!wasSilent || isInTouch(turn)) return;
+  const aloneAt = now + reunionMs(settings.priority, settings.intervalMs);
+  const { phase } = turn.state;
+  switch (phase.kind) {
+    case "listening":
+      return update(turn, { phase: { ...phase, aloneAt } });
+    case "standby":
+    case "awaiting-lease":
+      log(turn, "info", "listening", { reason: "the arbiter answers again" });
+      return update(turn, {
+        phase: { kind: "listening", until: now, aloneAt, giveUpAt: now + START_WAIT_MS },
+        peer: { kind: "unknown" },
+      });
+    case "claiming":
+    case "active":
+    case "leaving":
+    case "fault":
+    case "stopped":
+  }
+}
+
+function learnImpairment(turn: Turn, { cause, detail, weight }: Impairment): void {
+  const { impairments } = turn.state;
+  const known = impairments.find((other) => other.cause === cause);
+  if (known?.weight !== weight) log(turn, "warn", "impaired", { cause, reason: detail, weight });
+  const others = impairments.filter((other) => other !== known);
+  update(turn, { impairments: [...others, { cause, detail, weight }] });
+}
+
+function learnMaintenance(turn: Turn, { on, force }: Extract<Input, { kind: "maintenance" }>): void {
+  const { maintenance } = turn.state;
+  const isNow = force === true || maintenance === "now";
+  const wanted = on ? (isNow ? "now" : "waiting") : "off";
+  if (wanted === maintenance) return;
+  log(turn, "info", on ? "in maintenance" : "back from maintenance", { was: turn.state.phase.kind });
+  update(turn, { maintenance: wanted, offerAgainAt: undefined });
 }
 
 function freshLease({ leaseMs }: Settings, startedAt: number): Lease {
@@ -97,7 +181,7 @@ function learnClaimFailed(turn: Turn, reason: string): void {
   const { failedClaims } = turn.state;
   const waitMs = Math.min(CLAIM_RETRY_MS * 2 ** failedClaims, CLAIM_RETRY_MS_MAX);
   update(turn, { failedClaims: failedClaims + 1 });
-  addFault(turn, { cause: "claim", detail: reason, until: turn.now + waitMs });
+  addFault(turn, { cause: "claim", detail: reason, until: turn.now + waitMs, soft: false });
 }
 
 function learnClaimed(turn: Turn, { epoch, startedAt }: Extract<Input, { kind: "claimed" }>): void {
@@ -108,10 +192,11 @@ function learnClaimed(turn: Turn, { epoch, startedAt }: Extract<Input, { kind: "
   update(turn, { failedClaims: 0 });
   if (phase.kind === "active" && phase.epoch === epoch) {
     // Claimed again after it had vanished (rule 10).
-    return update(turn, { phase: { ...phase, lease, announceAt } });
+    return update(turn, { phase: { ...phase, lease, announceAt, reclaiming: false } });
   }
   if (phase.kind !== "claiming" || phase.epoch !== epoch) return;
-  update(turn, { phase: { kind: "active", epoch, lease, announceAt, preemptAt: undefined, lossesAt: [] } });
+  const rest = { preemptAt: undefined, lossesAt: [], reclaiming: false } as const;
+  update(turn, { phase: { kind: "active", epoch, lease, announceAt, ...rest }, offerAgainAt: undefined });
   answerDone(turn);
   log(turn, "info", "active", {
     epoch,
@@ -132,14 +217,25 @@ function learnRenewFailed(turn: Turn, { gone, reason }: Extract<Input, { kind: "
     const lease = { ...phase.lease, renewing: false, failing: true, renewAt };
     return update(turn, { phase: { ...phase, lease } });
   }
-  // Rule 10: a DHCP client, a network manager or a person removed it.
+  learnLoss(turn, reason);
+}
+
+/** Rule 10: a DHCP client, a network manager or a person removed it. */
+function learnLoss(turn: Turn, reason: string): void {
+  const { now } = turn;
+  const { phase } = turn.state;
+  if (phase.kind === "leaving") return update(turn, { phase: { ...phase, until: now } });
+  // One loss is noticed by whoever follows the interface and by the next renewal. And a lease that has run out
+  // is no loss (rule 4): a successor may hold the address by now.
+  if (phase.kind !== "active" || phase.reclaiming || isLeaseStale(turn, phase.lease)) return;
   const lossesAt = [...phase.lossesAt.filter((at) => now - at < LOSS_WINDOW_MS), now];
   log(turn, "error", "the address vanished from the interface", { reason, times: lossesAt.length });
-  update(turn, { phase: { ...phase, lossesAt } });
-  if (lossesAt.length < LOSSES_MAX) {
+  const isLast = lossesAt.length >= LOSSES_MAX;
+  update(turn, { phase: { ...phase, lossesAt, reclaiming: !isLast } });
+  if (!isLast) {
     turn.effects.push({ kind: "claim", epoch: phase.epoch, handover: false, probe: false });
     return;
   }
   const detail = `something removed the virtual address ${String(lossesAt.length)} times in a minute: ${reason}`;
-  addFault(turn, { cause: "address", detail, until: now + LOSS_WINDOW_MS });
+  addFault(turn, { cause: "address", detail, until: now + LOSS_WINDOW_MS, soft: false });
 }

@@ -1,6 +1,7 @@
 // The role that people see, and one sentence on what the node is waiting for.
 
-import type { State } from "./state.ts";
+import type { Settings, State } from "./state.ts";
+import { arbiterVouches, isInTouch, type Turn } from "./turn.ts";
 
 /** `claiming` and `leaving` are seen as standby: the node does not (or no longer) serve the address alone. */
 export function roleOf({ phase }: State): "active" | "standby" | "fault" {
@@ -20,12 +21,13 @@ export function roleOf({ phase }: State): "active" | "standby" | "fault" {
 }
 
 /** Why the node is what it is, for status; undefined when the role says it all. */
-export function reasonOf({ phase, faults, offerUntil }: State): string | undefined {
+export function reasonOf(settings: Settings, state: State, now: number): string | undefined {
+  const { phase, faults, offer, maintenance } = state;
   switch (phase.kind) {
     case "fault":
       return faults.map(({ cause, detail }) => `${cause}: ${detail}`).join("; ");
     case "listening":
-      return "listening for the peer before claiming anything";
+      return maintenance === "off" ? "listening for the peer before claiming anything" : IN_MAINTENANCE;
     case "awaiting-lease":
       return `waiting for the predecessor's lease to end: ${phase.reason}`;
     case "claiming":
@@ -33,11 +35,36 @@ export function reasonOf({ phase, faults, offerUntil }: State): string | undefin
     case "leaving":
       return phase.handedOver
         ? "handed over, finishing open connections"
-        : "stopping, finishing open connections";
+        : "going, finishing open connections";
     case "active":
-      return offerUntil === undefined ? undefined : "handing over";
+      if (offer !== undefined) return "handing over";
+      if (maintenance !== "off") return `goes into maintenance as soon as ${settings.peer} can take over`;
+      return dampingOf(state, now) ?? impairmentsOf(state);
     case "standby":
+      if (maintenance !== "off") return IN_MAINTENANCE;
+      return dampingOf(state, now) ?? cutOff({ settings, state, now }) ?? impairmentsOf(state);
     case "stopped":
       return undefined;
   }
+}
+
+const IN_MAINTENANCE = "in maintenance: `vipair resume` ends it";
+
+function dampingOf({ dampedUntil, roleChangesAt }: State, now: number): string | undefined {
+  if (dampedUntil === undefined) return undefined;
+  const seconds = String(Math.ceil((dampedUntil - now) / 1000));
+  return `changed roles ${String(roleChangesAt.length)} times in a minute and stays where it is for ${seconds} s without a change, or until \`vipair resume\``;
+}
+
+function cutOff(turn: Pick<Turn, "settings" | "state" | "now">): string | undefined {
+  const asked: Turn = { ...turn, effects: [] };
+  if (isInTouch(asked) || arbiterVouches(asked)) return undefined;
+  return `hears neither ${turn.settings.peer} nor the arbiter, so it may be the one that is cut off, and claims nothing`;
+}
+
+function impairmentsOf({ impairments }: State): string | undefined {
+  if (impairments.length === 0) return undefined;
+  return impairments
+    .map(({ cause, detail, weight }) => `${cause}: ${detail} (priority -${String(weight)})`)
+    .join("; ");
 }

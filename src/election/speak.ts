@@ -2,7 +2,8 @@
 
 import type { Advertisement, Intent, PeerRole } from "./advertisement.ts";
 import type { Settings, State } from "./state.ts";
-import { type Turn, update } from "./turn.ts";
+import { isDamped } from "./damping.ts";
+import { impairmentOf, priorityOf, type Turn, update } from "./turn.ts";
 
 /** Advertises each interval, and at once when there is news. */
 export function speak(turn: Turn): void {
@@ -17,11 +18,14 @@ export function speak(turn: Turn): void {
 function advertisementOf(settings: Settings, state: State): Advertisement {
   const { phase } = state;
   const role = roleOnWire(state);
-  const isResigned = role === "leaving" || role === "fault" || role === "stopped";
+  const isResigned = role === "leaving" || role === "fault" || role === "maintenance" || role === "stopped";
   return {
+    group: settings.group,
     node: settings.node,
     role,
-    priority: isResigned ? 0 : settings.priority,
+    priority: isResigned ? 0 : priorityOf({ settings, state }),
+    impairment: impairmentOf(state),
+    damped: isDamped(state),
     // A contender is judged by the epoch of its own claim, not by the newest that it has heard of.
     epoch: phase.kind === "active" || phase.kind === "claiming" ? phase.epoch : state.epoch,
     ready: role === "standby" && !state.stopping,
@@ -30,31 +34,33 @@ function advertisementOf(settings: Settings, state: State): Advertisement {
   };
 }
 
-function roleOnWire({ phase, releasing }: State): PeerRole {
+function roleOnWire({ phase, releasing, maintenance }: State): PeerRole {
   switch (phase.kind) {
     case "claiming":
     case "active":
     case "leaving":
     case "stopped":
       return phase.kind;
-    case "listening":
     case "fault":
-      return releasing === undefined ? phase.kind : "leaving";
+    case "listening":
     case "standby":
     case "awaiting-lease":
-      return releasing === undefined ? "standby" : "leaving";
+      if (releasing !== undefined) return "leaving";
+      return maintenance === "off" || phase.kind === "fault" ? phase.kind : "maintenance";
   }
 }
 
-function intentOf(state: State): Intent {
-  if (state.offerUntil !== undefined) return "offer";
-  return state.requestUntil === undefined ? "none" : "request";
+function intentOf({ offer, requestUntil }: State): Intent {
+  if (offer !== undefined) return offer.ordered ? "order" : "offer";
+  return requestUntil === undefined ? "none" : "request";
 }
 
 function isSame(one: Advertisement, other: Advertisement): boolean {
   return (
     one.role === other.role &&
     one.priority === other.priority &&
+    one.impairment === other.impairment &&
+    one.damped === other.damped &&
     one.epoch === other.epoch &&
     one.ready === other.ready &&
     one.intent === other.intent &&

@@ -6,9 +6,11 @@ import type { ClaimMode } from "../config/config.ts";
 import type { Advertisement } from "./advertisement.ts";
 
 export interface Settings {
+  /** The group of addresses that this election is about (RFC 9568: the virtual router). */
+  readonly group: string;
   readonly node: string;
   readonly peer: string;
-  /** 1 to 254. */
+  /** 1 to 254, as configured; impairments lower it. */
   readonly priority: number;
   /** From the configuration: ranks a peer that cannot be understood. */
   readonly peerPriority: number;
@@ -18,6 +20,10 @@ export interface Settings {
   readonly preempt: boolean;
   readonly preemptDelayMs: number;
   readonly configHash: string;
+  /** Whether somebody else is asked who of the two is cut off (rule 6). */
+  readonly arbiter: boolean;
+  /** A node that gained or lost the active role more often than this in a minute stays where it is. */
+  readonly roleChangesMax: number;
   /** How long a stopping node may hold the address while its last requests end. */
   readonly stopGraceMs: number;
 }
@@ -36,8 +42,7 @@ export interface Settings {
  *      └──────────────────── may have lost the lease ─────┘   handed over, or stop
  */
 export type Phase =
-  /** May not claim: has not heard enough. Leaves when `until` has passed and the peer is known, or at `giveUpAt`. */
-  | { readonly kind: "listening"; readonly until: number; readonly giveUpAt: number }
+  | ListeningPhase
   /** `vacantSince`: since when no active is known to us; undefined while one is. */
   | { readonly kind: "standby"; readonly vacantSince: number | undefined }
   /** claim: safe. The predecessor is gone; its lease may still run until `claimAt`. */
@@ -57,10 +62,24 @@ export type Phase =
   | { readonly kind: "fault" }
   | { readonly kind: "stopped" };
 
+/**
+ * May not claim: has not heard enough. Leaves when `until` has passed and the peer is known; when `aloneAt` has
+ * passed and the arbiter answers; or at `giveUpAt`.
+ */
+export interface ListeningPhase {
+  readonly kind: "listening";
+  readonly until: number;
+  /** A peer that is there would have been heard by then, so that the arbiter's word suffices. */
+  readonly aloneAt: number;
+  readonly giveUpAt: number;
+}
+
 /** Why the address is free for this node. */
 export interface Vacancy {
   /** For people. */
   readonly reason: string;
+  /** An operator wants it so. */
+  readonly ordered: boolean;
   /** The active offered it and still serves. */
   readonly handover: boolean;
   /** A lease of the predecessor may still run. */
@@ -77,6 +96,8 @@ export interface ActivePhase {
   readonly preemptAt: number | undefined;
   /** When the address vanished though its lease was good, within the last minute. */
   readonly lossesAt: readonly number[];
+  /** It has vanished, and the hooks bring it back right now. */
+  readonly reclaiming: boolean;
 }
 
 export interface Lease {
@@ -93,8 +114,8 @@ export interface Lease {
 export type Peer =
   | { readonly kind: "unknown" }
   | { readonly kind: "heard"; readonly said: Advertisement; readonly at: number }
-  /** Its machine refused a connection: no vipair runs there. `mayHold`: its lease may still run. */
-  | { readonly kind: "dead"; readonly mayHold: boolean; readonly everHeard: boolean }
+  /** Its machine refused a connection, last `at`: no vipair runs there. `mayHold`: its lease may still run. */
+  | { readonly kind: "dead"; readonly mayHold: boolean; readonly everHeard: boolean; readonly at: number }
   /** It answers but cannot be understood. */
   | { readonly kind: "estranged"; readonly problem: string; readonly at: number };
 
@@ -104,7 +125,38 @@ export interface Fault {
   readonly detail: string;
   /** Ends by itself then; undefined: when `recovered` says so. */
   readonly until: number | undefined;
+  /** An opinion (a tracked check), which flap damping may overrule; the others are facts. */
+  readonly soft: boolean;
 }
+
+/** What makes this node the worse of the two, though it could serve. */
+export interface Impairment {
+  /** One impairment per cause. */
+  readonly cause: string;
+  readonly detail: string;
+  /** 1 to 253: taken off the priority. */
+  readonly weight: number;
+}
+
+/** What is known of the arbiter. `missing`: there is nobody to ask, so nobody is waited for. */
+export type Arbiter =
+  | { readonly kind: "missing" }
+  | { readonly kind: "unheard" }
+  | { readonly kind: "answered"; readonly at: number };
+
+/** The peer was asked to take over. */
+export interface Offer {
+  readonly until: number;
+  /** An operator wants it so, or this node ends. */
+  readonly ordered: boolean;
+  /** Whatever the peer says of itself. */
+  readonly forced: boolean;
+}
+
+/** `waiting`: as soon as the peer takes over. `now`: at once, whatever becomes of the service. */
+export type Maintenance = "off" | "waiting" | "now";
+
+export type SwitchoverOrder = "none" | "ordered" | "forced";
 
 export interface State {
   readonly phase: Phase;
@@ -112,18 +164,27 @@ export interface State {
   readonly epoch: number;
   readonly peer: Peer;
   readonly faults: readonly Fault[];
+  readonly impairments: readonly Impairment[];
+  readonly arbiter: Arbiter;
+  /** An operator has taken this node out of service (rule 12). */
+  readonly maintenance: Maintenance;
+  /** When the active role was gained or lost without an order, within the last minute. */
+  readonly roleChangesAt: readonly number[];
+  /** Too many of those: until then, at the earliest, nothing is done on a mere guess or opinion. */
+  readonly dampedUntil: number | undefined;
   /** Claims that failed since one succeeded. */
   readonly failedClaims: number;
   /** The address was just given up; it may still be on the interface until then, at the latest. */
   readonly releasing: { readonly until: number } | undefined;
   readonly advertiseAt: number;
   readonly said: Advertisement | undefined;
-  /** The peer was asked to take over and has until then. */
-  readonly offerUntil: number | undefined;
+  readonly offer: Offer | undefined;
+  /** After an offer that nobody ordered and the peer did not take: not again before then. */
+  readonly offerAgainAt: number | undefined;
   /** A switchover was ordered on this standby: the active is asked for the role until then. */
   readonly requestUntil: number | undefined;
-  /** An operator waits for the answer to `switchover`. */
-  readonly switchoverOrdered: boolean;
+  /** What an operator waits for. */
+  readonly switchover: SwitchoverOrder;
   /** SIGTERM was given: the way out is `leaving`, then `stopped`. */
   readonly stopping: boolean;
   /**
@@ -144,19 +205,31 @@ export type Input =
   | { readonly kind: "deadline" }
   /** Every message that waited when `read-queue` was asked for has been given. */
   | { readonly kind: "queue-read" }
-  | { readonly kind: "fault"; readonly cause: string; readonly detail: string }
+  | { readonly kind: "fault"; readonly cause: string; readonly detail: string; readonly soft?: boolean }
+  | { readonly kind: "impaired"; readonly cause: string; readonly detail: string; readonly weight: number }
+  /** Ends the fault and the impairment of this cause. */
   | { readonly kind: "recovered"; readonly cause: string }
+  | { readonly kind: "arbiter-answered" }
+  /** There is nobody who could be asked. */
+  | { readonly kind: "arbiter-missing" }
   /** The hooks have added the address; the lease counts from `startedAt`. */
   | { readonly kind: "claimed"; readonly epoch: number; readonly startedAt: number }
   | { readonly kind: "claim-failed"; readonly epoch: number; readonly reason: string }
   | { readonly kind: "renewed"; readonly startedAt: number }
   /** `gone`: the address was not on the interface any more. */
   | { readonly kind: "renew-failed"; readonly gone: boolean; readonly reason: string }
+  /** The address has vanished from the interface, and it was not this node that removed it. */
+  | { readonly kind: "address-gone"; readonly reason: string }
   /** The hooks have removed the address. */
   | { readonly kind: "released" }
   /** While leaving: no connection is open any more. */
   | { readonly kind: "drained" }
-  | { readonly kind: "switchover" }
+  /** `force`: even if the peer is not ready, or, on a standby, if the active is not heard. */
+  | { readonly kind: "switchover"; readonly force?: boolean }
+  /** `force`: do not wait for a peer that takes over. */
+  | { readonly kind: "maintenance"; readonly on: boolean; readonly force?: boolean }
+  /** An operator ends flap damping. */
+  | { readonly kind: "resume" }
   | { readonly kind: "stop" };
 
 export type LogLevel = "info" | "warn" | "error";

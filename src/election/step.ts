@@ -3,41 +3,56 @@
 // A decision never depends on which input came last, so a lost, late or repeated message costs time, not
 // safety. Nothing is performed here: the effects are the complete list of work that the node owes the world.
 
+import { noteRoleChange } from "./damping.ts";
 import { decide } from "./decide.ts";
 import { learn } from "./learn.ts";
 import { speak } from "./speak.ts";
-import type { Input, Settings, State, Step } from "./state.ts";
+import type { Input, Maintenance, Settings, State, Step } from "./state.ts";
 import {
   activeDownMs,
-  ESTRANGED_MEMORY_MS,
+  ARBITER_SILENT,
+  arbiterIntervalMs,
   LEASE_TRUST,
+  REDIAL_MEMORY_MS,
+  reunionMs,
   skewMs,
   START_WAIT_MS,
   VACANCY_ACTIVE_DOWNS,
 } from "./timing.ts";
 import { log, type Turn, update } from "./turn.ts";
 
-/**
- * A node at its start: it removes what an earlier life may have left (rule 8), then listens. `epoch` is the
- * newest that an earlier life knew of.
- */
-export function start(settings: Settings, now: number, epoch = 0): Step {
+/** What an earlier life of the node has left behind. */
+export interface Memory {
+  /** The newest epoch that it knew of; 0: none. */
+  readonly epoch?: number;
+  readonly maintenance?: Maintenance;
+}
+
+/** A node at its start: it removes what an earlier life may have left (rule 8), then listens. */
+export function start(settings: Settings, now: number, memory: Memory = {}): Step {
   const state: State = {
     phase: {
       kind: "listening",
       until: now + activeDownMs(settings.priority, settings.intervalMs),
+      aloneAt: now + reunionMs(settings.priority, settings.intervalMs),
       giveUpAt: now + START_WAIT_MS,
     },
-    epoch,
+    epoch: memory.epoch ?? 0,
     peer: { kind: "unknown" },
     faults: [],
+    impairments: [],
+    arbiter: { kind: "unheard" },
+    maintenance: memory.maintenance ?? "off",
+    roleChangesAt: [],
+    dampedUntil: undefined,
     failedClaims: 0,
     releasing: { until: now + settings.leaseMs },
     advertiseAt: now,
     said: undefined,
-    offerUntil: undefined,
+    offer: undefined,
+    offerAgainAt: undefined,
     requestUntil: undefined,
-    switchoverOrdered: false,
+    switchover: "none",
     stopping: false,
     stalledSince: undefined,
     at: now,
@@ -54,6 +69,7 @@ export function step(settings: Settings, before: State, input: Input, now: numbe
   noticeStall(turn, input);
   learn(turn, input);
   decide(turn);
+  noteRoleChange(turn, before);
   speak(turn);
   update(turn, { at: now });
   return turn;
@@ -64,51 +80,53 @@ export function step(settings: Settings, before: State, input: Input, now: numbe
  * `read-queue` is unanswered. A moment that has passed was looked at then, so only later ones count.
  */
 export function nextDeadline(settings: Settings, state: State): number {
-  if (state.phase.kind === "stopped" || state.stalledSince !== undefined) return Infinity;
+  const { phase, peer, arbiter, at } = state;
+  if (phase.kind === "stopped" || state.stalledSince !== undefined) return Infinity;
   let next = Infinity;
-  for (const moment of moments(settings, state)) if (moment > state.at && moment < next) next = moment;
-  return next;
-}
-
-function* moments(settings: Settings, state: State): Generator<number> {
+  const look = (moment: number | undefined) => {
+    if (moment !== undefined && moment > at && moment < next) next = moment;
+  };
   const activeDown = activeDownMs(settings.priority, settings.intervalMs);
-  yield state.advertiseAt;
-  if (state.releasing !== undefined) yield state.releasing.until;
-  if (state.offerUntil !== undefined) yield state.offerUntil;
-  if (state.requestUntil !== undefined) yield state.requestUntil;
-  for (const fault of state.faults) if (fault.until !== undefined) yield fault.until;
-  if (state.peer.kind === "heard") yield state.peer.at + activeDown;
-  if (state.peer.kind === "estranged") yield state.peer.at + ESTRANGED_MEMORY_MS;
-  const { phase } = state;
+  look(state.advertiseAt);
+  look(state.releasing?.until);
+  look(state.offer?.until);
+  look(state.offerAgainAt);
+  look(state.requestUntil);
+  look(state.dampedUntil);
+  for (const fault of state.faults) look(fault.until);
+  if (peer.kind === "heard") look(peer.at + activeDown);
+  if (peer.kind === "estranged" || peer.kind === "dead") look(peer.at + REDIAL_MEMORY_MS);
+  if (arbiter.kind === "answered") look(arbiter.at + ARBITER_SILENT * arbiterIntervalMs(settings.intervalMs));
   switch (phase.kind) {
     case "listening":
-      yield phase.until;
-      yield phase.giveUpAt;
-      return;
+      look(phase.until);
+      look(phase.aloneAt);
+      look(phase.giveUpAt);
+      break;
     case "standby":
-      if (phase.vacantSince === undefined) return;
-      yield phase.vacantSince + skewMs(settings.priority, settings.intervalMs);
-      yield phase.vacantSince + activeDown;
-      yield phase.vacantSince + VACANCY_ACTIVE_DOWNS * activeDown;
-      return;
+      if (phase.vacantSince === undefined) break;
+      look(phase.vacantSince + skewMs(settings.priority, settings.intervalMs));
+      look(phase.vacantSince + activeDown);
+      look(phase.vacantSince + VACANCY_ACTIVE_DOWNS * activeDown);
+      break;
     case "awaiting-lease":
-      yield phase.claimAt;
-      return;
+      look(phase.claimAt);
+      break;
     case "active":
-      yield phase.lease.renewAt;
-      yield phase.lease.from + LEASE_TRUST * settings.leaseMs;
-      yield* phase.announceAt;
-      if (phase.preemptAt !== undefined) yield phase.preemptAt;
-      return;
+      look(phase.lease.renewAt);
+      look(phase.lease.from + LEASE_TRUST * settings.leaseMs);
+      for (const moment of phase.announceAt) look(moment);
+      look(phase.preemptAt);
+      break;
     case "leaving":
-      yield phase.lease.renewAt;
-      yield phase.lease.from + LEASE_TRUST * settings.leaseMs;
-      yield phase.until;
-      return;
+      look(phase.lease.renewAt);
+      look(phase.lease.from + LEASE_TRUST * settings.leaseMs);
+      look(phase.until);
+      break;
     case "claiming":
     case "fault":
-    case "stopped":
   }
+  return next;
 }
 
 /** Rule 5: a process that woke late reads what waits for it before it judges its peer by the clock. */
@@ -139,10 +157,17 @@ function listenAfterStall(turn: Turn, lateMs: number): void {
   const { phase } = state;
   switch (phase.kind) {
     case "listening":
-      return update(turn, { phase: { ...phase, until, giveUpAt: Math.max(phase.giveUpAt, until) } });
+      return update(turn, {
+        phase: {
+          ...phase,
+          until,
+          aloneAt: Math.max(phase.aloneAt, until),
+          giveUpAt: Math.max(phase.giveUpAt, until),
+        },
+      });
     case "standby":
     case "awaiting-lease":
-      return update(turn, { phase: { kind: "listening", until, giveUpAt: until } });
+      return update(turn, { phase: { kind: "listening", until, aloneAt: until, giveUpAt: until } });
     case "claiming":
     case "active":
     case "leaving":

@@ -17,6 +17,25 @@ export const VACANCY_ACTIVE_DOWNS = 2;
 /** A node that hears nobody at its start waits this long: a switch port may take that time to forward. */
 export const START_WAIT_MS = 30_000;
 
+/** How often the arbiter is asked: with each advertisement, within what a gateway and a child process bear. */
+export function arbiterIntervalMs(intervalMs: number): number {
+  return Math.min(Math.max(intervalMs, 50), 1000);
+}
+
+/** The arbiter vouches for this node with an answer that is no older than so many of its intervals. */
+export const ARBITER_VOUCHES = 2;
+/** After so many without an answer it is silent. */
+export const ARBITER_SILENT = 3;
+
+/**
+ * Two nodes that a network lets talk again have found each other after this time: a dial that hangs in the old
+ * silence runs out, the pace of dialling passes, and a handshake with a busy process takes its time.
+ */
+export function reunionMs(priority: number, intervalMs: number): number {
+  const redialMs = 2 * Math.max(intervalMs, 200) + 2 * Math.min(Math.max(intervalMs, 100), 1000);
+  return activeDownMs(priority, intervalMs) + redialMs + 500;
+}
+
 /** The share of a lease after which it is not trusted any more: the rest is for slow hooks and clock drift. */
 export const LEASE_TRUST = 0.8;
 
@@ -26,11 +45,22 @@ export const LEASE_MARGIN = 1.05;
 /** And that much more: a hook that was running when its process died sets the lease as late as that. */
 export const HOOK_SLACK_MS = 300;
 
-/** An estranged peer that did not answer for so long is taken for silent; redials are at most 1 s apart. */
-export const ESTRANGED_MEMORY_MS = 3000;
+/**
+ * A peer that is estranged or dead shows so with each redial, and those are at most 1 s apart; one that did
+ * not for so long is taken for silent.
+ */
+export const REDIAL_MEMORY_MS = 3000;
 
 /** How long a peer may take to accept the role: its hooks time out after 2 s. */
 export const OFFER_MS = 3000;
+
+/** How long a node that was forced to let go leaves the address to the peer. */
+export const FORCED_OFFER_MS = 10_000;
+/** An offer that nobody ordered and the peer did not take is made again after this. */
+export const OFFER_AGAIN_MS = 30_000;
+
+/** Role changes are counted over this time, and so long a node that changed too often must keep quiet. */
+export const FLAP_WINDOW_MS = 60_000;
 
 /** After a failed claim, so long until the next try. */
 export const CLAIM_RETRY_MS = 2000;

@@ -1,9 +1,15 @@
 // One step in the making: the state so far and the effects so far, and the questions that learning,
 // deciding and speaking all ask of it.
 
-import type { Advertisement } from "./advertisement.ts";
+import { type Advertisement, IMPAIRMENT_MAX } from "./advertisement.ts";
 import type { Effect, Fault, LogLevel, Peer, Phase, Settings, State } from "./state.ts";
-import { activeDownMs } from "./timing.ts";
+import {
+  activeDownMs,
+  ARBITER_SILENT,
+  ARBITER_VOUCHES,
+  arbiterIntervalMs,
+  REDIAL_MEMORY_MS,
+} from "./timing.ts";
 
 export interface Turn {
   readonly settings: Settings;
@@ -47,6 +53,50 @@ export function freshWords(turn: Turn): Advertisement | undefined {
   return peer.kind === "heard" && isFresh(turn) ? peer.said : undefined;
 }
 
+export function isPeerReady(turn: Turn): boolean {
+  return freshWords(turn)?.ready === true;
+}
+
+/** Something of the peer's machine has come here lately, if only a refusal: the network between the two works. */
+export function isInTouch(turn: Turn): boolean {
+  const { peer } = turn.state;
+  switch (peer.kind) {
+    case "unknown":
+      return false;
+    case "heard":
+      return isFresh(turn);
+    case "dead":
+    case "estranged":
+      return turn.now - peer.at < REDIAL_MEMORY_MS;
+  }
+}
+
+/** Somebody else answers this node right now, or there is nobody to ask: rule 6 does not forbid to claim. */
+export function arbiterVouches({ settings, now, state: { arbiter } }: Turn): boolean {
+  if (!settings.arbiter || arbiter.kind === "missing") return true;
+  return (
+    arbiter.kind === "answered" && now - arbiter.at < ARBITER_VOUCHES * arbiterIntervalMs(settings.intervalMs)
+  );
+}
+
+export function isArbiterSilent({ settings, now, state: { arbiter } }: Turn): boolean {
+  if (!settings.arbiter || arbiter.kind === "missing") return false;
+  return (
+    arbiter.kind === "unheard" || now - arbiter.at >= ARBITER_SILENT * arbiterIntervalMs(settings.intervalMs)
+  );
+}
+
+/** The sum of all weights that are taken off the priority; 0: the node is well. */
+export function impairmentOf({ impairments }: State): number {
+  const sum = impairments.reduce((total, { weight }) => total + weight, 0);
+  return Math.min(sum, IMPAIRMENT_MAX);
+}
+
+/** Effective priority: what the configuration says, less what is wrong; 1 at the least. */
+export function priorityOf({ settings, state }: Pick<Turn, "settings" | "state">): number {
+  return Math.max(1, settings.priority - impairmentOf(state));
+}
+
 interface Claimant {
   readonly epoch: number;
   readonly priority: number;
@@ -58,6 +108,18 @@ export function outranks(one: Claimant, other: Claimant): boolean {
   if (one.epoch !== other.epoch) return one.epoch > other.epoch;
   if (one.priority !== other.priority) return one.priority > other.priority;
   return one.node > other.node;
+}
+
+/** Which of the two goes first when neither is active: by what the peer said of itself, or as configured. */
+export function outranksPeer(turn: Turn): boolean {
+  const { settings } = turn;
+  const { node, peer } = settings;
+  const said = freshWords(turn);
+  if (said === undefined || said.priority === 0) {
+    const { priority, peerPriority } = settings;
+    return outranks({ epoch: 0, priority, node }, { epoch: 0, priority: peerPriority, node: peer });
+  }
+  return outranks({ epoch: 0, priority: priorityOf(turn), node }, { ...said, epoch: 0 });
 }
 
 /** The address is, or may be, on our interface by our own doing. */

@@ -5,6 +5,7 @@ import type { BackendHealth } from "./worker.ts";
 /** The roles people see. `standby` includes a node that is still starting. */
 export type Role = "active" | "standby" | "fault";
 
+/** A node with several groups is `active` when it is so in any of them, and in `fault` when it is so in all. */
 export interface Status {
   readonly node: string;
   readonly role: Role;
@@ -19,6 +20,14 @@ export interface Status {
   /** null for a node alone. */
   readonly peer: PeerStatus | null;
   readonly virtualAddresses: readonly VirtualAddressStatus[];
+  /** One unless the virtual addresses are split into groups; none for a node alone. */
+  readonly groups: readonly GroupStatus[];
+  /** Nodes that an operator has taken out of service. */
+  readonly maintenance: readonly string[];
+  /** null for a node alone. */
+  readonly arbiter: ArbiterStatus | null;
+  /** The tracked checks of this node. */
+  readonly checks: readonly CheckStatus[];
   readonly listeners: readonly ListenerStatus[];
   readonly workers: readonly WorkerStatus[];
   readonly pools: readonly PoolStatus[];
@@ -41,6 +50,58 @@ export interface PeerStatus {
   readonly configMatches: boolean | null;
   /** What is wrong with the link in words a person can act on; null when nothing is. */
   readonly problem: string | null;
+  /** The heartbeat paths; the pair is in touch while any one is connected. */
+  readonly paths: readonly PathStatus[];
+}
+
+export interface PathStatus {
+  /** This node's address. */
+  readonly self: string;
+  readonly peer: string;
+  readonly connected: boolean;
+  readonly lastHeardMs: number | null;
+  readonly problem: string | null;
+}
+
+/** A group of virtual addresses with its own election. */
+export interface GroupStatus {
+  readonly name: string;
+  readonly role: Role;
+  readonly reason: string | null;
+  readonly epoch: number;
+  /** When the role was taken; ISO 8601, UTC. */
+  readonly since: string;
+  /** 1 to 254, as configured. */
+  readonly priority: number;
+  /** 1 to 254, impairments taken off. */
+  readonly effectivePriority: number;
+  readonly impairments: readonly ImpairmentStatus[];
+  /** It changed roles too often and stays where it is. */
+  readonly damped: boolean;
+  readonly peerRole: Role | "unknown";
+  readonly virtualAddresses: readonly VirtualAddressStatus[];
+}
+
+export interface ImpairmentStatus {
+  readonly cause: string;
+  readonly detail: string;
+  /** Taken off the priority. */
+  readonly weight: number;
+}
+
+export interface ArbiterStatus {
+  /** null: none is configured, or no gateway was found. */
+  readonly address: string | null;
+  /** null: it has never answered. */
+  readonly lastAnswerMs: number | null;
+  readonly problem: string | null;
+}
+
+export interface CheckStatus {
+  readonly name: string;
+  /** null before the first result. */
+  readonly failing: boolean | null;
+  readonly detail: string;
 }
 
 export interface VirtualAddressStatus {

@@ -4,8 +4,11 @@
 
 import type { ListenerConfig, PoolConfig } from "../config/config.ts";
 
-/** A backend as the health checker sees it. Only `up` gets new requests; `suspect` too when none is up. */
-export type BackendHealth = "up" | "suspect" | "down";
+/**
+ * A backend as the control process sees it. Only `up` gets new requests; `suspect` too when none is up.
+ * `drain`: an operator wants it empty.
+ */
+export type BackendHealth = "up" | "suspect" | "down" | "drain";
 
 /** The part of the configuration that a worker needs. Immutable; a new one replaces it whole. */
 export interface WorkerConfig {

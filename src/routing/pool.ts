@@ -5,7 +5,7 @@
 import type { PoolConfig } from "../config/config.ts";
 import { takeTurn } from "./round-robin.ts";
 
-export type Health = "up" | "suspect" | "down";
+export type Health = "up" | "suspect" | "down" | "drain";
 
 /** One backend as a candidate. `credit` is the policy's memory; it survives health and reloads. */
 export interface Candidate {
@@ -61,7 +61,7 @@ function healthOf(health: PoolHealth, name: string): Health {
 /**
  * Chooses among the backends that are up and that the caller accepts; among the suspect ones when
  * there is none of those (a suspect backend may serve, a refusal certainly does not). Never one that
- * is down. null: nobody is left.
+ * is down or drained. null: nobody is left.
  */
 export function chooseBackend(pool: PoolState, accept: (candidate: Candidate) => boolean): Candidate | null {
   return chooseIn(pool, "up", accept) ?? chooseIn(pool, "suspect", accept);

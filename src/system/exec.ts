@@ -4,7 +4,8 @@
 import { spawn } from "node:child_process";
 import type { ChildProcess } from "node:child_process";
 import { accessSync, constants, statSync } from "node:fs";
-import { isAbsolute, join, resolve as resolvePath } from "node:path";
+import { errorCode } from "./errno.ts";
+import { untrustedReason } from "./trusted-file.ts";
 
 /** stdout and stderr each keep their last bytes up to this: the end of an error says the most. */
 const CAPTURE_BYTES_MAX = 8 * 1024;
@@ -20,6 +21,8 @@ export interface RunOptions {
   readonly env: Readonly<Record<string, string>>;
   /** After this the process group is killed. */
   readonly timeoutMs: number;
+  /** Does the same as abort(). */
+  readonly signal?: AbortSignal;
 }
 
 interface RunOutput {
@@ -46,7 +49,7 @@ export interface Run {
 
 /** Starts `program` (a path; no shell) in a process group of its own, with stdin at end of file. */
 export function run(program: string, args: readonly string[], options: RunOptions): Run {
-  const env = { PATH: searchPath(), ...options.env };
+  const env = { PATH: process.env["PATH"] ?? DEFAULT_PATH, ...options.env };
   let child: ChildProcess;
   try {
     // The working directory is the root, so that a hook never keeps a file system busy.
@@ -54,20 +57,26 @@ export function run(program: string, args: readonly string[], options: RunOption
   } catch (error) {
     return { result: Promise.resolve({ kind: "failed-to-start", reason: describe(error) }), abort() {} };
   }
-  return superviseChild(child, options.timeoutMs);
+  const running = superviseChild(child, options.timeoutMs);
+  if (options.signal !== undefined) void heed(options.signal, running);
+  return running;
 }
 
 /**
- * Absolute path of the program that `name` means: a path starts at `directory`, a bare name is looked up in
- * PATH, as a shell would. undefined when PATH has no such program; a path is not looked at.
+ * Why this program (a path) cannot be run, or should not be, in words that begin with its path; undefined
+ * when nothing speaks against it.
  */
-export function findProgram(name: string, directory: string): string | undefined {
-  if (name.includes("/")) return resolvePath(directory, name);
-  return searchPath()
-    .split(":")
-    .filter((folder) => isAbsolute(folder))
-    .map((folder) => join(folder, name))
-    .find(isProgram);
+export function programProblem(path: string): string | undefined {
+  try {
+    if (!statSync(path).isFile()) return `${path} is not a file`;
+    accessSync(path, constants.X_OK);
+  } catch (error) {
+    const code = errorCode(error);
+    if (code === "ENOENT") return `${path} does not exist`;
+    if (code === "EACCES") return `${path} is not executable: chmod +x it`;
+    return `${path} cannot be used: ${String(error)}`;
+  }
+  return untrustedReason(path);
 }
 
 /** How a program that did not succeed has ended, in words: `exit 1: ` and the last line of its stderr. */
@@ -95,17 +104,14 @@ function explainEnd(result: Exclude<RunResult, { readonly kind: "failed-to-start
   }
 }
 
-function searchPath(): string {
-  return process.env["PATH"] ?? DEFAULT_PATH;
-}
-
-function isProgram(path: string): boolean {
-  try {
-    accessSync(path, constants.X_OK);
-    return statSync(path).isFile();
-  } catch {
-    return false;
-  }
+async function heed(signal: AbortSignal, running: Run): Promise<void> {
+  const stop = () => {
+    running.abort();
+  };
+  if (signal.aborted) stop();
+  signal.addEventListener("abort", stop);
+  await running.result;
+  signal.removeEventListener("abort", stop);
 }
 
 function superviseChild(child: ChildProcess, timeoutMs: number): Run {

@@ -23,3 +23,21 @@ export function createLog(options: {
     formatters: { level: (label) => ({ level: label }) },
   });
 }
+
+/** The same log with these fields on every line, too. */
+export function withSubject(log: Log, more: object): Log {
+  return {
+    debug: (subject, event) => {
+      log.debug({ ...more, ...subject }, event);
+    },
+    info: (subject, event) => {
+      log.info({ ...more, ...subject }, event);
+    },
+    warn: (subject, event) => {
+      log.warn({ ...more, ...subject }, event);
+    },
+    error: (subject, event) => {
+      log.error({ ...more, ...subject }, event);
+    },
+  };
+}

@@ -24,6 +24,10 @@ function temporaryDir(t: TestContext): string {
   return dir;
 }
 
+async function maintained(node: string) {
+  return Promise.resolve({ kind: "done", result: { node, replicated: true, pending: null } } as const);
+}
+
 function makeServer(
   t: TestContext,
   runtimeDir: string,
@@ -34,6 +38,9 @@ function makeServer(
     log: QUIET,
     status: async () => Promise.resolve(sampleStatus()),
     switchover: async () => Promise.resolve({ kind: "done", result: { active: "pi-b", tookMs: 45 } }),
+    standby: async ({ node = "pi-a" }) => maintained(node),
+    resume: async ({ node = "pi-a" }) => maintained(node),
+    drain: async () => Promise.resolve({ kind: "done", result: { replicated: true } }),
     ...options,
   });
   t.after(async () => server.stop());

@@ -56,6 +56,11 @@ async function runningNode(t: TestContext, options: Partial<AdminServerOptions> 
     log: { debug: quiet, info: quiet, warn: quiet, error: quiet },
     status: async () => Promise.resolve(sampleStatus()),
     switchover: async () => Promise.resolve({ kind: "done", result: { active: "pi-b", tookMs: 45.4 } }),
+    standby: async ({ node = "pi-a" }) =>
+      Promise.resolve({ kind: "done", result: { node, replicated: true, pending: null } }),
+    resume: async ({ node = "pi-a" }) =>
+      Promise.resolve({ kind: "done", result: { node, replicated: false, pending: null } }),
+    drain: async () => Promise.resolve({ kind: "done", result: { replicated: true } }),
     ...options,
   });
   t.after(async () => server.stop());
@@ -121,6 +126,8 @@ node       pi-a  priority 150
 role       active  for 1 h 2 min  epoch 7
 addresses  192.168.1.50 on eth0  held
 peer       pi-b  standby  connected  heard 80 ms ago
+arbiter    192.168.1.1  answered 120 ms ago
+checks     uplink  good
 workers    pid 4711   up 2 min 5 s  12 connections
            pid 47110  up 900 ms     1 connection
 listeners  web    vip:80        open
@@ -145,6 +152,7 @@ test("status says what is wrong: the reason of a fault, a lost peer, configurati
       lastHeardMs: null,
       configMatches: false,
       problem: "pi-b has another secret",
+      paths: [],
     },
   };
   const runtimeDir = await runningNode(t, { status: async () => Promise.resolve(sampleStatus(changes)) });
@@ -272,7 +280,7 @@ test("check looks at the files that the configuration names", async (t) => {
   writeFileSync(join(dir, "vip"), "#!/bin/sh\n", { mode: 0o644 });
   const weak = await check(dir, PAIR("secretFile: secret\n  hook: vip"));
   assert.match(weak.err, /^FILE:5:15 {2}pair\.secretFile: .*shorter than 16 characters/m);
-  assert.match(weak.err, /^FILE:6:9 {2}pair\.hook: DIR\/vip cannot be executed\. Run chmod 755 DIR\/vip\.$/m);
+  assert.match(weak.err, /^FILE:6:9 {2}pair\.hook: DIR\/vip is not executable: chmod \+x it\.$/m);
 });
 
 test("check says that a file is missing or a directory", async (t) => {

@@ -139,8 +139,8 @@ describe("pair", () => {
     ["  secret:", "  lease: 2m\n  secret:", '5:10  pair.lease: "2m" is too large. Use 1s to 1m.'],
     [
       "  secret:",
-      "  arbiter: { kind: gateway }\n  secret:",
-      "5:3  pair.arbiter: Unknown key. Known here: nodes, secret, secretFile, port, advertisementInterval, preempt, preemptDelay, claim, lease, hook.",
+      "  quorum: 2\n  secret:",
+      "5:3  pair.quorum: Unknown key. Known here: nodes, secret, secretFile, port, advertisementInterval, preempt, preemptDelay, claim, lease, hook, arbiter, paths, roleChangesPerMinute, track, vitals, notify.",
     ],
   ]);
 });

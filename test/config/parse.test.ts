@@ -9,6 +9,7 @@ describe("what a configuration means", () => {
     assert.deepEqual(expectConfig(ALONE_YAML), {
       workers: "auto",
       virtualAddresses: [],
+      groups: [],
       listeners: [
         {
           name: "web",
@@ -48,9 +49,24 @@ describe("what a configuration means", () => {
       preemptDelayMs: 30_000,
       claim: "fast",
       leaseMs: 2000,
+      arbiter: { kind: "gateway" },
+      paths: [{ addresses: { "pi-a": "192.168.1.11", "pi-b": "192.168.1.12" } }],
+      roleChangesPerMinute: 4,
+      track: [],
+      vitals: {
+        intervalMs: 10_000,
+        temperature: { above: 80, weight: 10 },
+        memory: { above: 95, weight: 10 },
+        disk: { above: 95, weight: 10 },
+        underVoltage: { weight: 10 },
+      },
+      notify: {},
     });
     assert.deepEqual(config.virtualAddresses, [
-      { address: "192.168.1.50", prefixLength: 24, interface: "eth0" },
+      { address: "192.168.1.50", prefixLength: 24, interface: "eth0", group: "default" },
+    ]);
+    assert.deepEqual(config.groups, [
+      { name: "default", priorities: { "pi-a": 150, "pi-b": 100 }, preempt: false },
     ]);
     assert.deepEqual(config.listeners[0]?.bind, { kind: "vip", port: 80 });
   });
@@ -69,7 +85,26 @@ pair:
   claim: safe
   lease: 1s
   hook: hooks/vip
-virtualAddresses: [{ address: fd00::50/64, interface: br-lan.10 }]
+  arbiter: { kind: gateway, address: "FE80::1" }
+  paths: [{ b: 10.0.0.2, a: 10.0.0.1 }, { a: fd01::A, b: fd01::b }]
+  roleChangesPerMinute: 6
+  track:
+    - { name: dns, tcp: "[::1]:53", interval: 5s, timeout: 2s, rise: 1, fall: 3, weight: 60 }
+    - { name: web, http: "http://LocalHost:8080", fault: true }
+    - { name: disk, exec: checks/disk, weight: 1 }
+    - { name: named, exec: [/usr/bin/pgrep, -x, named], weight: 253 }
+  vitals:
+    interval: 1m
+    temperature: { above: 75, weight: 20 }
+    memory: { above: 90 }
+    disk: { weight: 0 }
+    underVoltage: { weight: 60 }
+  notify: { on-active: hooks/active, on-standby: /bin/true, on-fault: hooks/with space }
+virtualAddresses:
+  - group: web
+    priorities: { a: 200 }
+    addresses: [{ address: fd00::50/64, interface: br-lan.10 }, { address: 10.0.0.50/24, interface: eth1 }]
+  - { group: mail, priorities: { a: 100, b: 200 }, preempt: false, addresses: [{ address: fd00::51/64, interface: eth0 }] }
 listeners:
   - name: web
     bind: "[::]:80"
@@ -105,8 +140,69 @@ shutdownGrace: 1s
         claim: "safe",
         leaseMs: 1000,
         hook: "hooks/vip",
+        arbiter: { kind: "gateway", address: "fe80::1" },
+        paths: [
+          { addresses: { a: "fd00::a", b: "fd00::b" } },
+          { addresses: { a: "10.0.0.1", b: "10.0.0.2" } },
+          { addresses: { a: "fd01::a", b: "fd01::b" } },
+        ],
+        roleChangesPerMinute: 6,
+        track: [
+          {
+            name: "dns",
+            check: { kind: "tcp", host: "::1", port: 53 },
+            intervalMs: 5000,
+            timeoutMs: 2000,
+            rise: 1,
+            fall: 3,
+            effect: { kind: "weight", weight: 60 },
+          },
+          {
+            name: "web",
+            check: { kind: "http", url: "http://localhost:8080/" },
+            intervalMs: 1000,
+            timeoutMs: 1000,
+            rise: 2,
+            fall: 2,
+            effect: { kind: "fault" },
+          },
+          {
+            name: "disk",
+            check: { kind: "exec", command: ["checks/disk"] },
+            intervalMs: 1000,
+            timeoutMs: 1000,
+            rise: 2,
+            fall: 2,
+            effect: { kind: "weight", weight: 1 },
+          },
+          {
+            name: "named",
+            check: { kind: "exec", command: ["/usr/bin/pgrep", "-x", "named"] },
+            intervalMs: 1000,
+            timeoutMs: 1000,
+            rise: 2,
+            fall: 2,
+            effect: { kind: "weight", weight: 253 },
+          },
+        ],
+        vitals: {
+          intervalMs: 60_000,
+          temperature: { above: 75, weight: 20 },
+          memory: { above: 90, weight: 10 },
+          disk: { above: 95, weight: 0 },
+          underVoltage: { weight: 60 },
+        },
+        notify: { onActive: "hooks/active", onStandby: "/bin/true", onFault: "hooks/with space" },
       },
-      virtualAddresses: [{ address: "fd00::50", prefixLength: 64, interface: "br-lan.10" }],
+      virtualAddresses: [
+        { address: "fd00::50", prefixLength: 64, interface: "br-lan.10", group: "web" },
+        { address: "10.0.0.50", prefixLength: 24, interface: "eth1", group: "web" },
+        { address: "fd00::51", prefixLength: 64, interface: "eth0", group: "mail" },
+      ],
+      groups: [
+        { name: "web", priorities: { a: 200, b: 1 }, preempt: true },
+        { name: "mail", priorities: { a: 100, b: 200 }, preempt: false },
+      ],
       listeners: [
         {
           name: "web",

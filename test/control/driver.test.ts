@@ -13,6 +13,9 @@ const SETTINGS: Settings = {
   claim: "fast",
   preempt: false,
   preemptDelayMs: 0,
+  group: "default",
+  arbiter: false,
+  roleChangesMax: 4,
   configHash: "0123456789ab",
   stopGraceMs: 1000,
 };
@@ -23,7 +26,7 @@ function drive() {
   const events: string[] = [];
   const driver = new ElectionDriver({
     settings: SETTINGS,
-    epoch: 0,
+    memory: { epoch: 0 },
     clock: () => time.nowMs,
     perform: (effect) => {
       events.push(effect.kind === "log" ? effect.event : effect.kind);

@@ -146,6 +146,8 @@ export function advertisementOf(
     group: "default",
     role: "standby",
     priority: 100,
+    impairment: 0,
+    damped: false,
     epoch: 1,
     ready: true,
     intent: "none",

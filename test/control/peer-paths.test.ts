@@ -271,8 +271,7 @@ test("each group is heard for itself, and the newest of each is said on each con
   const b = nodeOf(t, "b", place);
   b.say();
   await eventually(() => b.link.status().connections === 4);
-  const heard = (): string[] =>
-    b.heard.map((said) => `${"group" in said ? String(said.group) : ""} ${String(said.epoch)}`);
+  const heard = (): string[] => b.heard.map((said) => `${said.group} ${String(said.epoch)}`);
   assert.deepEqual(heard(), ["one 4", "two 3", "three 3"]);
   b.heard.length = 0;
   const expected: string[] = [];

@@ -31,7 +31,12 @@ function hookOf(t: TestContext, script: string): { path: string; dir: string; jo
 
 function vipOf(hook: string, options: { address?: string; leaseMs?: number; log?: Log } = {}): Vip {
   return new Vip({
-    address: { address: options.address ?? "192.0.2.50", prefixLength: 24, interface: "eth0" },
+    address: {
+      address: options.address ?? "192.0.2.50",
+      prefixLength: 24,
+      interface: "eth0",
+      group: "default",
+    },
     self: { name: "pi-a", address: "192.0.2.1", priority: 150 },
     peer: { name: "pi-b", address: "192.0.2.2", priority: 100 },
     hook,

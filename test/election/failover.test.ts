@@ -122,8 +122,8 @@ suite("the active goes", () => {
         { ...A, ...SAFE },
         STANDBY,
         `
-        1100  ${gone}  ${gone === "dead" ? "awaiting-lease" : "standby"}
-        ${String(knownAt + 2399)}  awaiting-lease
+        1100  ${gone}  ${gone === "dead" ? "awaiting-lease: says awaiting-lease" : "standby"}
+        ${String(knownAt + 2399)}  awaiting-lease${gone === "dead" ? "" : ": says awaiting-lease"}
         ${String(knownAt + 2400)}  claiming: claim 2, says claiming
         `,
       );
@@ -140,7 +140,7 @@ suite("the active goes", () => {
       9000  hears standby 1 ready  listening
       9000  queue-read             listening
       9010  dead                   listening
-      9832                         awaiting-lease: says standby
+      9832                         awaiting-lease: says awaiting-lease
      12231                         awaiting-lease
      12232                         claiming: claim 2, says claiming
       `,
@@ -153,8 +153,8 @@ suite("the active goes", () => {
       STANDBY,
       `
       1100  silence             standby
-      2500                      awaiting-lease
-      2600  hears active 1 ...  standby
+      2500                      awaiting-lease: says awaiting-lease
+      2600  hears active 1 ...  standby: says standby
       9000                      standby
       `,
     );

@@ -95,7 +95,7 @@ suite("switchover", () => {
       ACTIVE,
       IN_TOUCH,
       `
-      1010  switchover           active: says active offer
+      1010  switchover           active: says active order
       1020  hears claiming 2     active
       1040  hears active 2 ...   leaving: announce, drain, done, says leaving
       1500  drained              standby: release
@@ -123,7 +123,7 @@ suite("switchover", () => {
       ACTIVE,
       IN_TOUCH,
       `
-      1010  switchover           active: says active offer
+      1010  switchover           active: says active order
       1040  hears active 2 ...   leaving: announce, drain, done, says leaving
       2431                       leaving
       2432                       standby: release
@@ -137,7 +137,7 @@ suite("switchover", () => {
       ACTIVE,
       IN_TOUCH,
       `
-      1010  switchover           active: says active offer
+      1010  switchover           active: says active order
       1040  hears active 2 ...   leaving: announce, drain, done, says leaving
       1100  dead                 claiming: release, claim 3, says claiming
       `,
@@ -150,8 +150,8 @@ suite("switchover", () => {
       ACTIVE,
       IN_TOUCH,
       `
-      1010  switchover           standby: release, says leaving offer
-      1020  released             standby: says standby offer
+      1010  switchover           standby: release, says leaving order
+      1020  released             standby: says standby order
       1030  hears claiming 2     standby
       1040  hears active 2 ...   standby: done, says standby
       5000                       standby
@@ -193,7 +193,7 @@ suite("switchover", () => {
       ACTIVE,
       IN_TOUCH,
       `
-      1010  switchover  active: says active offer
+      1010  switchover  active: says active order
       4009              active: announce, announce, announce, announce
       4010              active: refused (b did not take over within 3000 ms; see its log), says active
       `,
@@ -206,7 +206,7 @@ suite("switchover", () => {
       ACTIVE,
       IN_TOUCH,
       `
-      1010  switchover  active: says active offer
+      1010  switchover  active: says active order
       1050  dead        active: announce, refused (vipair does not run on b), says active
       `,
     );
@@ -219,7 +219,7 @@ suite("switchover", () => {
         ACTIVE,
         IN_TOUCH,
         `
-      1010  switchover     active: says active offer
+      1010  switchover     active: says active order
       1050  hears ${role} 1  active: announce, refused (b is not ready: it is ${role}), says active
       `,
       );
@@ -242,7 +242,7 @@ suite("preempt", () => {
 
   test("off: a preferred peer that comes back stays standby", () => {
     const state = story(lower, ACTIVE_LOWER, `30000  active`);
-    assert.equal(state.offerUntil, undefined);
+    assert.equal(state.offer, undefined);
   });
 
   test("on: it is offered the role when it has been ready for the whole delay", () => {
@@ -277,7 +277,7 @@ suite("stop (SIGTERM)", () => {
       ACTIVE,
       IN_TOUCH,
       `
-      1010  stop                 active: says active offer
+      1010  stop                 active: says active order
       1040  hears active 2 ...   leaving: announce, drain, says leaving
       1100  drained              standby: release
       1110  released             stopped: says stopped
@@ -291,8 +291,8 @@ suite("stop (SIGTERM)", () => {
       ACTIVE,
       IN_TOUCH,
       `
-      1010  stop      standby: release, says leaving offer
-      1020  released  stopped: says stopped offer
+      1010  stop      standby: release, says leaving order
+      1020  released  stopped: says stopped order
       `,
     );
   });
@@ -303,7 +303,7 @@ suite("stop (SIGTERM)", () => {
       ACTIVE,
       IN_TOUCH,
       `
-      1010  stop             active: says active offer
+      1010  stop             active: says active order
       1020  hears stopped 1  leaving: drain, says leaving
       1030  drained          standby: release
       1040  released         stopped: says stopped

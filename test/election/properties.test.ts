@@ -13,12 +13,13 @@ import {
   ANNOUNCE_AFTER_MS,
   skewMs,
 } from "../../src/election/timing.ts";
-import { announceTimes } from "../../src/election/decide.ts";
+import { announceTimes } from "../../src/election/lease.ts";
 import { outranks } from "../../src/election/turn.ts";
 import { A } from "./story.ts";
 
 const anySettings: fc.Arbitrary<Settings> = fc.record(
   {
+    group: fc.constant("default"),
     node: fc.constant("a"),
     peer: fc.constant("b"),
     priority: fc.integer({ min: 1, max: 254 }),
@@ -30,18 +31,33 @@ const anySettings: fc.Arbitrary<Settings> = fc.record(
     preemptDelayMs: fc.constantFrom(0, 5000),
     configHash: fc.constant("hash"),
     stopGraceMs: fc.constantFrom(0, 5000),
+    arbiter: fc.boolean(),
+    roleChangesMax: fc.constantFrom(1, 4),
   },
   { noNullPrototype: true },
 );
 
 const anyAdvertisement: fc.Arbitrary<Advertisement> = fc.record(
   {
+    group: fc.constant("default"),
     node: fc.constant("b"),
-    role: fc.constantFrom("listening", "standby", "claiming", "active", "leaving", "fault", "stopped"),
+    role: fc.constantFrom(
+      "listening",
+      "standby",
+      "awaiting-lease",
+      "claiming",
+      "active",
+      "leaving",
+      "fault",
+      "maintenance",
+      "stopped",
+    ),
+    impairment: fc.constantFrom(0, 20, 253),
+    damped: fc.boolean(),
     priority: fc.integer({ min: 0, max: 254 }),
     epoch: fc.nat({ max: 10 }),
     ready: fc.boolean(),
-    intent: fc.constantFrom("none", "offer", "request"),
+    intent: fc.constantFrom("none", "offer", "order", "request"),
     configHash: fc.constant("hash"),
   },
   { noNullPrototype: true },
@@ -66,11 +82,22 @@ const anyTold: fc.Arbitrary<Told> = fc.oneof(
       { kind: "queue-read" },
       { kind: "fault", cause: "interface", detail: "no carrier" },
       { kind: "recovered", cause: "interface" },
+      { kind: "fault", cause: "check", detail: "fails", soft: true },
+      { kind: "impaired", cause: "check", detail: "slow", weight: 60 },
+      { kind: "recovered", cause: "check" },
+      { kind: "arbiter-answered" },
+      { kind: "arbiter-missing" },
+      { kind: "address-gone", reason: "gone" },
+      { kind: "maintenance", on: true },
+      { kind: "maintenance", on: true, force: true },
+      { kind: "maintenance", on: false },
+      { kind: "resume" },
       { kind: "renew-failed", gone: true, reason: "gone" },
       { kind: "renew-failed", gone: false, reason: "exit 2" },
       { kind: "released" },
       { kind: "drained" },
       { kind: "switchover" },
+      { kind: "switchover", force: true },
     ),
   },
   { weight: 1, arbitrary: fc.constant({ kind: "stop" as const }) },
@@ -195,11 +222,11 @@ suite("properties of the election core", () => {
   test("status has words for every state that waits", () => {
     fc.assert(
       fc.property(anySettings, anyLife, (settings, life) => {
-        live(settings, life, ({ after: { state } }) => {
+        live(settings, life, ({ after: { state }, now }) => {
           const speaks = ["listening", "awaiting-lease", "claiming", "leaving", "fault"].includes(
             state.phase.kind,
           );
-          if (speaks) assert.ok(reasonOf(state));
+          if (speaks) assert.ok(reasonOf(settings, state, now));
         });
       }),
     );

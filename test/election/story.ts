@@ -14,9 +14,11 @@ import assert from "node:assert/strict";
 import type { Advertisement, Intent, PeerRole } from "../../src/election/advertisement.ts";
 import type { Effect, Input, Settings, State, Step } from "../../src/election/state.ts";
 import { nextDeadline, start, step } from "../../src/election/step.ts";
+import { arbiterIntervalMs } from "../../src/election/timing.ts";
 
 /** The active-down interval of a is 3 * 256 + 64 = 832 ms, of b 3 * 256 + 128 = 896 ms. */
 export const A: Settings = {
+  group: "default",
   node: "a",
   peer: "b",
   priority: 192,
@@ -28,6 +30,8 @@ export const A: Settings = {
   preemptDelayMs: 5000,
   configHash: "hash",
   stopGraceMs: 4000,
+  arbiter: false,
+  roleChangesMax: 4,
 };
 export const B: Settings = { ...A, node: "b", peer: "a", priority: 128, peerPriority: 192 };
 export const SAFE = { claim: "safe" } as const;
@@ -46,6 +50,12 @@ export const ACTIVE = `
    832                            claiming: claim 1, says claiming
    832  claimed                   active: announce, says active
   1000                            active
+`;
+
+/** The same later, when all announcements after the claim have been made. */
+export const SETTLED = `
+  ${ACTIVE}
+  9999  active: announce, announce, announce, announce, announce
 `;
 
 /** Plays the story and compares it line by line. Returns the node as it is at the end. */
@@ -73,6 +83,7 @@ class Teller {
   #now = 0;
   #done: string[] = [];
   #said = "";
+  #arbiterAt = Infinity;
   #heartbeat: { readonly said: Advertisement; at: number } | undefined;
   /** Renewals are left to the story, or without an answer. */
   #renews = true;
@@ -128,6 +139,18 @@ class Teller {
         return this.#silently({ kind: "peer-estranged", problem: "another secret" });
       case "fault":
         return this.#give({ kind: "fault", cause: rest.join(" "), detail: "broken" });
+      case "soft-fault":
+        return this.#give({ kind: "fault", cause: rest.join(" "), detail: "broken", soft: true });
+      case "impaired":
+        return this.#give({ kind: "impaired", cause: "check", detail: "slow", weight: Number(rest[0]) });
+      case "maintenance":
+        return this.#give({ kind: "maintenance", on: rest[0] === "on", force: rest.includes("force") });
+      case "arbiter":
+        return this.#askArbiter(rest[0] ?? "");
+      case "address-gone":
+        return this.#give({ kind: "address-gone", reason: "somebody removed it" });
+      case "forced-switchover":
+        return this.#give({ kind: "switchover", force: true });
       case "recovered":
         return this.#give({ kind: "recovered", cause: rest.join(" ") });
       case "claimed":
@@ -142,6 +165,7 @@ class Teller {
       case "drained":
       case "queue-read":
       case "switchover":
+      case "resume":
       case "stop":
         return this.#give({ kind: word });
       default:
@@ -155,19 +179,33 @@ class Teller {
   }
 
   #hear([role = "", epoch = "0", ...rest]: readonly string[]): void {
-    const isResigned = role === "leaving" || role === "fault" || role === "stopped";
-    const intent: Intent = rest.includes("offer") ? "offer" : rest.includes("request") ? "request" : "none";
+    const isResigned = ["leaving", "fault", "maintenance", "stopped"].includes(role);
+    const intents: readonly Intent[] = ["offer", "order", "request"];
+    const impairment = Number(/impaired-(\d+)/.exec(rest.join(" "))?.[1] ?? 0);
     const said: Advertisement = {
+      group: this.#settings.group,
       node: this.#settings.peer,
       role: role as PeerRole,
-      priority: isResigned ? 0 : this.#settings.peerPriority,
+      priority: isResigned ? 0 : Math.max(1, this.#settings.peerPriority - impairment),
+      impairment,
+      damped: rest.includes("damped"),
       epoch: Number(epoch),
       ready: rest.includes("ready"),
-      intent,
+      intent: intents.find((intent) => rest.includes(intent)) ?? "none",
       configHash: "hash",
     };
     this.#heartbeat = rest.includes("...") ? { said, at: this.#now + this.#settings.intervalMs } : undefined;
     this.#give({ kind: "advertisement", advertisement: said });
+  }
+
+  /** `answers`: now, and again each interval. `silent`: no more. `missing`: there is none. */
+  #askArbiter(word: string): void {
+    if (word === "answers") {
+      this.#arbiterAt = this.#now + arbiterIntervalMs(this.#settings.intervalMs);
+      return this.#give({ kind: "arbiter-answered" });
+    }
+    this.#arbiterAt = Infinity;
+    if (word === "missing") this.#give({ kind: "arbiter-missing" });
   }
 
   /** Time passes up to, and with, this moment. */
@@ -175,9 +213,14 @@ class Teller {
     for (;;) {
       const deadline = nextDeadline(this.#settings, this.state);
       const beat = this.#heartbeat?.at ?? Infinity;
-      const next = Math.min(deadline, beat);
+      const next = Math.min(deadline, beat, this.#arbiterAt);
       if (next > until) return;
       this.#now = next;
+      if (this.#arbiterAt === next) {
+        this.#arbiterAt += arbiterIntervalMs(this.#settings.intervalMs);
+        this.#give({ kind: "arbiter-answered" });
+        continue;
+      }
       if (this.#heartbeat !== undefined && beat === next) {
         this.#heartbeat.at += this.#settings.intervalMs;
         this.#give({ kind: "advertisement", advertisement: this.#heartbeat.said });

@@ -74,16 +74,28 @@ describe("bad input", { concurrency: 4 }, () => {
     }
   });
 
-  test("check is content with a good configuration, and finds a secret and a hook that are missing", async (t) => {
+  test("check is content with a good configuration, and finds the files that are missing", async (t) => {
     const site = Site.open(t);
     const pair = await site.pair();
     const good = await runVipair(["check", "--config", site.config(pair.content())]);
     assert.deepEqual({ ...good, stdout: "" }, { code: 0, stdout: "", stderr: "" });
-    const bad = site.config(pair.content({ pair: { secretFile: "nope", hook: "nohook" } }));
+    const changes = {
+      secretFile: "nope",
+      hook: "nohook",
+      notify: { "on-fault": "nomail" },
+      track: [
+        { name: "dns", exec: ["/bin/true"], fault: true },
+        { name: "uplink", exec: ["nocheck", "-v"], weight: 20 },
+      ],
+    };
+    const bad = site.config(pair.content({ pair: changes }));
     const { code, stderr } = await runVipair(["check", "--config", bad]);
     assert.equal(code, 1);
     assert.match(stderr, /pair\.secretFile.*nope does not exist/);
     assert.match(stderr, /pair\.hook.*nohook does not exist/);
+    assert.match(stderr, /pair\.notify\.on-fault.*nomail does not exist/);
+    assert.match(stderr, /:\d+:\d+ +pair\.track\[1\]\.exec.*nocheck does not exist/);
+    assert.equal(stderr.trim().split("\n").length, 4);
   });
 
   test("a busy port is told in log and status; other listeners work; it opens when the port is freed", async (t) => {

@@ -1,7 +1,7 @@
 // A whole pair on loopback through everything that moves the role.
 
 import assert from "node:assert/strict";
-import { describe, test } from "node:test";
+import { describe, test, type TestContext } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { activeDownMs } from "../../src/election/timing.ts";
 import { OpenLoopClient } from "../../src/cli/open-loop-client.ts";
@@ -57,6 +57,7 @@ describe("failover", { concurrency: false }, () => {
       async (t) => {
         const client = new OpenLoopClient({ host: pair.virtualAddress, port: PORT });
         client.start();
+        t.after(() => client.stop());
         const since = nodes.b.lines.length;
         const killedAtMs = performance.now();
         nodes.a.signalAll("SIGKILL");
@@ -98,7 +99,7 @@ describe("failover", { concurrency: false }, () => {
       await whole.test(
         `a switchover ordered on ${where} makes the other node active, and no request that a node took fails`,
         async (t) => {
-          const client = new SparedClient(pair);
+          const client = new SparedClient(t, pair);
           const { code, stdout, stderr } = await nodes[on].command("switchover");
           assert.deepEqual({ code, stderr }, { code: 0, stderr: "" });
           assert.match(stdout, new RegExp(`\\b${to}\\b`));
@@ -119,7 +120,7 @@ describe("failover", { concurrency: false }, () => {
     await whole.test(
       "SIGTERM of the active hands over to the standby, and no request that a node took fails",
       async (t) => {
-        const client = new SparedClient(pair);
+        const client = new SparedClient(t, pair);
         const since = nodes.a.lines.length;
         nodes.b.signal("SIGTERM");
         assert.deepEqual(await nodes.b.exit(), { code: 0, signal: null });
@@ -228,12 +229,13 @@ class SparedClient {
   readonly #backend: PairSite["backend"];
   readonly #requestsBefore: number;
 
-  /** Starts asking. */
-  constructor(pair: PairSite) {
+  /** Starts asking; at the end of the test it asks no more, also when the test has failed. */
+  constructor(t: TestContext, pair: PairSite) {
     this.#backend = pair.backend;
     this.#requestsBefore = pair.backend.requests();
     this.#client = new OpenLoopClient({ host: pair.virtualAddress, port: PORT });
     this.#client.start();
+    t.after(() => this.#client.stop());
   }
 
   /** Judges what it saw, and says it in a line. */

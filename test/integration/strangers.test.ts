@@ -10,7 +10,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { connect as connectTls } from "node:tls";
 import type { WebSocket } from "ws";
 import { PROTOCOL_VERSION } from "../../src/control/peer-frame.ts";
-import { ESTRANGED_MEMORY_MS } from "../../src/election/timing.ts";
+import { REDIAL_MEMORY_MS } from "../../src/election/timing.ts";
 import { dialAsPeer, type FakePeerOptions, listenAsPeer } from "../support/fake-peer.ts";
 import { PEER_PORT, SECRET, Site, type NodeName, type PairSite } from "../support/site.ts";
 import type { VipairProcess } from "../support/vipair-process.ts";
@@ -141,7 +141,7 @@ describe("strangers", { concurrency: 4 }, () => {
 
       // What lives no more holds no address.
       await close();
-      await b.becomes("active", { withinMs: ESTRANGED_MEMORY_MS + 10_000 });
+      await b.becomes("active", { withinMs: REDIAL_MEMORY_MS + 10_000 });
     });
   }
 

@@ -107,9 +107,9 @@ export class Invariants {
     const [active, standby] = [processes[node], processes[other]];
     const isCalm = now - disturbedAt > this.#reunionMs && !this.#hasHookTrouble && loss === 0;
     if (!isCalm || scenario.loop.late > 0 || active?.state.phase.kind !== "active") return;
-    const { offerUntil, requestUntil } = active.state;
+    const { offer, requestUntil } = active.state;
     const after = standby?.state;
-    if (offerUntil !== undefined || requestUntil !== undefined || after?.requestUntil !== undefined) return;
+    if (offer !== undefined || requestUntil !== undefined || after?.requestUntil !== undefined) return;
     if (after?.phase.kind !== "standby" || after.phase.vacantSince !== undefined) return;
     if (standby?.link.isConnected !== true) return;
     const settings = standby.settings;
@@ -134,7 +134,7 @@ export class Invariants {
     const { node, settings } = process;
     const { now } = this.#view;
     const clock = this.#view.machines[node].clock();
-    if (state.offerUntil !== undefined || state.phase.kind === "leaving") this.#handoverAt = now;
+    if (state.offer !== undefined || state.phase.kind === "leaving") this.#handoverAt = now;
     const deadline = nextDeadline(settings, state);
     if (deadline <= clock) this.#fail("a deadline that has passed", `node ${settings.node}`);
     if (input === "start" || before === undefined) return;
@@ -193,8 +193,8 @@ export class Invariants {
     }
   }
 
-  #checkTieBreak(process: Process, said: Advertisement, { phase, offerUntil }: State): void {
-    if (phase.kind !== "active" || offerUntil !== undefined) return;
+  #checkTieBreak(process: Process, said: Advertisement, { phase, offer }: State): void {
+    if (phase.kind !== "active" || offer !== undefined) return;
     if (said.role !== "active" && said.role !== "claiming") return;
     const { priority, node } = process.settings;
     const isHigher =

@@ -71,7 +71,7 @@ export class Process implements LinkOwner {
     this.startedAt = options.machine.clock();
     this.#vip = new Vip(options.machine, (act) => this.deliver(act));
     this.link = options.makeLink(this);
-    const first = start(this.settings, this.startedAt, options.machine.savedEpoch);
+    const first = start(this.settings, this.startedAt, { epoch: options.machine.savedEpoch });
     this.#state = this.#mutateState(first.state);
     options.observer.stepped(this, "start", undefined, first);
     this.link.start();

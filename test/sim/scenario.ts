@@ -72,6 +72,9 @@ export function makeScenario(seed: number): Scenario {
     claim: random.chance(0.5) ? "fast" : "safe",
     preempt: !isSteady && random.chance(0.25),
     preemptDelayMs: random.whole(1, 5) * 1000,
+    group: "default",
+    arbiter: false,
+    roleChangesMax: 4,
     configHash: "0123456789abcdef",
     stopGraceMs: random.whole(0, 5) * 1000,
   } as const;

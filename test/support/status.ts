@@ -17,8 +17,29 @@ export function sampleStatus(changes: Partial<Status> = {}): Status {
       lastHeardMs: 80,
       configMatches: true,
       problem: null,
+      paths: [
+        { self: "192.168.1.11", peer: "192.168.1.12", connected: true, lastHeardMs: 80, problem: null },
+      ],
     },
     virtualAddresses: [{ address: "192.168.1.50", interface: "eth0", held: true }],
+    groups: [
+      {
+        name: "default",
+        role: "active",
+        reason: null,
+        epoch: 7,
+        since: "2026-01-02T03:04:05.000Z",
+        priority: 150,
+        effectivePriority: 150,
+        impairments: [],
+        damped: false,
+        peerRole: "standby",
+        virtualAddresses: [{ address: "192.168.1.50", interface: "eth0", held: true }],
+      },
+    ],
+    maintenance: [],
+    arbiter: { address: "192.168.1.1", lastAnswerMs: 120, problem: null },
+    checks: [{ name: "uplink", failing: false, detail: "" }],
     listeners: [
       { name: "web", bind: "vip:80", open: true, problem: null },
       {

@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
+import { getEventListeners } from "node:events";
 import { existsSync, readFileSync } from "node:fs";
 import { test } from "node:test";
-import { explainRun, findProgram, run } from "../../src/system/exec.ts";
+import { explainRun, programProblem, run } from "../../src/system/exec.ts";
 
 const LIMIT_MS = 5000;
 
@@ -73,6 +74,14 @@ test("an abort kills the program and everything it started", async () => {
   await eventually(() => !isAlive(grandchild));
 });
 
+test("an abort signal does the same, and holds nothing after the end", async () => {
+  const controller = new AbortController();
+  const running = run("/bin/sleep", ["60"], { env: {}, timeoutMs: LIMIT_MS, signal: controller.signal });
+  controller.abort();
+  assert.equal((await running.result).kind, "aborted");
+  assert.equal(getEventListeners(controller.signal, "abort").length, 0);
+});
+
 test("what a program leaves running in its group dies with it, and does not hold the result up", async () => {
   const result = await shell("sleep 60 & echo $!").result;
   assert.ok(result.kind === "exit" && result.durationMs < 1000);
@@ -103,9 +112,11 @@ test("only the last 8 KiB of an output are kept", async () => {
   assert.ok(result.stdout.endsWith("the-end\n"));
 });
 
+async function explained(script: string, timeoutMs = LIMIT_MS): Promise<string> {
+  return explainRun(await shell(script, { timeoutMs }).result);
+}
+
 test("how a program failed is told with the last line of its stderr", async () => {
-  const explained = async (script: string, timeoutMs = LIMIT_MS) =>
-    explainRun(await shell(script, { timeoutMs }).result);
   assert.equal(await explained("echo first >&2; echo last >&2; echo >&2; exit 3"), "exit 3: last");
   assert.equal(await explained("exit 4"), "exit 4");
   assert.equal(await explained("kill -9 $$"), "killed by SIGKILL");
@@ -113,9 +124,9 @@ test("how a program failed is told with the last line of its stderr", async () =
   assert.match(explainRun(await run("/nonexistent", [], { env: {}, timeoutMs: 1 }).result), /ENOENT/);
 });
 
-test("a bare name is looked up in PATH, a path starts at the given directory", () => {
-  assert.match(findProgram("sh", "/etc") ?? "", /^\/.*\/sh$/);
-  assert.equal(findProgram("checks/dns", "/etc/vipair"), "/etc/vipair/checks/dns");
-  assert.equal(findProgram("./dns", "/etc/vipair"), "/etc/vipair/dns");
-  assert.equal(findProgram("no-such-program", "/bin"), undefined);
+test("a program that cannot be run says why, beginning with its path", () => {
+  assert.equal(programProblem("/bin/sh"), undefined);
+  assert.equal(programProblem("/nonexistent/hook"), "/nonexistent/hook does not exist");
+  assert.equal(programProblem("/proc/version"), "/proc/version is not executable: chmod +x it");
+  assert.equal(programProblem("/tmp"), "/tmp is not a file");
 });

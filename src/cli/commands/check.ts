@@ -1,14 +1,16 @@
 // `vipair check`: everything that is wrong with a configuration, and with the files it names, before a
 // node meets it.
 
-import { access, constants, readFile, stat } from "node:fs/promises";
+import { readFile, stat } from "node:fs/promises";
 import { dirname, resolve } from "node:path";
-import { type Config, type ConfigError, SECRET_LENGTH_MIN } from "../../config/config.ts";
+import { type Config, type ConfigError, type PairConfig, SECRET_LENGTH_MIN } from "../../config/config.ts";
 import type { Path } from "../../config/mistake.ts";
 import { formatPath } from "../../config/mistake.ts";
 import { formatConfigError, parseConfig } from "../../config/parse.ts";
 import { readYaml } from "../../config/yaml-source.ts";
 import { errorCode } from "../../system/errno.ts";
+import { programProblem } from "../../system/exec.ts";
+import { untrustedReason } from "../../system/trusted-file.ts";
 import { EXIT } from "../terminal.ts";
 import type { Terminal } from "../terminal.ts";
 
@@ -28,12 +30,19 @@ export async function checkConfig(
 }
 
 async function findErrors(file: string): Promise<readonly ConfigError[]> {
+  const ofFile = (message: string): ConfigError => ({ file, line: 1, column: 1, path: "", message });
   let text: string;
   try {
     text = await readFile(file, "utf8");
   } catch (error) {
-    return [{ file, line: 1, column: 1, path: "", message: `The file ${describeAccess(error)}.` }];
+    return [ofFile(`The file ${describeAccess(error)}.`)];
   }
+  const untrusted = findUntrusted(resolve(file));
+  const errors = await findErrorsIn(text, file);
+  return untrusted === null ? errors : [ofFile(untrusted), ...errors];
+}
+
+async function findErrorsIn(text: string, file: string): Promise<readonly ConfigError[]> {
   const parsed = parseConfig(text, file);
   if (parsed.kind === "invalid") return parsed.errors;
   const source = readYaml(text);
@@ -53,16 +62,32 @@ interface FileProblem {
 
 /** What is wrong with the files that the configuration names; relative ones stand beside it. */
 async function findFileProblems({ pair }: Config, directory: string): Promise<readonly FileProblem[]> {
+  if (pair === undefined) return [];
   const problems: FileProblem[] = [];
-  if (pair?.secretFile !== undefined) {
+  if (pair.secretFile !== undefined) {
     const message = await findSecretProblem(resolve(directory, pair.secretFile));
     if (message !== null) problems.push({ path: ["pair", "secretFile"], message });
   }
-  if (pair?.hook !== undefined) {
-    const message = await findHookProblem(resolve(directory, pair.hook));
-    if (message !== null) problems.push({ path: ["pair", "hook"], message });
+  for (const { path, program } of programsOf(pair)) {
+    const problem = programProblem(resolve(directory, program));
+    if (problem !== undefined) problems.push({ path, message: `${problem}.` });
   }
   return problems;
+}
+
+/** Every program that the configuration names, and where it names it. */
+function programsOf({ hook, notify, track }: PairConfig): readonly { path: Path; program: string }[] {
+  const named = [
+    { path: ["pair", "hook"], program: hook },
+    { path: ["pair", "notify", "on-active"], program: notify.onActive },
+    { path: ["pair", "notify", "on-standby"], program: notify.onStandby },
+    { path: ["pair", "notify", "on-fault"], program: notify.onFault },
+    ...track.map(({ check }, index) => ({
+      path: ["pair", "track", index, "exec"],
+      program: check.kind === "exec" ? check.command[0] : undefined,
+    })),
+  ];
+  return named.flatMap(({ path, program }) => (program === undefined ? [] : [{ path, program }]));
 }
 
 async function findSecretProblem(path: string): Promise<string | null> {
@@ -73,23 +98,17 @@ async function findSecretProblem(path: string): Promise<string | null> {
     }
     const { mode } = await stat(path);
     return (mode & OTHERS_MAY_READ_OR_WRITE) === 0
-      ? null
+      ? findUntrusted(path)
       : `${path} can be read or written by every user. Run chmod 600 ${path}.`;
   } catch (error) {
     return `${path} ${describeAccess(error)}.`;
   }
 }
 
-async function findHookProblem(path: string): Promise<string | null> {
-  try {
-    if (!(await stat(path)).isFile()) return `${path} is not a file.`;
-    await access(path, constants.X_OK);
-    return null;
-  } catch (error) {
-    return describeAccess(error) === "cannot be read by this user"
-      ? `${path} cannot be executed. Run chmod 755 ${path}.`
-      : `${path} ${describeAccess(error)}.`;
-  }
+/** What a node that runs as root would refuse; says nothing to other users. */
+function findUntrusted(path: string): string | null {
+  const reason = untrustedReason(path);
+  return reason === undefined ? null : `${reason}.`;
 }
 
 function describeAccess(error: unknown): string {

@@ -1,6 +1,6 @@
 // `vipair status`: what one node knows, for people; `--json` gives programs the Status as it is.
 
-import type { BackendStatus, PeerStatus, Status } from "../../protocol/status.ts";
+import type { ArbiterStatus, BackendStatus, GroupStatus, PeerStatus, Status } from "../../protocol/status.ts";
 import type { Terminal } from "../terminal.ts";
 import { withStatus } from "./role.ts";
 
@@ -23,9 +23,11 @@ export async function printStatus(
  */
 function formatStatus(status: Status, { nowMs }: { readonly nowMs: number }): string {
   const rows: (readonly [label: string, lines: readonly string[]])[] = [
-    ["node", [words(status.node, status.priority !== null && `priority ${String(status.priority)}`)]],
+    ["node", [words(status.node, formatPriority(status))]],
     ["role", [formatRole(status, nowMs)]],
     ["reason", status.reason === null ? [] : [status.reason]],
+    ["maintenance", status.maintenance],
+    ["groups", status.groups.length > 1 ? align(status.groups.map(formatGroup)) : []],
     [
       "addresses",
       align(
@@ -36,6 +38,17 @@ function formatStatus(status: Status, { nowMs }: { readonly nowMs: number }): st
       ),
     ],
     ["peer", status.peer === null ? ["none: this node has no standby"] : formatPeer(status.peer)],
+    ["arbiter", status.arbiter === null ? [] : [formatArbiter(status.arbiter)]],
+    [
+      "checks",
+      align(
+        status.checks.map(({ name, failing, detail }) => [
+          name,
+          failing === null ? "not run yet" : failing ? "failing" : "good",
+          detail,
+        ]),
+      ),
+    ],
     [
       "workers",
       align(
@@ -65,7 +78,7 @@ function formatStatus(status: Status, { nowMs }: { readonly nowMs: number }): st
       [words(status.version, `up ${formatDuration(status.uptimeMs)}`, `config ${status.configHash}`)],
     ],
   ];
-  const width = Math.max(...rows.map(([label]) => label.length)) + 2;
+  const width = Math.max(...rows.map(([label, lines]) => (lines.length === 0 ? 0 : label.length))) + 2;
   return rows
     .flatMap(([label, lines]) =>
       lines.map((line, index) => `${(index === 0 ? label : "").padEnd(width)}${line}`.trimEnd()),
@@ -78,11 +91,47 @@ function formatRole({ role, since, epoch }: Status, nowMs: number): string {
   return words(role, `for ${formatDuration(forMs)}`, `epoch ${String(epoch)}`);
 }
 
-function formatPeer({ node, role, connected, lastHeardMs, configMatches, problem }: PeerStatus): string[] {
+function formatPriority({ priority, groups }: Status): string | false {
+  if (priority === null) return false;
+  const [only] = groups;
+  const lowered = groups.length === 1 && only?.effectivePriority !== priority;
+  return `priority ${String(priority)}${lowered ? ` (now ${String(only?.effectivePriority)})` : ""}`;
+}
+
+function formatGroup({
+  name,
+  role,
+  epoch,
+  effectivePriority,
+  peerRole,
+  virtualAddresses,
+}: GroupStatus): string[] {
+  return [
+    name,
+    role,
+    `priority ${String(effectivePriority)}`,
+    `epoch ${String(epoch)}`,
+    `peer ${peerRole}`,
+    virtualAddresses.map(({ address }) => address).join(" "),
+  ];
+}
+
+function formatArbiter({ address, lastAnswerMs, problem }: ArbiterStatus): string {
+  const answered = lastAnswerMs === null ? "never answered" : `answered ${formatDuration(lastAnswerMs)} ago`;
+  return words(address ?? "none", address !== null && answered, problem !== null && `(${problem})`);
+}
+
+function formatPeer(peer: PeerStatus): string[] {
+  const { node, role, connected, lastHeardMs, configMatches, problem, paths } = peer;
   const heard = lastHeardMs === null ? "never heard" : `heard ${formatDuration(lastHeardMs)} ago`;
   const lines = [words(node, role, connected ? "connected" : "not connected", heard)];
   if (configMatches === false) lines.push("its configuration differs from this node's");
   if (problem !== null) lines.push(problem);
+  if (paths.length < 2) return lines;
+  for (const { self, peer: other, connected: works, problem: why } of paths) {
+    const state = works ? "connected" : "not connected";
+    lines.push(words(`path ${self} to ${other}`, state, why !== null && `(${why})`));
+  }
   return lines;
 }
 

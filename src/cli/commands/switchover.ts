@@ -1,7 +1,7 @@
 // `vipair switchover`: the other node becomes active.
 
 import { ADMIN_PATHS } from "../../protocol/admin.ts";
-import type { SwitchoverResult } from "../../protocol/admin.ts";
+import type { SwitchoverOrder, SwitchoverResult } from "../../protocol/admin.ts";
 import { askAdmin } from "../admin-client.ts";
 import { EXIT } from "../terminal.ts";
 import type { Terminal } from "../terminal.ts";
@@ -11,13 +11,19 @@ import { complainOf } from "./role.ts";
 const TIMEOUT_MS = 30_000;
 
 export async function orderSwitchover(
-  { runtimeDir }: { readonly runtimeDir: string },
+  {
+    runtimeDir,
+    group,
+    force,
+  }: { readonly runtimeDir: string; readonly group: string | undefined; readonly force: boolean },
   terminal: Terminal,
 ): Promise<number> {
+  const body: SwitchoverOrder = { ...(group !== undefined && { group }), force };
   const answer = await askAdmin({
     runtimeDir,
     method: "POST",
     path: ADMIN_PATHS.switchover,
+    body,
     timeoutMs: TIMEOUT_MS,
   });
   if (answer.kind !== "done") return complainOf(answer, terminal);

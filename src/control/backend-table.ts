@@ -1,0 +1,33 @@
+// The table of backends that workers and the election go by: what the health checks found, with what an
+// operator ordered on top.
+
+import type { PoolConfig } from "../config/config.ts";
+import type { HealthTable } from "../protocol/worker.ts";
+
+/** The table with the drained backends marked so, whatever their health. */
+export function drainTable(
+  pools: readonly PoolConfig[],
+  health: HealthTable,
+  isDrained: (pool: string, backend: string) => boolean,
+): HealthTable {
+  return Object.fromEntries(
+    pools.map(({ name: pool, backends }) => [
+      pool,
+      Object.fromEntries(
+        backends.map(({ name }) => [name, isDrained(pool, name) ? "drain" : (health[pool]?.[name] ?? "up")]),
+      ),
+    ]),
+  );
+}
+
+/**
+ * Why this node could answer no request: no backend of any checked pool is up. undefined when one is, or when
+ * nothing is checked (DESIGN section 5, rule 9).
+ */
+export function noBackendProblem(pools: readonly PoolConfig[], health: HealthTable): string | undefined {
+  const states = pools
+    .filter((pool) => pool.health.kind !== "none")
+    .flatMap(({ name: pool, backends }) => backends.map(({ name }) => health[pool]?.[name] ?? "up"));
+  if (states.length === 0 || states.some((state) => state === "up" || state === "suspect")) return undefined;
+  return `none of ${String(states.length)} backends can be reached from here`;
+}

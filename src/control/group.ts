@@ -1,0 +1,353 @@
+// One node's half of one group's election, and everything that it moves: effects go out to the peer link,
+// the hooks and the listeners on virtual addresses; what becomes of them comes back as inputs. Who is active is
+// decided in election/, not here. What all groups share (peer link, arbiter, the node's health) is in pair.ts.
+
+import type { GroupConfig, NodeConfig, PairConfig, VirtualAddress } from "../config/config.ts";
+import type { Advertisement } from "../election/advertisement.ts";
+import { reasonOf, roleOf } from "../election/role.ts";
+import type { Effect, Input, Maintenance, Settings, State } from "../election/state.ts";
+import { impairmentOf, priorityOf } from "../election/turn.ts";
+import type { GroupStatus, Role } from "../protocol/status.ts";
+import { type Clock, wallTime } from "../system/clock.ts";
+import type { Log } from "../system/log.ts";
+import { ElectionDriver } from "./driver.ts";
+import type { RoleChange } from "./notifier.ts";
+import { Vip, Vips } from "./vip.ts";
+
+/** What a group needs of the rest of the node when its addresses come or go. */
+export interface AddressUsers {
+  /** Opens the listeners on the virtual addresses of the group; the addresses are on the interfaces. */
+  openVipListeners(group: string): Promise<void>;
+  /** Why clients would not be served though they should be; undefined when all listeners are open. */
+  listenerProblem(): string | undefined;
+  /** Ends when their last connection has gone, at the latest after the grace. */
+  closeVipListeners(group: string, options: { readonly graceMs: number }): Promise<void>;
+  /** The node is stopping: ends when every connection of the node has gone, at the latest after the grace. */
+  drainWorkers(options: { readonly graceMs: number }): Promise<void>;
+  /** Whether all client connections come in through listeners on virtual addresses. */
+  usesOnlyVipListeners(): boolean;
+}
+
+export interface GroupOptions {
+  readonly config: GroupConfig;
+  readonly virtualAddresses: readonly VirtualAddress[];
+  readonly pair: PairConfig;
+  readonly self: NodeConfig;
+  readonly peer: NodeConfig;
+  readonly settings: Settings;
+  /** Absolute path of the hook program. */
+  readonly hook: string;
+  /** The newest claim that an earlier life of this node knew of. */
+  readonly epoch: number;
+  readonly maintenance: Maintenance;
+  readonly users: AddressUsers;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly events: GroupEvents;
+}
+
+export interface GroupEvents {
+  advertise(advertisement: Advertisement): void;
+  isConnected(): boolean;
+  /** Before a claim: the epoch must survive this process. */
+  remember(epoch: number): void;
+  /** After each step. */
+  stepped(group: Group): void;
+  /** Also once at the start. */
+  roleChanged(change: RoleChange): void;
+}
+
+export type SwitchoverOutcome =
+  { readonly kind: "done"; readonly tookMs: number } | { readonly kind: "refused"; readonly reason: string };
+
+/** A release that failed is tried again, less and less often; the kernel's lease ends it in any case. */
+const RELEASE_RETRY_MS = { first: 250, atMost: 30_000 } as const;
+
+export class Group {
+  readonly name: string;
+  readonly #options: GroupOptions;
+  readonly #log: Log;
+  readonly #driver: ElectionDriver;
+  readonly #vips: Vips;
+  readonly #switchovers: { readonly since: number; readonly settle: (outcome: SwitchoverOutcome) => void }[] =
+    [];
+  #drainTimer: NodeJS.Timeout | undefined;
+  #releaseRetry: NodeJS.Timeout | undefined;
+  #isClosed = false;
+  #role: Role = "standby";
+  #since = wallTime();
+
+  constructor(options: GroupOptions) {
+    this.#options = options;
+    const { config, virtualAddresses, pair, settings, self, peer, clock, log, hook } = options;
+    this.name = config.name;
+    this.#log = log;
+    this.#vips = new Vips(
+      virtualAddresses.map(
+        (address) =>
+          new Vip({ address, self, peer, hook, hookEnv: demoEnv(), leaseMs: pair.leaseMs, clock, log }),
+      ),
+      clock,
+    );
+    this.#driver = new ElectionDriver({
+      settings,
+      memory: { epoch: options.epoch, maintenance: options.maintenance },
+      clock,
+      perform: (effect) => {
+        this.#perform(effect);
+      },
+      onState: (state) => {
+        this.#note(state);
+      },
+    });
+  }
+
+  get state(): State {
+    return this.#driver.state;
+  }
+
+  get isStopped(): boolean {
+    return this.#driver.state.phase.kind === "stopped";
+  }
+
+  /** Rule 8: what an earlier life left on the interfaces goes first, before this node can do anything else. */
+  removeLeftovers(): void {
+    void this.#vips.release();
+  }
+
+  start(): void {
+    this.#driver.start();
+    this.#tellRole({ previous: null });
+  }
+
+  input(input: Input): void {
+    this.#driver.input(input);
+  }
+
+  setConfigHash(configHash: string): void {
+    this.#driver.setConfigHash(configHash);
+  }
+
+  /** Makes the other node active, whichever is active now. */
+  switchover({ force }: { readonly force: boolean }): Promise<SwitchoverOutcome> {
+    return new Promise((settle) => {
+      this.#switchovers.push({ since: this.#options.clock(), settle });
+      this.#driver.input({ kind: "switchover", force });
+    });
+  }
+
+  /** An address went from an interface; this group is concerned when it holds that address right now. */
+  noteAddressGone({
+    address,
+    interface: name,
+  }: {
+    readonly address: string;
+    readonly interface: string;
+  }): void {
+    const isOurs = this.#vips.all.some(
+      (vip) => vip.address.address === address && vip.address.interface === name && vip.isHeld(),
+    );
+    if (isOurs) {
+      this.#driver.input({ kind: "address-gone", reason: `${address} was removed from ${name}` });
+    }
+  }
+
+  /** There is no time for a release: the hook that runs is killed, and the lease ends what it left. */
+  kill(): void {
+    this.#vips.abandon();
+  }
+
+  close(): void {
+    this.#isClosed = true;
+    this.#vips.abandon();
+    this.#driver.stop();
+    clearTimeout(this.#drainTimer);
+    clearTimeout(this.#releaseRetry);
+  }
+
+  status(): GroupStatus {
+    const { state } = this.#driver;
+    const { settings } = this.#options;
+    const words = state.peer.kind === "heard" ? state.peer.said : undefined;
+    return {
+      name: this.name,
+      role: this.#role,
+      reason: this.#reason(),
+      epoch: state.epoch,
+      since: this.#since,
+      priority: settings.priority,
+      effectivePriority: priorityOf({ settings, state }),
+      impairments: state.impairments.map(({ cause, detail, weight }) => ({ cause, detail, weight })),
+      damped: state.dampedUntil !== undefined,
+      // What a lost peer said last would mislead: it may be anything by now.
+      peerRole: words === undefined || !this.#options.events.isConnected() ? "unknown" : peerRole(words.role),
+      virtualAddresses: this.#vips.all.map((vip) => ({
+        address: vip.address.address,
+        interface: vip.address.interface,
+        held: vip.isHeld(),
+      })),
+    };
+  }
+
+  /** Why this node should not go into maintenance now; undefined when nothing speaks against it. */
+  objectionToStandby(): string | undefined {
+    const { state } = this.#driver;
+    const { peer } = this.#options;
+    const { phase } = state;
+    const words =
+      this.#options.events.isConnected() && state.peer.kind === "heard" ? state.peer.said : undefined;
+    if (words?.role === "maintenance") return `${peer.name} is in maintenance, too`;
+    if (phase.kind !== "active" && phase.kind !== "claiming") return undefined;
+    if (words === undefined) return `${peer.name} is not in touch`;
+    if (!words.ready) return `${peer.name} is not ready: it is ${words.role}`;
+    if (words.impairment > impairmentOf(state)) return `${peer.name} is worse off than this node`;
+    return undefined;
+  }
+
+  #reason(): string | null {
+    return reasonOf(this.#options.settings, this.#driver.state, this.#options.clock()) ?? null;
+  }
+
+  #perform(effect: Exclude<Effect, { kind: "read-queue" }>): void {
+    switch (effect.kind) {
+      case "advertise":
+        this.#options.events.advertise(effect.advertisement);
+        return;
+      case "claim":
+        void this.#claim(effect);
+        return;
+      case "renew":
+        void this.#renew();
+        return;
+      case "announce":
+        void this.#vips.announce();
+        return;
+      case "release":
+        void this.#release();
+        return;
+      case "drain":
+        this.#drain();
+        return;
+      case "switchover-done":
+        for (const { since, settle } of this.#switchovers.splice(0)) {
+          settle({ kind: "done", tookMs: Math.round(this.#options.clock() - since) });
+        }
+        return;
+      case "switchover-refused":
+        for (const { settle } of this.#switchovers.splice(0)) {
+          settle({ kind: "refused", reason: effect.reason });
+        }
+        return;
+      case "log":
+        this.#log[effect.level](effect.subject, effect.event);
+    }
+  }
+
+  async #claim({ epoch, handover, probe }: Extract<Effect, { kind: "claim" }>): Promise<void> {
+    clearTimeout(this.#releaseRetry);
+    this.#options.events.remember(epoch);
+    const result = await this.#vips.claim({ epoch, handover, probe });
+    switch (result.kind) {
+      case "superseded":
+        return;
+      case "failed":
+        this.#driver.input({ kind: "claim-failed", epoch, reason: result.reason });
+        return;
+      case "done":
+        // Not announced yet, so no client comes before the listeners are open.
+        await this.#options.users.openVipListeners(this.name);
+        if (this.#leavesToPeer(epoch)) return;
+        this.#driver.input({ kind: "claimed", epoch, startedAt: result.startedAtMs });
+    }
+  }
+
+  /**
+   * A node that could not serve what it claims yields when the other one is there to serve it. When it is not,
+   * some listeners are better than none.
+   */
+  #leavesToPeer(epoch: number): boolean {
+    const problem = this.#options.users.listenerProblem();
+    if (problem === undefined || !this.#options.events.isConnected()) return false;
+    this.#driver.input({ kind: "claim-failed", epoch, reason: problem });
+    return true;
+  }
+
+  async #renew(): Promise<void> {
+    const result = await this.#vips.renew();
+    switch (result.kind) {
+      case "superseded":
+        return;
+      case "failed":
+        this.#driver.input({ kind: "renew-failed", gone: result.failure === "gone", reason: result.reason });
+        return;
+      case "done":
+        this.#driver.input({ kind: "renewed", startedAt: result.startedAtMs });
+    }
+  }
+
+  async #release(retryMs: number = RELEASE_RETRY_MS.first): Promise<void> {
+    clearTimeout(this.#drainTimer);
+    clearTimeout(this.#releaseRetry);
+    void this.#options.users.closeVipListeners(this.name, { graceMs: 0 });
+    const result = await this.#vips.release();
+    if (result.kind === "done") this.#driver.input({ kind: "released" });
+    if (result.kind !== "failed" || this.#isClosed) return;
+    this.#log.error({ reason: result.reason }, "release failed; the lease will end by itself");
+    const laterMs = Math.min(2 * retryMs, RELEASE_RETRY_MS.atMost);
+    this.#releaseRetry = setTimeout(() => void this.#release(laterMs), retryMs);
+  }
+
+  /**
+   * The peer's announcement is under way: for half of the time that is left, clients may still come here
+   * and are served; in the other half what is open ends.
+   */
+  #drain(): void {
+    const { phase, stopping } = this.#driver.state;
+    if (phase.kind !== "leaving") return;
+    const leftMs = phase.until - this.#options.clock();
+    const acceptMs = phase.handedOver ? leftMs / 2 : 0;
+    this.#drainTimer = setTimeout(() => {
+      void this.#endConnections({ graceMs: leftMs - acceptMs, stopping });
+    }, acceptMs);
+  }
+
+  async #endConnections(options: { readonly graceMs: number; readonly stopping: boolean }): Promise<void> {
+    const { users } = this.#options;
+    if (options.stopping) await users.drainWorkers(options);
+    else await users.closeVipListeners(this.name, options);
+    // Connections to a virtual address through a listener on all addresses end when the address goes.
+    if (options.stopping || users.usesOnlyVipListeners()) this.#driver.input({ kind: "drained" });
+  }
+
+  #tellRole({ previous }: { readonly previous: Role | null }): void {
+    this.#options.events.roleChanged({
+      group: this.name,
+      role: this.#role,
+      previous,
+      epoch: this.#driver.state.epoch,
+      reason: this.#reason(),
+    });
+  }
+
+  #note(state: State): void {
+    const role = roleOf(state);
+    const previous = this.#role;
+    if (role !== previous) {
+      this.#role = role;
+      this.#since = wallTime();
+      this.#tellRole({ previous });
+    }
+    this.#options.events.stepped(this);
+  }
+}
+
+/** scripts/hooks/loopback keeps its state where the demo says. Other hooks get nothing of our environment. */
+function demoEnv(): Record<string, string> {
+  const { VIPAIR_DEMO_STATE: state } = process.env;
+  return state === undefined ? {} : { VIPAIR_DEMO_STATE: state };
+}
+
+function peerRole(role: string): Role {
+  if (role === "active" || role === "fault") return role;
+  return "standby";
+}

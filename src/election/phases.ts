@@ -1,0 +1,83 @@
+// The moves from one phase to another that several decisions share, each with all that it owes: hooks to
+// run, facts to forget, a line in the log, an answer to the operator.
+
+import type { Lease } from "./state.ts";
+import { activeDownMs, LEASE_MARGIN, LEASE_TRUST, reunionMs, START_WAIT_MS } from "./timing.ts";
+import { freshWords, holdsAddress, isContender, isFresh, log, type Turn, update } from "./turn.ts";
+
+/** Starts over: nothing that was known of the peer counts any more. */
+export function listen(turn: Turn, reason: string): void {
+  const { settings, now } = turn;
+  log(turn, "info", "listening", { reason });
+  update(turn, {
+    phase: {
+      kind: "listening",
+      until: now + activeDownMs(settings.priority, settings.intervalMs),
+      aloneAt: now + reunionMs(settings.priority, settings.intervalMs),
+      giveUpAt: now + START_WAIT_MS,
+    },
+    peer: { kind: "unknown" },
+  });
+}
+
+export function standBy(turn: Turn): void {
+  const vacantSince = isContender(turn.state.peer) && isFresh(turn) ? undefined : turn.now;
+  update(turn, { phase: { kind: "standby", vacantSince } });
+}
+
+export function enterFault(turn: Turn): void {
+  const detail = turn.state.faults.map(({ cause, detail: text }) => `${cause}: ${text}`).join("; ");
+  log(turn, "error", "fault", { reason: detail, was: turn.state.phase.kind });
+  refuseSwitchover(turn, `this node is in fault: ${detail}`);
+  releaseIfHeld(turn);
+  update(turn, { phase: { kind: "fault" }, offer: undefined, requestUntil: undefined });
+}
+
+/** Holds the address only for what is still open, no longer than it may. */
+export function leave(
+  turn: Turn,
+  lease: Lease,
+  { handedOver, reason }: { readonly handedOver: boolean; readonly reason: string },
+): void {
+  const { settings, now } = turn;
+  // Handed over: two leases may overlap for one lease period, so this one is renewed no more.
+  const until = handedOver ? lease.from + LEASE_TRUST * settings.leaseMs : now + settings.stopGraceMs;
+  log(turn, "info", "leaving", { reason, handedOver, forMs: Math.round(until - now) });
+  turn.effects.push({ kind: "drain" });
+  if (handedOver) answerDone(turn);
+  update(turn, { phase: { kind: "leaving", lease, until, handedOver }, offer: undefined });
+}
+
+export function yieldAddress(turn: Turn): void {
+  const said = freshWords(turn);
+  log(turn, "warn", "yielding", {
+    to: turn.settings.peer,
+    epoch: said?.epoch ?? 0,
+    reason: "the peer wants the address, too, and ranks higher",
+    was: turn.state.phase.kind,
+  });
+  releaseIfHeld(turn);
+  standBy(turn);
+  update(turn, { offer: undefined });
+}
+
+export function releaseIfHeld(turn: Turn): void {
+  if (!holdsAddress(turn.state.phase)) return;
+  turn.effects.push({ kind: "release" });
+  // The kernel removes it at the latest then, whatever becomes of the hook. Counted from now, not from the last
+  // good renewal: a claim or renewal that is running, or has failed, may have set the lease since.
+  update(turn, { releasing: { until: turn.now + turn.settings.leaseMs * LEASE_MARGIN } });
+}
+
+/** The operator's order is carried out. */
+export function answerDone(turn: Turn): void {
+  if (turn.state.switchover === "none") return;
+  turn.effects.push({ kind: "switchover-done" });
+  update(turn, { switchover: "none" });
+}
+
+export function refuseSwitchover(turn: Turn, reason: string): void {
+  if (turn.state.switchover === "none") return;
+  turn.effects.push({ kind: "switchover-refused", reason });
+  update(turn, { switchover: "none" });
+}

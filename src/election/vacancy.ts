@@ -1,0 +1,134 @@
+// Whether the address is free for this node, and why: all that a standby needs to know before it claims.
+
+import { isDamped } from "./damping.ts";
+import { answerDone, standBy } from "./phases.ts";
+import type { Phase, Vacancy } from "./state.ts";
+import {
+  activeDownMs,
+  HOOK_SLACK_MS,
+  LEASE_MARGIN,
+  REDIAL_MEMORY_MS,
+  skewMs,
+  VACANCY_ACTIVE_DOWNS,
+} from "./timing.ts";
+import { arbiterVouches, freshWords, log, outranksPeer, type Turn, update } from "./turn.ts";
+
+type Waiting = Extract<Phase, { kind: "standby" | "awaiting-lease" }>;
+
+export function decideStandby(turn: Turn, phase: Waiting): void {
+  const { settings, now, state } = turn;
+  if (state.stalledSince !== undefined) return;
+  if (state.offer !== undefined) {
+    // claim: safe released first. What was offered is not taken back before the offer expires.
+    if (freshWords(turn)?.role === "active") {
+      answerDone(turn);
+      update(turn, { offer: undefined });
+    }
+    return;
+  }
+  const vacancy = state.maintenance === "off" ? findVacancy(turn, phase) : undefined;
+  if (vacancy === undefined) {
+    if (phase.kind === "awaiting-lease") standBy(turn);
+    return;
+  }
+  if (settings.claim === "safe" && vacancy.mayHold) {
+    if (phase.kind === "standby") {
+      const claimAt = now + settings.leaseMs * LEASE_MARGIN + HOOK_SLACK_MS;
+      log(turn, "info", "waiting for the predecessor's lease to end", { reason: vacancy.reason });
+      update(turn, { phase: { kind: "awaiting-lease", claimAt, reason: vacancy.reason } });
+      return;
+    }
+    if (now < phase.claimAt) return;
+  }
+  claim(turn, vacancy);
+}
+
+export function claim(turn: Turn, vacancy: Vacancy): void {
+  const { state, now } = turn;
+  const epoch = state.epoch + 1;
+  // A peer that was heard has told enough. One that never spoke may be active behind a firewall.
+  const { peer } = state;
+  const probe = peer.kind === "dead" ? !peer.everHeard : peer.kind !== "heard";
+  const { reason, handover } = vacancy;
+  log(turn, "info", "claiming", { epoch, reason, handover });
+  turn.effects.push({ kind: "claim", epoch, handover, probe });
+  update(turn, {
+    phase: { kind: "claiming", epoch, since: now, vacancy },
+    epoch,
+    releasing: undefined,
+    requestUntil: undefined,
+  });
+}
+
+/** A reason that the clock gave, and nobody's word: the peer may live where this node cannot hear it. */
+function guess(turn: Turn, reason: string): Vacancy | undefined {
+  // Rule 6: whoever hears neither peer nor arbiter is the one that is cut off.
+  if (!arbiterVouches(turn) || isDamped(turn.state)) return undefined;
+  return { reason, ordered: false, handover: false, mayHold: true };
+}
+
+function fact(reason: string, { mayHold }: { readonly mayHold: boolean }): Vacancy {
+  return { reason, ordered: false, handover: false, mayHold };
+}
+
+/** Why the address is free for us now; undefined when it is not. */
+function findVacancy(turn: Turn, phase: Waiting): Vacancy | undefined {
+  const { settings, now, state } = turn;
+  const activeDown = activeDownMs(settings.priority, settings.intervalMs);
+  const since = phase.kind === "standby" ? (phase.vacantSince ?? now) : -Infinity;
+  const { peer } = state;
+  switch (peer.kind) {
+    case "unknown":
+      return guess(turn, "nothing was heard of the peer since the start");
+    case "dead":
+      return now - peer.at < REDIAL_MEMORY_MS
+        ? fact("the peer's process is dead", peer)
+        : guess(turn, "the peer's process was dead, and now its machine is silent");
+    case "estranged":
+      // It lives, so exactly one of the two may claim, and both must come to the same answer without a word.
+      if (now - peer.at >= REDIAL_MEMORY_MS) {
+        return guess(turn, "the peer, which was not understood, is silent");
+      }
+      return outranksPeer(turn) && now >= since + activeDown
+        ? fact("the peer is not understood and ranks lower", { mayHold: true })
+        : undefined;
+    case "heard":
+  }
+  const silentMs = now - peer.at;
+  if (silentMs >= activeDown) {
+    return guess(turn, `no advertisement for ${String(Math.round(silentMs))} ms`);
+  }
+  const { said } = peer;
+  const isOffered = said.intent === "offer" || said.intent === "order";
+  const ordered = said.intent === "order";
+  switch (said.role) {
+    case "claiming":
+      return undefined;
+    case "active":
+      return isOffered && settings.claim === "fast"
+        ? { reason: "switchover", ordered, handover: true, mayHold: false }
+        : undefined;
+    case "leaving":
+      // It may renew its lease until it has drained; being careful means to wait until it says that it is through.
+      if (settings.claim === "safe") return undefined;
+      // RFC 9568 6.4.3: after priority 0, one skew time.
+      return now >= since + skewMs(settings.priority, settings.intervalMs)
+        ? { reason: "the active resigned", ordered, handover: false, mayHold: true }
+        : undefined;
+    case "fault":
+      return fact("the peer is in fault", { mayHold: false });
+    case "maintenance":
+      return { ...fact("the peer is in maintenance", { mayHold: false }), ordered: true };
+    case "stopped":
+      return fact("the peer is stopped", { mayHold: false });
+    case "listening":
+    case "standby":
+    case "awaiting-lease":
+      if (isOffered) return { reason: "switchover", ordered, handover: false, mayHold: false };
+      // Neither is active. The one that ranks higher goes first; the other gives it time to listen and to
+      // claim. With only one active-down interval both would claim in the same moment.
+      return outranksPeer(turn) || now >= since + VACANCY_ACTIVE_DOWNS * activeDown
+        ? fact("no node is active", { mayHold: false })
+        : undefined;
+  }
+}
