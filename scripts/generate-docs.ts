@@ -39,7 +39,8 @@ function renderConfiguration(schema: Node): string {
       "- **Durations** are a whole number and a unit: `200ms`, `5s`, `1m`, `1h`. A number without a unit is a mistake.",
       "- **Sizes** likewise: `512B`, `16KiB`, `1MiB`, `2GiB`, `1TiB`. A KiB is 1024 bytes.",
       '- **Addresses** are IPv4 or IPv6. With a port, an IPv6 address stands in brackets and the whole in quotes: `"[fd00::21]:8080"`, because YAML takes a bare bracket for a list.',
-      "- **Names** (of nodes, listeners, pools, backends) are up to 64 letters, digits, `.`, `_` and `-`, the first of them a letter or digit.",
+      "- **Names** (of nodes, groups, checks, listeners, pools, backends) are up to 64 letters, digits, `.`, `_` and `-`, the first of them a letter or digit.",
+      "- **Files** that do not begin with a slash are relative to the configuration file. As root, vipair refuses to run programs that someone other than root can write.",
       "- **Editors** complete and check the file when its first line is `# yaml-language-server: $schema=` followed by the path of `vipair.schema.json`.",
     ].join("\n"),
     "## How the times of a pair fit together",
@@ -49,6 +50,18 @@ function renderConfiguration(schema: Node): string {
       "- The **lease** is apart from that: the active renews it four times in each `lease`, and the kernel removes the address when nobody does. With `claim: fast` a frozen predecessor may hold the address for up to one `lease` after its successor claimed it; with `claim: safe` the successor waits for that to end. A short lease clears sooner, a long one forgives a busy machine more.",
       "- Give both nodes different priorities only if one of them should be preferred. Nothing moves back by itself unless `preempt` is true.",
     ].join("\n"),
+    "## How priorities and weights fit together",
+    [
+      "- Of two nodes that are well, the one with the higher `priority` is preferred; equal priorities are fine, and then the name of the node decides.",
+      "- What is not well **lowers** the priority of its node while it lasts: a check under `track` with a `weight`, and what `vitals` finds. The weights add up, and the priority never falls below 1.",
+      "- An active node that is not well hands over when its peer is better off **and** has the higher priority then, whatever `preempt` says. So a weight moves the addresses only if it is larger than the difference of the priorities: with 150 and 100 a weight of 60 moves them, the `vitals` defaults of 10 do not, with equal priorities every weight does.",
+      "- A check with `fault: true` is stronger: while it fails, its node holds no address at all. If it fails on both nodes, nobody does.",
+    ].join("\n"),
+    "## Groups: an address for each node",
+    [
+      "A plain list of `virtualAddresses` is one group: one node holds all of them. With groups each has an active node of its own, so that both nodes work, and one of them takes both addresses when the other is gone:",
+      "```yaml\nvirtualAddresses:\n  - group: web\n    priorities: { pi-a: 150, pi-b: 100 }\n    preempt: true # each address goes home when its node is back\n    addresses:\n      - { address: 192.168.1.50/24, interface: eth0 }\n  - group: mail\n    priorities: { pi-a: 100, pi-b: 150 }\n    preempt: true\n    addresses:\n      - { address: 192.168.1.51/24, interface: eth0 }\n```",
+    ].join("\n\n"),
     "# Keys",
     ...sectionsOf({ path: "", node: schema }).map(renderSection),
   ];
@@ -101,7 +114,9 @@ function typeOf(node: Node): string {
   if (node.items !== undefined) {
     const item = asNode(node.items);
     if (isMapOfNames(item)) return `list: ${typeOf(item)}`;
-    return item.title === undefined ? "list, see below" : `list: ${item.title}`;
+    return item.title === undefined || item.properties !== undefined
+      ? "list, see below"
+      : `list: ${item.title}`;
   }
   if (isMapOfNames(node)) {
     const item = asNode(node.additionalProperties);
@@ -114,6 +129,7 @@ function defaultOf(node: Node, { isRequired }: { readonly isRequired: boolean })
   if (isRequired) return "required";
   const value: unknown = node.default;
   if (value === undefined || (Array.isArray(value) && value.length === 0)) return "none";
+  if (isMapOfNames(node)) return "none";
   if (typeof value !== "object" || value === null) return `\`${plain(value)}\``;
   const entries = Object.entries(value).map(([key, inner]) => `${key}: ${plain(inner)}`);
   return entries.length === 0 ? "see below" : `\`${entries.join(", ")}\``;

@@ -2,7 +2,7 @@
 // says what it did, waits until the pair is as it should be again, and tells what the client saw meanwhile.
 
 import { once } from "node:events";
-import { chmodSync, copyFileSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -366,8 +366,8 @@ function placeHook(folder: string): string {
   const hook = join(ROOT, "scripts/hooks/loopback");
   if (untrustedReason(hook) === undefined) return hook;
   const copy = join(folder, "hook");
-  copyFileSync(hook, copy);
-  chmodSync(copy, 0o700);
+  // Written, not copied: a copy would keep its owner.
+  writeFileSync(copy, readFileSync(hook), { mode: 0o700 });
   return copy;
 }
 

@@ -25,6 +25,11 @@ export function readIpAddress(text: string): Reading<string> {
   if (isUnspecified(ip))
     return invalid(`${quote(text)} means every address. Use the one that the peer connects to.`);
   if (isMulticast(ip)) return invalid(`${quote(text)} is a multicast address. Use the node's own one.`);
+  if (isIpv6LinkLocal(ip)) {
+    return invalid(
+      `${quote(text)} is link-local: without its interface it names no machine. Use another one of the node, such as fd00::11.`,
+    );
+  }
   return ok(formatIp(ip));
 }
 
@@ -35,7 +40,10 @@ export function readArbiterAddress(text: string): Reading<string> {
     return invalid(`${quote(text)} is not an IP address. Use the one of a router, such as 192.168.1.1.`);
   if (isUnspecified(ip) || isMulticast(ip))
     return invalid(`${quote(text)} is not the address of one machine. Use the one of a router.`);
-  return ok(formatIp(ip));
+  const canonical = formatIp(ip);
+  if (canonical === "127.0.0.1" || canonical === "::1")
+    return invalid(`${quote(text)} is the node itself, and always answers. Use the address of a router.`);
+  return ok(canonical);
 }
 
 /** `192.168.1.50/24`: an address that a network interface can have, with its prefix length. */
@@ -107,9 +115,9 @@ export function readBackendAddress(text: string): Reading<HostAndPort> {
   return readTarget(text, { example: "192.168.1.21:8080", advice: "Use the backend's own." });
 }
 
-/** What a tracked check connects to: as a backend's address. */
-export function readCheckAddress(text: string): Reading<HostAndPort> {
-  return readTarget(text, { example: "127.0.0.1:53", advice: "Use one, such as 127.0.0.1." });
+/** What a tracked check connects to, written as a backend's address is. `example` is for messages. */
+export function readCheckAddress(text: string, example = "127.0.0.1:53"): Reading<HostAndPort> {
+  return readTarget(text, { example, advice: "Use one, such as 127.0.0.1." });
 }
 
 function readTarget(
@@ -258,6 +266,11 @@ function isUnspecified(ip: Ip): boolean {
 function isMulticast(ip: Ip): boolean {
   const first = ip.bytes[0] ?? 0;
   return ip.bytes.length === 4 ? first >= 224 && first <= 239 : first === 255;
+}
+
+/** fe80::/10, RFC 4291 2.5.6. */
+function isIpv6LinkLocal(ip: Ip): boolean {
+  return ip.bytes.length === 16 && ip.bytes[0] === 0xfe && ((ip.bytes[1] ?? 0) & 0xc0) === 0x80;
 }
 
 /** The byte at `index` of the netmask of that prefix length. */

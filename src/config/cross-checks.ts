@@ -3,153 +3,20 @@
 // written, wrong ones among them, and say nothing where something is missing or malformed: the
 // schema has reported that already.
 
-import { readBackendAddress, readBind, readInterfaceAddress, readIpAddress } from "./address.ts";
+import { readBackendAddress, readBind, readInterfaceAddress } from "./address.ts";
 import { formatAddress } from "./config.ts";
-import { formatPath } from "./mistake.ts";
-import type { Mistake, Path } from "./mistake.ts";
-import { isNear, nearest } from "./nearest.ts";
-import { formatDuration, readDuration } from "./quantity.ts";
-import { quote } from "./reading.ts";
-import type { Reading } from "./reading.ts";
+import type { Mistake } from "./mistake.ts";
+import { nearest } from "./nearest.ts";
+import { checkPair, ownAddressesOf, virtualAddressesOf } from "./pair-checks.ts";
 import { PAIR_DEFAULTS } from "./pair-schema.ts";
-import { DEFAULTS } from "./schema.ts";
+import { quote } from "./reading.ts";
+import { CHECK_DEFAULTS } from "./schema.ts";
+import { checkTimeout, duplicates, isEmptyList, isMap, Spot } from "./spot.ts";
 
 /** Every contradiction between values of the file. */
 export function crossCheck(file: unknown): readonly Mistake[] {
   const top = new Spot(file, []);
-  return [...checkPair(top), ...checkVirtualAddresses(top), ...checkListeners(top), ...checkPools(top)];
-}
-
-/** A value as it was written, and its path. Asking it for what it does not have is allowed. */
-class Spot {
-  readonly value: unknown;
-  readonly path: Path;
-
-  constructor(value: unknown, path: Path) {
-    this.value = value;
-    this.path = path;
-  }
-
-  at(key: string): Spot {
-    const inside = isMap(this.value) && Object.hasOwn(this.value, key) ? this.value[key] : undefined;
-    return new Spot(inside, [...this.path, key]);
-  }
-
-  has(key: string): boolean {
-    return isMap(this.value) && Object.hasOwn(this.value, key);
-  }
-
-  /** The key or a misspelling of it is there: the schema has a word to say about that, and one is enough. */
-  mentions(key: string): boolean {
-    return this.has(key) || this.entries.some(([name]) => isNear(name, key));
-  }
-
-  get text(): string | undefined {
-    return typeof this.value === "string" ? this.value : undefined;
-  }
-
-  get items(): readonly Spot[] {
-    if (!Array.isArray(this.value)) return [];
-    return this.value.map((item: unknown, index) => new Spot(item, [...this.path, index]));
-  }
-
-  get entries(): readonly (readonly [string, Spot])[] {
-    return isMap(this.value) ? Object.keys(this.value).map((key) => [key, this.at(key)]) : [];
-  }
-
-  /** The text read into a T; undefined when it is not a text or not a T. */
-  read<T>(reader: (text: string) => Reading<T>): T | undefined {
-    const reading = this.text === undefined ? undefined : reader(this.text);
-    return reading?.kind === "ok" ? reading.value : undefined;
-  }
-
-  mistake(message: string, at: Mistake["at"] = "value"): Mistake {
-    return { path: this.path, at, message };
-  }
-}
-
-function isMap(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
-}
-
-function checkPair(top: Spot): readonly Mistake[] {
-  const pair = top.at("pair");
-  if (!isMap(pair.value)) return [];
-  const found: Mistake[] = [];
-  const nodes = pair.at("nodes");
-  const count = nodes.entries.length;
-  if (isMap(nodes.value) && count !== 2) {
-    found.push(
-      nodes.mistake(
-        `A pair has exactly two nodes; ${count === 1 ? "1 stands" : `${String(count)} stand`} here.`,
-        "key",
-      ),
-    );
-  }
-  found.push(
-    ...duplicates(
-      nodes.entries.map(([, node]) => node.at("address")),
-      (address) => address.read(readIpAddress),
-      (address, first) => `${quote(address)} is the address of ${first} too. Each node needs its own.`,
-    ),
-  );
-  if (pair.has("secret") && pair.has("secretFile")) {
-    found.push(pair.at("secretFile").mistake("There is a secret as well. Keep one of the two.", "key"));
-  } else if (!pair.mentions("secret") && !pair.mentions("secretFile")) {
-    found.push(
-      pair.mistake(
-        "The pair has no secret. Add secretFile: FILE, or secret: TEXT, the same on both nodes.",
-        "key",
-      ),
-    );
-  }
-  if (!top.mentions("virtualAddresses") || isEmptyList(top.at("virtualAddresses").value)) {
-    found.push(
-      pair.mistake(
-        "A pair needs an address to move between its nodes. Add virtualAddresses, or remove pair: without both, one node balances alone.",
-        "key",
-      ),
-    );
-  }
-  return found;
-}
-
-function checkVirtualAddresses(top: Spot): readonly Mistake[] {
-  const list = top.at("virtualAddresses");
-  const addresses = list.items.map((item) => item.at("address"));
-  const found = [
-    ...duplicates(
-      addresses,
-      (address) => address.read(readInterfaceAddress)?.address,
-      (address, first) => `${quote(address)} is ${first} already. Remove one.`,
-    ),
-  ];
-  const nodeOf = new Map(
-    top
-      .at("pair")
-      .at("nodes")
-      .entries.map(([name, node]) => [node.at("address").read(readIpAddress), name]),
-  );
-  for (const address of addresses) {
-    const canonical = address.read(readInterfaceAddress)?.address;
-    const node = canonical === undefined ? undefined : nodeOf.get(canonical);
-    if (node !== undefined) {
-      found.push(
-        address.mistake(
-          `${quote(canonical ?? "")} is the own address of node ${node}. Use one that no machine has.`,
-        ),
-      );
-    }
-  }
-  if (list.items.length > 0 && !top.mentions("pair")) {
-    found.push(
-      list.mistake(
-        "Virtual addresses need a pair to move between. Add pair, or remove virtualAddresses: without both, one node balances alone.",
-        "key",
-      ),
-    );
-  }
-  return found;
+  return [...checkPair(top), ...checkListeners(top), ...checkPools(top)];
 }
 
 function checkListeners(top: Spot): readonly Mistake[] {
@@ -184,14 +51,14 @@ function checkListeners(top: Spot): readonly Mistake[] {
   return found;
 }
 
-/** The peer link listens on the node's own address, and two cannot have one port there. */
+/** The peer link listens on the node's own addresses, and two cannot have one port there. */
 function checkPeerPort(top: Spot, spot: Spot): readonly Mistake[] {
   const pair = top.at("pair");
   const bind = spot.read(readBind);
   if (!isMap(pair.value) || bind?.kind !== "address") return [];
   const peerPort = pair.has("port") ? pair.at("port").value : PAIR_DEFAULTS.peerPort;
   if (bind.port !== peerPort) return [];
-  const taken = pair.at("nodes").entries.map(([, node]) => node.at("address").read(readIpAddress));
+  const taken = ownAddressesOf(top).map(({ address }) => address);
   if (!["0.0.0.0", "::", ...taken].includes(bind.host)) return [];
   return [
     spot.mistake(
@@ -260,20 +127,8 @@ function checkPools(top: Spot): readonly Mistake[] {
         (name, first) => `${quote(name)} is ${first} already. Remove one, or give it another name.`,
       ),
     ];
-    const health = pool.at("health");
-    const given = health.has("timeout") ? health.at("timeout") : health.at("interval");
-    const intervalMs = durationOr(health.at("interval"), DEFAULTS.checkInterval);
-    const timeoutMs = durationOr(health.at("timeout"), DEFAULTS.checkTimeout);
-    if (intervalMs !== undefined && timeoutMs !== undefined && timeoutMs > intervalMs) {
-      const message = `The timeout (${formatDuration(timeoutMs)}) is longer than the interval (${formatDuration(intervalMs)}). Lower the timeout, or check less often.`;
-      found.push(given.mistake(message));
-    }
-    return found;
+    return [...found, ...checkTimeout(pool.at("health"), CHECK_DEFAULTS)];
   });
-}
-
-function durationOr(spot: Spot, otherwise: string): number | undefined {
-  return (spot.value === undefined ? new Spot(otherwise, []) : spot).read(readDuration);
 }
 
 /** A backend is its address, or a map with one. */
@@ -284,9 +139,7 @@ function addressOf(backend: Spot): Spot {
 /** Where requests to a virtual address reach a listener. */
 function ownAddresses(top: Spot): ReadonlySet<string> {
   const binds = top.at("listeners").items.map((listener) => listener.at("bind").read(readBind));
-  const hosts = top
-    .at("virtualAddresses")
-    .items.map((item) => item.at("address").read(readInterfaceAddress)?.address);
+  const hosts = virtualAddressesOf(top).map((address) => address.read(readInterfaceAddress)?.address);
   return new Set(
     hosts.flatMap((host) =>
       binds.flatMap((bind) => {
@@ -310,25 +163,4 @@ function canonicalBind(spot: Spot): string | undefined {
   const bind = spot.read(readBind);
   if (bind === undefined) return undefined;
   return bind.kind === "vip" ? `vip:${String(bind.port)}` : formatAddress(bind.host, bind.port);
-}
-
-/** A mistake for every spot whose key an earlier one has; `first` is where, as a path. */
-function duplicates(
-  spots: readonly Spot[],
-  keyOf: (spot: Spot) => string | undefined,
-  describe: (key: string, first: string) => string,
-): readonly Mistake[] {
-  const firsts = new Map<string, Spot>();
-  return spots.flatMap((spot) => {
-    const key = keyOf(spot);
-    if (key === undefined) return [];
-    const first = firsts.get(key);
-    if (first !== undefined) return [spot.mistake(describe(key, formatPath(first.path)))];
-    firsts.set(key, spot);
-    return [];
-  });
-}
-
-function isEmptyList(value: unknown): boolean {
-  return Array.isArray(value) && value.length === 0;
 }

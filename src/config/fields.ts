@@ -146,13 +146,14 @@ export function choice<const W extends string>(words: readonly [W, ...W[]]) {
   return z.enum(words, { error: ({ input }) => wrongWord(input, words) }).meta({ title: oneOf(words) });
 }
 
-/** `{ kind: … }`: the kind decides which other keys there are. */
+/** `{ kind: … }`: the kind decides which other keys there are. `example` is one such map. */
 export function kindOf<
   const T extends readonly [z.core.$ZodTypeDiscriminable, ...z.core.$ZodTypeDiscriminable[]],
->(variants: T) {
+>(variants: T, { example }: { readonly example: string }) {
   return z.discriminatedUnion("kind", variants, {
     error: (issue) => {
-      if (issue.code !== "invalid_union") return wrongType(issue.input, { write: "a map with a kind" });
+      if (issue.code !== "invalid_union")
+        return wrongType(issue.input, { write: `a map with a kind, such as ${example}` });
       const kinds = Array.isArray(issue.options) ? issue.options.map(String) : [];
       return wrongWord(isRecord(issue.input) ? issue.input["kind"] : undefined, kinds);
     },
@@ -255,11 +256,9 @@ export function named<T extends z.core.$ZodType>(item: T, noun: string) {
   });
 }
 
-/** A map from the names of the nodes to items; the cross-checks know the names. */
-export function byNode<T extends z.core.$ZodType>(item: T, noun: string) {
-  return z.record(z.string(), item, {
-    error: ({ input }) => wrongType(input, { write: `a map of ${noun}, each under the name of its node` }),
-  });
+/** A map from the names of the nodes to items; the cross-checks know the names. `write` says it in words. */
+export function byNode<T extends z.core.$ZodType>(item: T, { write }: { readonly write: string }) {
+  return z.record(z.string(), item, { error: ({ input }) => wrongType(input, { write }) });
 }
 
 /** A name in a value: of a listener, of a backend. */

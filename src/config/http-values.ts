@@ -1,7 +1,8 @@
 // The parts of HTTP that appear in a configuration: what a route matches, what a health check asks and
 // which status codes it takes for good.
 
-import { isHostName, isIpAddress, readPort } from "./address.ts";
+import { isHostName, isIpAddress, readCheckAddress, readPort } from "./address.ts";
+import { formatAddress } from "./config.ts";
 import { invalid, ok, quote } from "./reading.ts";
 import type { Reading } from "./reading.ts";
 
@@ -11,6 +12,7 @@ export interface StatusRange {
 }
 
 const PATH_CHARACTERS_MAX = 2048;
+const HTTP_PORT = 80;
 
 /** `api.example.lan`, `*.example.lan`: lower case, without a port. */
 export function readRouteHost(text: string): Reading<string> {
@@ -79,19 +81,27 @@ export function readHostField(text: string): Reading<string> {
 
 /**
  * `http://127.0.0.1:8080/health`: what a tracked check asks for. Plain HTTP alone, since a check is about
- * this machine; no name and password, which would stand in logs.
+ * this machine; no name and password, which would stand in logs. The host comes back without brackets too.
  */
-export function readCheckUrl(text: string): Reading<string> {
+export function readCheckUrl(text: string): Reading<{ readonly url: string; readonly host: string }> {
   const [, scheme, authority = "", rest = ""] = /^([a-z]+):\/\/([^/?#]*)([^]*)$/i.exec(text) ?? [];
   if (scheme === undefined)
     return invalid(`${quote(text)} is not a URL. Write one, such as http://127.0.0.1:8080/health.`);
   if (scheme.toLowerCase() !== "http")
     return invalid(`Only http:// is asked, not ${scheme}://. Use exec with a program that asks.`);
   if (authority.includes("@")) return invalid("A URL with a name and a password is not asked. Use exec.");
-  const host = readHostField(authority);
-  if (host.kind === "invalid") return host;
+  const hasPort = !/^(\[[^\]]*\]|[^:]*)$/.test(authority);
+  const target = readCheckAddress(
+    hasPort ? authority : `${authority}:${String(HTTP_PORT)}`,
+    "http://127.0.0.1:8080/health",
+  );
+  if (target.kind === "invalid") return target;
   const path = readPath(rest.startsWith("/") ? rest : `/${rest}`);
-  return path.kind === "invalid" ? path : ok(`http://${authority.toLowerCase()}${path.value}`);
+  if (path.kind === "invalid") return path;
+  const { host, port } = target.value;
+  const shown =
+    port === HTTP_PORT ? formatAddress(host, port).replace(/:\d+$/, "") : formatAddress(host, port);
+  return ok({ url: `http://${shown}${path.value}`, host });
 }
 
 /** `200`, `"200"`, `"200-399"`. */

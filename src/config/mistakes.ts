@@ -37,8 +37,12 @@ function flatten(issue: Issue, parent: Path): readonly Found[] {
     return [{ path, at: "key", message: issue.issues[0]?.message ?? issue.message, isMissing: false }];
   }
   if (issue.code === "invalid_union") {
-    const meant = issue.errors.find((branch) => !branch.some(isWrongAtTop));
-    if (meant !== undefined) return meant.flatMap((inner) => flatten(inner, path));
+    const possible = issue.errors
+      .filter((branch) => !branch.some(isWrongAtTop))
+      .map((branch) => branch.flatMap((inner) => flatten(inner, path)));
+    // Of two kinds of map the one that fits better; the sort keeps the order of equals.
+    const [meant] = possible.toSorted((a, b) => a.length - b.length);
+    if (meant !== undefined) return meant;
   }
   return [{ path, at: "value", message: issue.message, isMissing: issue.message.startsWith("Missing.") }];
 }

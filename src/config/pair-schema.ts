@@ -16,11 +16,17 @@ const MINUTE = 60 * SECOND;
 const HOUR = 60 * MINUTE;
 
 /** Defaults that the cross-checks need where the file is silent. */
-export const PAIR_DEFAULTS = { peerPort: 7946, trackInterval: "1s", trackTimeout: "1s" };
+export const PAIR_DEFAULTS = { peerPort: 7946 };
+export const TRACK_DEFAULTS = { interval: "1s", timeout: "1s" };
 
 const SECRET_CHARACTERS = { min: SECRET_LENGTH_MIN, max: 512 };
 /** A lower priority never becomes 0, which says that a node resigns: 254 - 253 = 1. */
 const WEIGHT_MAX = 253;
+
+const GROUP_FORM =
+  "Write the list as groups: - { group: NAME, priorities: { NODE: 150 }, addresses: [{ address: …, interface: … }] }.";
+/** For a key `groups`, wherever it is looked for. */
+export const GROUPS_HINT = `Unknown key. Groups stand in virtualAddresses. ${GROUP_FORM}`;
 
 const nodeAddress = () =>
   text({
@@ -38,27 +44,30 @@ const node = section({
     .describe("The node with the higher priority is preferred when both could be active."),
 });
 
-const arbiter = kindOf([
-  section({
-    kind: z.literal("gateway").describe("A router is asked, all the time, whether it hears this node."),
-    address: z
-      .exactOptional(
-        text({
-          title: "IPv4 or IPv6 address",
-          write: "an IP address, such as 192.168.1.1",
-          read: address.readArbiterAddress,
-        }),
-      )
-      .describe(
-        "Which machine is asked: one that both nodes reach as their clients do, and that is neither of the two. The default gateway when absent.",
-      ),
-  }),
-  section({
-    kind: z
-      .literal("none")
-      .describe("Nobody is asked: when the nodes no longer hear each other, both hold the addresses."),
-  }),
-]);
+const arbiter = kindOf(
+  [
+    section({
+      kind: z.literal("gateway").describe("A router is asked, all the time, whether it hears this node."),
+      address: z
+        .exactOptional(
+          text({
+            title: "IPv4 or IPv6 address",
+            write: "an IP address, such as 192.168.1.1",
+            read: address.readArbiterAddress,
+          }),
+        )
+        .describe(
+          "Which machine is asked: one that both nodes reach as their clients do, and that is neither of the two. The default gateway when absent.",
+        ),
+    }),
+    section({
+      kind: z
+        .literal("none")
+        .describe("Nobody is asked: when the nodes no longer hear each other, both hold the addresses."),
+    }),
+  ],
+  { example: "{ kind: gateway }" },
+);
 
 const notify = section({
   "on-active": z.exactOptional(hookFile()).describe("Run when this node has become active."),
@@ -78,7 +87,7 @@ const track = section(
         }),
       )
       .describe(
-        "A program; good when it ends with 0. A list when it has arguments. No shell is involved. A relative path is relative to the configuration file.",
+        "A program; good when it ends with 0. A list when it has arguments. No shell is involved. A name without a slash is looked for in PATH; any other relative path is relative to the configuration file.",
       ),
     tcp: z
       .exactOptional(
@@ -95,10 +104,10 @@ const track = section(
       )
       .describe("A URL; good when a GET is answered with a status of 200 to 399."),
     interval: duration({ fromMs: 100, toMs: HOUR })
-      .prefault(PAIR_DEFAULTS.trackInterval)
+      .prefault(TRACK_DEFAULTS.interval)
       .describe("From one check to the next."),
     timeout: duration({ fromMs: 10, toMs: MINUTE })
-      .prefault(PAIR_DEFAULTS.trackTimeout)
+      .prefault(TRACK_DEFAULTS.timeout)
       .describe("A check that has not ended by then has failed. At most the interval."),
     rise: count({ from: 1, to: 100 }).prefault(2).describe("Good checks in a row that end the failure."),
     fall: count({ from: 1, to: 100 }).prefault(2).describe("Bad checks in a row that make a failure."),
@@ -110,7 +119,12 @@ const track = section(
       .describe("`true`: while the check fails, this node may not hold addresses. Either this or `weight`."),
   },
   { hints: { kind: "Unknown key. Write exec, tcp or http in its place, such as tcp: 127.0.0.1:53." } },
-);
+).meta({
+  allOf: [
+    { oneOf: [{ required: ["exec"] }, { required: ["tcp"] }, { required: ["http"] }] },
+    { oneOf: [{ required: ["weight"] }, { required: ["fault"] }] },
+  ],
+});
 
 const vitals = section({
   interval: duration({ fromMs: SECOND, toMs: HOUR })
@@ -128,102 +142,118 @@ const vitals = section({
     .describe("A Raspberry Pi that gets too little power, or is throttled."),
 });
 
-export const pair = section({
-  nodes: named(node, "nodes")
-    .meta({ minProperties: 2, maxProperties: 2 })
-    .describe(
-      "The two nodes, by name. A node finds its own entry by `--node`, by `$VIPAIR_NODE`, or by its host name.",
-    ),
-  secret: z
-    .exactOptional(
-      text({
-        title: `text, ${String(SECRET_CHARACTERS.min)} to ${String(SECRET_CHARACTERS.max)} characters`,
-        write: `a text of at least ${String(SECRET_CHARACTERS.min)} characters`,
-        secret: true,
-        read: (written) => {
-          if (written.length < SECRET_CHARACTERS.min) {
-            return invalid(
-              `The secret is too short. Use at least ${String(SECRET_CHARACTERS.min)} characters.`,
-            );
-          }
-          if (written.length > SECRET_CHARACTERS.max) {
-            return invalid(
-              `The secret is too long. Use at most ${String(SECRET_CHARACTERS.max)} characters.`,
-            );
-          }
-          return ok(written);
-        },
+export const pair = section(
+  {
+    nodes: named(node, "nodes")
+      .meta({ minProperties: 2, maxProperties: 2 })
+      .describe(
+        "The two nodes, by name. A node finds its own entry by `--node`, by `$VIPAIR_NODE`, or by its host name.",
+      ),
+    secret: z
+      .exactOptional(
+        text({
+          title: `text, ${String(SECRET_CHARACTERS.min)} to ${String(SECRET_CHARACTERS.max)} characters`,
+          write: `a text of at least ${String(SECRET_CHARACTERS.min)} characters`,
+          secret: true,
+          read: (written) => {
+            if (written.length < SECRET_CHARACTERS.min) {
+              return invalid(
+                `The secret is too short. Use at least ${String(SECRET_CHARACTERS.min)} characters.`,
+              );
+            }
+            if (written.length > SECRET_CHARACTERS.max) {
+              return invalid(
+                `The secret is too long. Use at most ${String(SECRET_CHARACTERS.max)} characters.`,
+              );
+            }
+            return ok(written);
+          },
+        }),
+      )
+      .describe(
+        "Proves to each node that the other one is its peer, and encrypts the peer link. Either this or `secretFile`.",
+      ),
+    secretFile: z
+      .exactOptional(file())
+      .describe(
+        "A file with the secret, so that the configuration can be shown around. Relative to the configuration file.",
+      ),
+    port: port().prefault(PAIR_DEFAULTS.peerPort).describe("TCP port of the peer link, on both nodes."),
+    advertisementInterval: duration({ fromMs: 20, toMs: 10 * SECOND })
+      .prefault("200ms")
+      .describe(
+        "How often a node tells its peer that it lives. A peer that falls silent is judged dead after three to four of these; a peer whose process died is known at once.",
+      ),
+    preempt: yesOrNo()
+      .prefault(false)
+      .describe(
+        "Whether a node with the higher priority takes the role back when it returns. false: it stays standby, and nothing moves twice.",
+      ),
+    preemptDelay: duration({ fromMs: 0, toMs: HOUR })
+      .prefault("30s")
+      .describe("How long a returned node must have been well before it preempts."),
+    claim: choice(["fast", "safe"])
+      .prefault("fast")
+      .describe(
+        "`fast` claims as soon as the peer is judged dead and lets the lease clear the address there. `safe` first waits until the peer's lease must have ended, so that two nodes never hold the address at once.",
+      ),
+    lease: duration({ fromMs: SECOND, toMs: MINUTE })
+      .refine((ms) => ms % SECOND === 0, {
+        error: "The kernel counts leases in whole seconds. Use 1s to 1m.",
+      })
+      .prefault("2s")
+      .describe(
+        "After this time without renewal the kernel removes the address from a node by itself, even if vipair crashed or is frozen. Renewed four times in each lease, apart from advertisements. Whole seconds.",
+      ),
+    hook: z
+      .exactOptional(file())
+      .describe(
+        "The program that adds and removes the addresses, in place of the one that comes with vipair. Relative to the configuration file.",
+      ),
+    arbiter: arbiter
+      .prefault({ kind: "gateway" })
+      .describe(
+        "Who tells a node that hears its peer no more which of the two is cut off. The standby takes over only if the arbiter answers; an active that hears neither peer nor arbiter releases its addresses.",
+      ),
+    paths: list(
+      byNode(nodeAddress(), {
+        write: "the addresses by the names of the nodes, such as { pi-a: 10.0.0.1, pi-b: 10.0.0.2 }",
       }),
+      "paths, such as { pi-a: 10.0.0.1, pi-b: 10.0.0.2 }",
     )
-    .describe(
-      "Proves to each node that the other one is its peer, and encrypts the peer link. Either this or `secretFile`.",
-    ),
-  secretFile: z
-    .exactOptional(file())
-    .describe(
-      "A file with the secret, so that the configuration can be shown around. Relative to the configuration file.",
-    ),
-  port: port().prefault(PAIR_DEFAULTS.peerPort).describe("TCP port of the peer link, on both nodes."),
-  advertisementInterval: duration({ fromMs: 20, toMs: 10 * SECOND })
-    .prefault("200ms")
-    .describe(
-      "How often a node tells its peer that it lives. A peer that falls silent is judged dead after three to four of these; a peer whose process died is known at once.",
-    ),
-  preempt: yesOrNo()
-    .prefault(false)
-    .describe(
-      "Whether a node with the higher priority takes the role back when it returns. false: it stays standby, and nothing moves twice.",
-    ),
-  preemptDelay: duration({ fromMs: 0, toMs: HOUR })
-    .prefault("30s")
-    .describe("How long a returned node must have been well before it preempts."),
-  claim: choice(["fast", "safe"])
-    .prefault("fast")
-    .describe(
-      "`fast` claims as soon as the peer is judged dead and lets the lease clear the address there. `safe` first waits until the peer's lease must have ended, so that two nodes never hold the address at once.",
-    ),
-  lease: duration({ fromMs: SECOND, toMs: MINUTE })
-    .refine((ms) => ms % SECOND === 0, { error: "The kernel counts leases in whole seconds. Use 1s to 1m." })
-    .prefault("2s")
-    .describe(
-      "After this time without renewal the kernel removes the address from a node by itself, even if vipair crashed or is frozen. Renewed four times in each lease, apart from advertisements. Whole seconds.",
-    ),
-  hook: z
-    .exactOptional(file())
-    .describe(
-      "The program that adds and removes the addresses, in place of the one that comes with vipair. Relative to the configuration file.",
-    ),
-  arbiter: arbiter
-    .prefault({ kind: "gateway" })
-    .describe(
-      "Who tells a node that hears its peer no more which of the two is cut off. The standby takes over only if the arbiter answers; an active that hears neither peer nor arbiter releases its addresses.",
-    ),
-  paths: list(byNode(nodeAddress(), "addresses"), "paths, such as { pi-a: 10.0.0.1, pi-b: 10.0.0.2 }")
-    .prefault([])
-    .describe(
-      "Further ways for the peer link, such as a direct cable: for each an address of either node, by the name of the node. The nodes' own addresses are the first path and do not stand here. The pair is in touch while any one works.",
-    ),
-  roleChangesPerMinute: count({ from: 1, to: 1000 })
-    .prefault(4)
-    .describe(
-      "A node that changed its role more often than this within a minute stays where it is, until a quiet minute has passed or `vipair resume` is typed.",
-    ),
-  track: list(track, "checks")
-    .prefault([])
-    .describe("What must work on a node besides vipair. Each node checks itself."),
-  vitals: vitals
-    .prefault({})
-    .describe("The machine itself: a node that is not well has a lower priority, by the sum of its weights."),
-  notify: notify
-    .prefault({})
-    .describe(
-      "Programs to run when the role of this node has changed. They get no arguments; what happened is in their environment. They run one at a time and never delay a claim. A relative path is relative to the configuration file.",
-    ),
-}).meta({ oneOf: [{ required: ["secret"] }, { required: ["secretFile"] }] });
+      .prefault([])
+      .describe(
+        "Further ways for the peer link, such as a direct cable: for each an address of either node, by the name of the node. The nodes' own addresses are the first path and do not stand here. The pair is in touch while any one works.",
+      ),
+    roleChangesPerMinute: count({ from: 1, to: 1000 })
+      .prefault(4)
+      .describe(
+        "A node that changed its role more often than this within a minute stays where it is, until a quiet minute has passed or `vipair resume` is typed.",
+      ),
+    track: list(track, "checks")
+      .prefault([])
+      .describe("What must work on a node besides vipair. Each node checks itself."),
+    vitals: vitals
+      .prefault({})
+      .describe(
+        "The machine itself: a node that is not well has a lower priority, by the sum of its weights.",
+      ),
+    notify: notify
+      .prefault({})
+      .describe(
+        "Programs to run when the role of this node has changed. They get no arguments; what happened is in their environment. They run one at a time and never delay a claim. A relative path is relative to the configuration file.",
+      ),
+  },
+  {
+    hints: {
+      gateway: "Unknown key. Write arbiter: { kind: gateway, address: ADDRESS }.",
+      groups: GROUPS_HINT,
+      virtualAddresses: "Unknown key. It stands at the top of the file, beside pair.",
+    },
+  },
+).meta({ oneOf: [{ required: ["secret"] }, { required: ["secretFile"] }] });
 
-const GROUP_FORM =
-  "Write the list as groups: - { group: NAME, priorities: { NODE: 150 }, addresses: [{ address: …, interface: … }] }.";
-const inGroup = (key: string) => `An address alone has no ${key}. ${GROUP_FORM}`;
+const inGroup = (key: string) => `An address has no ${key} of its own. ${GROUP_FORM}`;
 
 const virtualAddress = section(
   {
@@ -250,7 +280,9 @@ const virtualAddress = section(
 
 const group = section({
   group: name().describe("Names the group in logs and status."),
-  priorities: byNode(priority(), "priorities")
+  priorities: byNode(priority(), {
+    write: "the priorities by the names of the nodes, such as { pi-a: 150, pi-b: 100 }",
+  })
     .prefault({})
     .describe(
       "The priorities of the nodes in this group, by the name of the node. A node that is not named has its own.",

@@ -104,7 +104,7 @@ function toCheck({
   readonly [K in "exec" | "tcp" | "http"]: PairFile["track"][number][K] | undefined;
 }): TrackedCheck {
   if (tcp !== undefined) return { kind: "tcp", ...tcp };
-  if (http !== undefined) return { kind: "http", url: http };
+  if (http !== undefined) return { kind: "http", url: http.url };
   return { kind: "exec", command: exec ?? [] };
 }
 

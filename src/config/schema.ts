@@ -7,7 +7,7 @@ import * as address from "./address.ts";
 import * as http from "./http-values.ts";
 import { choice, count, countOrAuto, duration, either, kindOf, list, name, named } from "./fields.ts";
 import { section, size, sizeOrUnlimited, statusRanges, text } from "./fields.ts";
-import { pair, virtualAddresses } from "./pair-schema.ts";
+import { GROUPS_HINT, pair, virtualAddresses } from "./pair-schema.ts";
 import { ok } from "./reading.ts";
 
 const SECOND = 1000;
@@ -17,8 +17,8 @@ const KIB = 1024;
 const MIB = 1024 * KIB;
 const TIB = 1024 * 1024 * MIB;
 
-/** Defaults that cross-checks.ts needs where the file is silent. */
-export const DEFAULTS = { checkInterval: "1s", checkTimeout: "500ms" };
+/** Defaults of health checks, which the cross-checks need where the file is silent. */
+export const CHECK_DEFAULTS = { interval: "1s", timeout: "500ms" };
 
 // ---------------------------------------------------------------- listeners
 
@@ -122,37 +122,40 @@ const backend = section({
 
 const healthTiming = {
   interval: duration({ fromMs: 50, toMs: HOUR })
-    .prefault(DEFAULTS.checkInterval)
+    .prefault(CHECK_DEFAULTS.interval)
     .describe("From one check to the next."),
   timeout: duration({ fromMs: 10, toMs: MINUTE })
-    .prefault(DEFAULTS.checkTimeout)
+    .prefault(CHECK_DEFAULTS.timeout)
     .describe("A check without an answer by then has failed. At most the interval."),
   rise: count({ from: 1, to: 100 }).prefault(2).describe("Good checks in a row that bring a backend back."),
   fall: count({ from: 1, to: 100 }).prefault(2).describe("Bad checks in a row that take a backend down."),
 };
 
-const health = kindOf([
-  section({
-    kind: z.literal("tcp").describe("Good when the backend accepts a connection."),
-    ...healthTiming,
-  }),
-  section({
-    kind: z.literal("http").describe("Good when the backend answers a GET with an expected status."),
-    path: text({ title: "path", write: "a path, such as /health", read: http.readPath })
-      .prefault("/")
-      .describe("What the check asks for."),
-    host: z
-      .exactOptional(
-        text({ title: "host", write: "a host, such as www.example.lan", read: http.readHostField }),
-      )
-      .describe("Sent as Host. The backend's address when absent."),
-    expectedStatus: statusRanges()
-      .prefault("200-399")
-      .describe('The good status codes: `200`, `"200-399"`, or a list of such.'),
-    ...healthTiming,
-  }),
-  section({ kind: z.literal("none").describe("No checks: the backend always counts as up.") }),
-]);
+const health = kindOf(
+  [
+    section({
+      kind: z.literal("tcp").describe("Good when the backend accepts a connection."),
+      ...healthTiming,
+    }),
+    section({
+      kind: z.literal("http").describe("Good when the backend answers a GET with an expected status."),
+      path: text({ title: "path", write: "a path, such as /health", read: http.readPath })
+        .prefault("/")
+        .describe("What the check asks for."),
+      host: z
+        .exactOptional(
+          text({ title: "host", write: "a host, such as www.example.lan", read: http.readHostField }),
+        )
+        .describe("Sent as Host. The backend's address when absent."),
+      expectedStatus: statusRanges()
+        .prefault("200-399")
+        .describe('The good status codes: `200`, `"200-399"`, or a list of such.'),
+      ...healthTiming,
+    }),
+    section({ kind: z.literal("none").describe("No checks: the backend always counts as up.") }),
+  ],
+  { example: "{ kind: tcp }" },
+);
 
 const pool = section({
   balance: choice(["round-robin"])
@@ -189,35 +192,44 @@ const pool = section({
 
 // ---------------------------------------------------------------- the file
 
-export const configFile = section({
-  pair: z
-    .exactOptional(pair)
-    .describe(
-      "The two nodes and how they watch each other. Without `pair` and `virtualAddresses` one node balances alone.",
-    ),
-  virtualAddresses: virtualAddresses
-    .prefault([])
-    .describe(
-      "The addresses that move between the nodes: a list of addresses, which one node holds all of, or a list of groups, each with an active node of its own.",
-    ),
-  listeners: list(listener, "listeners")
-    .min(1, { error: "The list is empty. Add a listener: name, bind and pool." })
-    .describe("Where clients connect, and which pool answers them."),
-  pools: named(pool, "pools").describe("The sets of backends, by name."),
-  workers: countOrAuto({ from: 1, to: 64 })
-    .prefault("auto")
-    .describe("How many processes carry the traffic. `auto` is one per core."),
-  logging: section({
-    level: choice(["debug", "info", "warn", "error"])
-      .prefault("info")
-      .describe("The least important lines that are logged."),
-  })
-    .prefault({})
-    .describe("What goes to the journal."),
-  shutdownGrace: duration({ fromMs: 0, toMs: 10 * MINUTE })
-    .prefault("10s")
-    .describe("How long requests in flight may go on when vipair is stopped."),
-}).meta({
+/** Keys that stand elsewhere. */
+const TOP_HINTS = {
+  ...Object.fromEntries(Object.keys(pair.shape).map((key) => [key, "Unknown key. It stands under pair."])),
+  groups: GROUPS_HINT,
+};
+
+export const configFile = section(
+  {
+    pair: z
+      .exactOptional(pair)
+      .describe(
+        "The two nodes and how they watch each other. Without `pair` and `virtualAddresses` one node balances alone.",
+      ),
+    virtualAddresses: virtualAddresses
+      .prefault([])
+      .describe(
+        "The addresses that move between the nodes: a list of addresses, which one node holds all of, or a list of groups, each with an active node of its own.",
+      ),
+    listeners: list(listener, "listeners")
+      .min(1, { error: "The list is empty. Add a listener: name, bind and pool." })
+      .describe("Where clients connect, and which pool answers them."),
+    pools: named(pool, "pools").describe("The sets of backends, by name."),
+    workers: countOrAuto({ from: 1, to: 64 })
+      .prefault("auto")
+      .describe("How many processes carry the traffic. `auto` is one per core."),
+    logging: section({
+      level: choice(["debug", "info", "warn", "error"])
+        .prefault("info")
+        .describe("The least important lines that are logged."),
+    })
+      .prefault({})
+      .describe("What goes to the journal."),
+    shutdownGrace: duration({ fromMs: 0, toMs: 10 * MINUTE })
+      .prefault("10s")
+      .describe("How long requests in flight may go on when vipair is stopped."),
+  },
+  { hints: TOP_HINTS },
+).meta({
   title: "vipair configuration",
   dependentRequired: { pair: ["virtualAddresses"], virtualAddresses: ["pair"] },
 });

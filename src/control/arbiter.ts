@@ -35,7 +35,7 @@ const PROGRAM = join(dirname(fileURLToPath(import.meta.url)), "..", "..", "scrip
 export type ArbiterMethod = "arp" | "ndp" | "icmp";
 
 export interface ArbiterOptions {
-  /** Without an address: the default gateway, whichever it is now. */
+  /** Without an address: the default gateway, whichever it is now, or the last one when there is none. */
   readonly config: { readonly address?: string };
   /** Canonical. Their interfaces are the ones whose gateway counts; they are never asked and never ask. */
   readonly virtualAddresses: readonly AddressPlace[];
@@ -51,7 +51,7 @@ export interface ArbiterOptions {
 }
 
 export interface ArbiterStatus {
-  /** Who is asked; null: nobody, see problem. */
+  /** Who is asked; null: nobody, since no gateway was found yet or the address is unfit; see problem. */
   readonly address: string | null;
   readonly method: ArbiterMethod | null;
   /** Since the last answer; null before the first of this arbiter. */
@@ -87,7 +87,7 @@ export class Arbiter {
   readonly #interfaces: readonly string[];
   readonly #silentAfter: number;
   #asking: Asking | undefined;
-  /** Why nobody is asked. */
+  /** Why no look finds anybody to ask. */
   #problem: string | undefined;
   #lookTimer: NodeJS.Timeout | undefined;
   #askTimer: NodeJS.Timeout | undefined;
@@ -133,15 +133,19 @@ export class Arbiter {
     const routes = (this.#options.readRoutes ?? readKernelRoutes)();
     if (routes === undefined) return;
     const found = this.#findTarget(routes);
-    if (found.kind === "none") {
-      if (this.#asking !== undefined || this.#problem !== found.problem) {
-        this.#options.log.warn({ problem: found.problem }, "no arbiter");
-      }
+    if (found.kind !== "target") {
+      if (this.#problem === found.problem) return;
       this.#problem = found.problem;
+      // A route goes with its interface, and a node that is cut off needs its arbiter more than ever.
+      const isAskedOn = found.kind === "no-gateway" && this.#asking !== undefined;
+      const consequence = isAskedOn ? "the last gateway is asked on" : "there is no arbiter";
+      this.#options.log.warn({ problem: found.problem }, consequence);
+      if (isAskedOn) return;
       this.#asking?.program.stop();
       this.#asking = undefined;
       return;
     }
+    this.#problem = undefined;
     const { target } = found;
     const current = this.#asking?.target;
     if (
@@ -152,7 +156,6 @@ export class Arbiter {
       return;
     }
     this.#asking?.program.stop();
-    this.#problem = undefined;
     this.#asking = this.#begin(target);
     this.#options.log.info({ ...target }, "arbiter found");
     this.#ask();
@@ -162,12 +165,12 @@ export class Arbiter {
     routes: readonly KernelRoute[],
   ):
     | { readonly kind: "target"; readonly target: Target }
-    | { readonly kind: "none"; readonly problem: string } {
+    | { readonly kind: "no-gateway" | "unfit"; readonly problem: string } {
     const { config, virtualAddresses } = this.#options;
     let target: Target;
     if (config.address === undefined) {
       const [route] = defaultGateways(routes, this.#interfaces);
-      if (route === undefined) return { kind: "none", problem: noGateway(this.#interfaces) };
+      if (route === undefined) return { kind: "no-gateway", problem: noGateway(this.#interfaces) };
       target = toTarget(route.gateway, route.interface);
     } else {
       target = toTarget(config.address, linkOf(routes, config.address, this.#interfaces));
@@ -177,7 +180,7 @@ export class Arbiter {
     if (isVirtual || isOwnAddress(target.address)) {
       const whose = isVirtual ? "a virtual address of this pair" : "an address of this machine";
       const advice = "set pair.arbiter.address to another machine's, or pair.arbiter.kind to none";
-      return { kind: "none", problem: `the arbiter ${target.address} is ${whose}: ${advice}` };
+      return { kind: "unfit", problem: `the arbiter ${target.address} is ${whose}: ${advice}` };
     }
     return { kind: "target", target };
   }

@@ -243,8 +243,6 @@ export class PeerLink {
     this.#isConnected = false;
     log.info({ peer: peer.name, path: nameOf(path), end }, "peer link disconnected");
     events.disconnected();
-    // The other paths may be waiting for their next dial, and know no better than this one what has happened.
-    for (const other of this.#paths) if (other !== path) other.redial();
   }
 
   #judgeRefusal(path: PeerPath): void {

@@ -156,13 +156,6 @@ export class PeerPath {
     for (const connection of this.#connections) connection.send(message);
   }
 
-  /** Dials at once, unless the connection that we dialled is open. */
-  redial(): void {
-    if (this.#isStopped || this.#dialling.kind === "open") return;
-    this.#exitRetriesLeft = EXIT_RETRY.times;
-    this.#dial();
-  }
-
   status(): PeerPathStatus {
     const { self, peer, clock } = this.#options;
     const { peer: peerProblem, dial, listener } = this.#problems;
@@ -315,8 +308,6 @@ export class PeerPath {
     this.#connections.delete(connection);
     const wasLast = this.#isConnected && this.provenConnections().length === 0;
     const wasOurs = this.#dialling.kind === "open" && this.#dialling.connection === connection;
-    // What follows may ask for a redial: that the connection is not open any more must be known.
-    if (wasOurs) this.#dialIn(this.#paceMs);
     if (wasLast) {
       this.#isConnected = false;
       events.disconnected(this, end);
@@ -325,19 +316,22 @@ export class PeerPath {
     switch (end.kind) {
       case "lost":
       case "goodbye":
+        this.#exitRetriesLeft = EXIT_RETRY.times;
         // Also when a dial is under way: it may hang since before the fault.
-        if (wasLast || wasOurs) this.redial();
-        else this.#exitRetriesLeft = EXIT_RETRY.times;
+        if (wasLast || wasOurs) this.#dial();
         return;
       case "silent":
-        if (wasOurs) this.redial();
+        if (wasOurs) this.#dial();
         return;
       case "replaced":
+        if (wasOurs) this.#dialIn(this.#paceMs);
         return;
       case "other-version":
+        if (wasOurs) this.#dialIn(this.#paceMs);
         this.#noteBadAttempt(end.problem, 1);
         return;
       case "bad-message": {
+        if (wasOurs) this.#dialIn(this.#paceMs);
         const blame = end.by === "peer" ? "sends what is no message of ours" : "rejects our messages";
         const problem = `${peer.name} ${blame} (${end.reason}): is the same vipair installed on both?`;
         if (end.by === "peer") events.rejected(end.reason);

@@ -41,6 +41,8 @@ export interface Advertisement {
   readonly damped: boolean;
   /** The newest claim that this node knows of. */
   readonly epoch: number;
+  /** The epoch of the peer's claim that this node has heard of last; 0: the peer claims nothing, as far as it knows. */
+  readonly heard: number;
   /** Could claim at this moment: healthy, has listened long enough, not leaving. */
   readonly ready: boolean;
   readonly intent: Intent;
@@ -83,12 +85,13 @@ function isShortText(value: unknown): value is string {
 export function parseAdvertisement(value: unknown): Advertisement | undefined {
   if (typeof value !== "object" || value === null) return undefined;
   const words: Partial<Record<string, unknown>> = { ...value };
-  const { group, node, role, priority, impairment, damped, epoch, ready, intent, configHash } = words;
+  const { group, node, role, priority, impairment, damped, epoch, heard, ready, intent, configHash } = words;
   if (!isShortText(group) || !isShortText(node) || !isShortText(configHash)) return undefined;
   if (!isPeerRole(role) || !isIntent(intent)) return undefined;
   if (!isWholeNumber(priority, { to: 254 })) return undefined;
   if (!isWholeNumber(epoch, { to: Number.MAX_SAFE_INTEGER })) return undefined;
+  if (!isWholeNumber(heard, { to: Number.MAX_SAFE_INTEGER })) return undefined;
   if (!isWholeNumber(impairment, { to: IMPAIRMENT_MAX })) return undefined;
   if (typeof ready !== "boolean" || typeof damped !== "boolean") return undefined;
-  return { group, node, role, priority, impairment, damped, epoch, ready, intent, configHash };
+  return { group, node, role, priority, impairment, damped, epoch, heard, ready, intent, configHash };
 }

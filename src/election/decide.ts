@@ -29,7 +29,7 @@ import {
   type Turn,
   update,
 } from "./turn.ts";
-import { decideStandby } from "./vacancy.ts";
+import { decideAnnouncing, decideStandby } from "./vacancy.ts";
 
 /** No chain of phases that can happen at one moment is longer. */
 const PASSES_MAX = 8;
@@ -65,6 +65,9 @@ function decideOnce(turn: Turn): void {
     case "standby":
     case "awaiting-lease":
       return decideStandby(turn, answered);
+    case "announcing":
+      if (isBeaten(turn, answered.epoch)) return yieldAddress(turn);
+      return decideAnnouncing(turn, answered);
     case "claiming":
       if (isBeaten(turn, answered.epoch)) yieldAddress(turn);
       return;
@@ -103,7 +106,7 @@ function decideListening(turn: Turn, phase: ListeningPhase): void {
   if (now < phase.until) return;
   const isVouchedFor =
     settings.arbiter && state.arbiter.kind === "answered" && now >= phase.aloneAt && arbiterVouches(turn);
-  if (state.peer.kind === "unknown" && !isVouchedFor && now < phase.giveUpAt) return;
+  if (!isInTouch(turn) && !isVouchedFor && now < phase.giveUpAt) return;
   standBy(turn);
   log(turn, "info", "standby", { peer: state.peer.kind, reason: "listened long enough" });
 }

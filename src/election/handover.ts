@@ -141,6 +141,7 @@ export function answerSwitchover(turn: Turn): void {
     case "awaiting-lease":
     case "listening":
       return switchToHere(turn, phase);
+    case "announcing":
     case "claiming":
       // Asked for, and on its way: answered when the claim ends.
       return;

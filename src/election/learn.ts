@@ -7,6 +7,7 @@ import { announceTimes, isLeaseStale } from "./lease.ts";
 import { answerDone } from "./phases.ts";
 import type { Impairment, Input, Lease, Settings } from "./state.ts";
 import {
+  activeDownMs,
   CLAIM_RETRY_MS,
   CLAIM_RETRY_MS_MAX,
   LOSS_WINDOW_MS,
@@ -97,7 +98,8 @@ function hear(turn: Turn, said: Advertisement): void {
     case "standby":
     case "awaiting-lease": {
       if (isContender(peer)) return update(turn, { phase: { kind: "standby", vacantSince: undefined } });
-      const wasHeld = phase.kind === "standby" && phase.vacantSince === undefined;
+      // A careful node that waited for a silent peer has met it again: now the two decide together who goes first.
+      const wasHeld = phase.kind === "awaiting-lease" || phase.vacantSince === undefined;
       if (wasHeld) update(turn, { phase: { kind: "standby", vacantSince: now } });
       return;
     }
@@ -110,6 +112,7 @@ function hear(turn: Turn, said: Advertisement): void {
         update(turn, { phase: { ...phase, announceAt: announceTimes(settings, now) } });
       return;
     case "listening":
+    case "announcing":
     case "claiming":
     case "leaving":
     case "fault":
@@ -143,9 +146,15 @@ function hearArbiter(turn: Turn): void {
       return update(turn, { phase: { ...phase, aloneAt } });
     case "standby":
     case "awaiting-lease":
+    case "announcing":
       log(turn, "info", "listening", { reason: "the arbiter answers again" });
       return update(turn, {
-        phase: { kind: "listening", until: now, aloneAt, giveUpAt: now + START_WAIT_MS },
+        phase: {
+          kind: "listening",
+          until: now + activeDownMs(settings.priority, settings.intervalMs),
+          aloneAt,
+          giveUpAt: now + START_WAIT_MS,
+        },
         peer: { kind: "unknown" },
       });
     case "claiming":

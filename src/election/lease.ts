@@ -10,7 +10,7 @@ import {
   CLAIM_RETRY_MS,
   LEASE_TRUST,
 } from "./timing.ts";
-import { addFault, freshWords, isPeerReady, log, type Turn, update } from "./turn.ts";
+import { addFault, isPeerReady, log, type Turn, update } from "./turn.ts";
 
 // Rule 4: a lease of which more than 0.8 has passed may have ended. Renewing it now could create the
 // address again under the feet of a successor; so give up, and listen before claiming anything.
@@ -44,7 +44,8 @@ export function tendAddress(turn: Turn): void {
   const { phase } = turn.state;
   if (phase.kind !== "active" && phase.kind !== "leaving") return;
   // A careful successor that does not hear us counts on this lease to end: only its own word frees us.
-  const isCountedOn = freshWords(turn)?.role === "awaiting-lease";
+  const { peer } = turn.state;
+  const isCountedOn = peer.kind === "heard" && peer.said.role === "awaiting-lease";
   if (!phase.lease.renewing && turn.now >= phase.lease.renewAt && !isCountedOn) {
     turn.effects.push({ kind: "renew" });
     update(turn, { phase: { ...phase, lease: { ...phase.lease, renewing: true } } });

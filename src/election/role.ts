@@ -13,6 +13,7 @@ export function roleOf({ phase }: State): "active" | "standby" | "fault" {
     case "listening":
     case "standby":
     case "awaiting-lease":
+    case "announcing":
     case "claiming":
     case "leaving":
     case "stopped":
@@ -30,6 +31,7 @@ export function reasonOf(settings: Settings, state: State, now: number): string 
       return maintenance === "off" ? "listening for the peer before claiming anything" : IN_MAINTENANCE;
     case "awaiting-lease":
       return `waiting for the predecessor's lease to end: ${phase.reason}`;
+    case "announcing":
     case "claiming":
       return "claiming the virtual addresses";
     case "leaving":

@@ -3,7 +3,7 @@
 import type { Advertisement, Intent, PeerRole } from "./advertisement.ts";
 import type { Settings, State } from "./state.ts";
 import { isDamped } from "./damping.ts";
-import { impairmentOf, priorityOf, type Turn, update } from "./turn.ts";
+import { impairmentOf, isContender, priorityOf, type Turn, update } from "./turn.ts";
 
 /** Advertises each interval, and at once when there is news. */
 export function speak(turn: Turn): void {
@@ -27,7 +27,11 @@ function advertisementOf(settings: Settings, state: State): Advertisement {
     impairment: impairmentOf(state),
     damped: isDamped(state),
     // A contender is judged by the epoch of its own claim, not by the newest that it has heard of.
-    epoch: phase.kind === "active" || phase.kind === "claiming" ? phase.epoch : state.epoch,
+    epoch:
+      phase.kind === "active" || phase.kind === "claiming" || phase.kind === "announcing"
+        ? phase.epoch
+        : state.epoch,
+    heard: state.peer.kind === "heard" && isContender(state.peer) ? state.peer.said.epoch : 0,
     ready: role === "standby" && !state.stopping,
     intent: intentOf(state),
     configHash: settings.configHash,
@@ -36,6 +40,8 @@ function advertisementOf(settings: Settings, state: State): Advertisement {
 
 function roleOnWire({ phase, releasing, maintenance }: State): PeerRole {
   switch (phase.kind) {
+    case "announcing":
+      return "claiming";
     case "claiming":
     case "active":
     case "leaving":
@@ -62,6 +68,7 @@ function isSame(one: Advertisement, other: Advertisement): boolean {
     one.impairment === other.impairment &&
     one.damped === other.damped &&
     one.epoch === other.epoch &&
+    one.heard === other.heard &&
     one.ready === other.ready &&
     one.intent === other.intent &&
     one.configHash === other.configHash

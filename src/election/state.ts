@@ -39,7 +39,10 @@ export interface Settings {
  *      │              │ fault   predecessor's lease       │ claimed            │
  *      │              │         has ended                 ▼                    │
  *      │              └──────────────────────────────── active ────────────▶ leaving ──▶ stopped
- *      └──────────────────── may have lost the lease ─────┘   handed over, or stop
+ *      └──────────── may have lost the lease, isolated ───┘   handed over, or stop
+ *
+ * Not drawn: claim: safe passes through `announcing` before `claiming` while the peer lives; whoever was silent for
+ * too long, or hears its arbiter again, listens again.
  */
 export type Phase =
   | ListeningPhase
@@ -47,6 +50,8 @@ export type Phase =
   | { readonly kind: "standby"; readonly vacantSince: number | undefined }
   /** claim: safe. The predecessor is gone; its lease may still run until `claimAt`. */
   | { readonly kind: "awaiting-lease"; readonly claimAt: number; readonly reason: string }
+  /** claim: safe. The peer lives and could claim, too: the hooks wait until it says that it has heard of the claim. */
+  | { readonly kind: "announcing"; readonly epoch: number; readonly vacancy: Vacancy }
   /** The hooks run. */
   | { readonly kind: "claiming"; readonly epoch: number; readonly since: number; readonly vacancy: Vacancy }
   | ActivePhase

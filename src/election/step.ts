@@ -106,6 +106,7 @@ export function nextDeadline(settings: Settings, state: State): number {
     case "standby":
       if (phase.vacantSince === undefined) break;
       look(phase.vacantSince + skewMs(settings.priority, settings.intervalMs));
+      look(phase.vacantSince + settings.intervalMs);
       look(phase.vacantSince + activeDown);
       look(phase.vacantSince + VACANCY_ACTIVE_DOWNS * activeDown);
       break;
@@ -123,6 +124,7 @@ export function nextDeadline(settings: Settings, state: State): number {
       look(phase.lease.from + LEASE_TRUST * settings.leaseMs);
       look(phase.until);
       break;
+    case "announcing":
     case "claiming":
     case "fault":
   }
@@ -167,6 +169,7 @@ function listenAfterStall(turn: Turn, lateMs: number): void {
       });
     case "standby":
     case "awaiting-lease":
+    case "announcing":
       return update(turn, { phase: { kind: "listening", until, aloneAt: until, giveUpAt: until } });
     case "claiming":
     case "active":

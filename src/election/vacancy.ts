@@ -11,7 +11,7 @@ import {
   skewMs,
   VACANCY_ACTIVE_DOWNS,
 } from "./timing.ts";
-import { arbiterVouches, freshWords, log, outranksPeer, type Turn, update } from "./turn.ts";
+import { arbiterVouches, freshWords, isContender, log, outranksPeer, type Turn, update } from "./turn.ts";
 
 type Waiting = Extract<Phase, { kind: "standby" | "awaiting-lease" }>;
 
@@ -44,20 +44,49 @@ export function decideStandby(turn: Turn, phase: Waiting): void {
 }
 
 export function claim(turn: Turn, vacancy: Vacancy): void {
-  const { state, now } = turn;
+  const { state } = turn;
   const epoch = state.epoch + 1;
   // A peer that was heard has told enough. One that never spoke may be active behind a firewall.
   const { peer } = state;
   const probe = peer.kind === "dead" ? !peer.everHeard : peer.kind !== "heard";
+  if (couldCross(turn, vacancy)) {
+    log(turn, "info", "announcing a claim", { epoch, reason: vacancy.reason });
+    return update(turn, { phase: { kind: "announcing", epoch, vacancy }, epoch });
+  }
+  runClaim(turn, { epoch, vacancy, probe });
+}
+
+function runClaim(
+  turn: Turn,
+  { epoch, vacancy, probe }: { readonly epoch: number; readonly vacancy: Vacancy; readonly probe: boolean },
+): void {
   const { reason, handover } = vacancy;
   log(turn, "info", "claiming", { epoch, reason, handover });
   turn.effects.push({ kind: "claim", epoch, handover, probe });
   update(turn, {
-    phase: { kind: "claiming", epoch, since: now, vacancy },
+    phase: { kind: "claiming", epoch, since: turn.now, vacancy },
     epoch,
     releasing: undefined,
     requestUntil: undefined,
   });
+}
+
+/** The peer might claim in the same moment, and the words of one or the other might be held up. */
+function couldCross(turn: Turn, { mayHold }: Vacancy): boolean {
+  if (turn.settings.claim === "fast" || mayHold) return false;
+  const role = freshWords(turn)?.role;
+  return role === "listening" || role === "standby" || role === "awaiting-lease" || role === "claiming";
+}
+
+/** Until the peer has heard of the claim, or is silent, or wants it more. */
+export function decideAnnouncing(
+  turn: Turn,
+  { epoch, vacancy }: Extract<Phase, { kind: "announcing" }>,
+): void {
+  const said = freshWords(turn);
+  if (said === undefined || turn.state.maintenance !== "off") return standBy(turn);
+  if (isContender(turn.state.peer) || said.role === "leaving" || said.heard !== epoch) return;
+  runClaim(turn, { epoch, vacancy, probe: false });
 }
 
 /** A reason that the clock gave, and nobody's word: the peer may live where this node cannot hear it. */
@@ -126,8 +155,9 @@ function findVacancy(turn: Turn, phase: Waiting): Vacancy | undefined {
     case "awaiting-lease":
       if (isOffered) return { reason: "switchover", ordered, handover: false, mayHold: false };
       // Neither is active. The one that ranks higher goes first; the other gives it time to listen and to
-      // claim. With only one active-down interval both would claim in the same moment.
-      return outranksPeer(turn) || now >= since + VACANCY_ACTIVE_DOWNS * activeDown
+      // claim. With only one active-down interval both would claim in the same moment. Even the first waits
+      // an interval: after a silence TCP delivers old words first, and the newest follow at once.
+      return now >= since + (outranksPeer(turn) ? settings.intervalMs : VACANCY_ACTIVE_DOWNS * activeDown)
         ? fact("no node is active", { mayHold: false })
         : undefined;
   }

@@ -123,14 +123,16 @@ export class ListeningSocket {
     this.isClosing = true;
     const closedAtMs = monotonicClock();
     // Whoever stands in the accept queue was promised a connection: closing the socket would reset it.
-    this.acceptPending(closedAtMs + Math.min(graceMs, ACCEPT_MS_MAX), () => {
+    // Half of the grace is for those who come last.
+    this.acceptPending(closedAtMs + Math.min(graceMs / 2, ACCEPT_MS_MAX), () => {
       this.server.close();
       this.group.drain(Math.max(0, closedAtMs + graceMs - monotonicClock()), onClosed);
     });
   }
 
   /**
-   * Lets the event loop accept until a whole turn brought nobody. `then` runs right after the poll that found
+   * Lets the event loop accept until a whole turn brought nobody, or the time is up: clients that come without a
+   * pause would keep it open. `then` runs right after the poll that found
    * none: who comes between it and the close is reset, and the shorter that is the seldomer (decision 0002).
    */
   private acceptPending(untilMs: number, then: () => void): void {

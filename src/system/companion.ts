@@ -10,7 +10,7 @@ import type { ChildProcess } from "node:child_process";
 import { killGroup } from "./exec.ts";
 
 /** Between an end and the next start: doubled with each end, until one has lived for `settledMs`. */
-const RESTART_MS = { first: 100, atMost: 5000, settledMs: 5000 } as const;
+const RESTART_MS = { first: 100, atMost: 2000, settledMs: 5000 } as const;
 
 /** A longer line is no line of a program that we know: it is dropped. In UTF-16 units. */
 const LINE_LENGTH_MAX = 4096;

@@ -20,6 +20,20 @@ test("the example configuration is a good one", () => {
 test("what the example configuration marks as a default may be left out", () => {
   const lines = example.split("\n");
   const shorter = lines.filter((line) => !line.endsWith("# default"));
-  assert.equal(lines.length - shorter.length, 6);
+  assert.equal(lines.length - shorter.length, 7);
   assert.deepEqual(expectConfig(shorter.join("\n")), expectConfig(example));
+});
+
+test("the groups in docs/configuration.md fit into the example configuration", () => {
+  const docs = readFileSync(new URL("../../docs/configuration.md", import.meta.url), "utf8");
+  const [, groups] = /```yaml\n(virtualAddresses:\n[^`]*)```/.exec(docs) ?? [];
+  assert.ok(groups !== undefined, "the documentation shows groups");
+  const config = expectConfig(example.replace(/^virtualAddresses:\n( .*\n)+/m, groups));
+  assert.deepEqual(
+    config.groups.map(({ name, priorities }) => [name, priorities]),
+    [
+      ["web", { "pi-a": 150, "pi-b": 100 }],
+      ["mail", { "pi-a": 100, "pi-b": 150 }],
+    ],
+  );
 });

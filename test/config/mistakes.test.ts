@@ -316,7 +316,11 @@ describe("pools", () => {
       "8080], balance: least-connections }",
       '4:50  pools.web.balance: "least-connections" is not known here. Use round-robin.',
     ],
-    ["8080] }", "8080], health: tcp }", '4:49  pools.web.health: "tcp" is text. Write a map with a kind.'],
+    [
+      "8080] }",
+      "8080], health: tcp }",
+      '4:49  pools.web.health: "tcp" is text. Write a map with a kind, such as { kind: tcp }.',
+    ],
     [
       "8080] }",
       "8080], health: { kind: htpp } }",

@@ -347,6 +347,43 @@ pools:
     ]);
   });
 
+  test("the mistakes of every part of a pair come at once, those in wrong values and those between values", () => {
+    const yaml = changed(
+      PAIR_YAML,
+      [
+        "  secret:",
+        `\
+  arbiter: { kind: gateway, address: 192.168.1.11 }
+  paths: [{ pi-a: 10.0.0.1, pi-b: fd00::1 }, { pi-a: 10.0.0.1, pi-x: 10.0.0.3 }]
+  track: [{ name: a, tcp: 127.0.0.1:53, timeout: 9s }, { name: a, exec: x y, weight: 300 }]
+  vitals: { disk: { above: 10 } }
+  notify: { on-backup: x }
+  secret:`,
+      ],
+      [
+        "  - { address: 192.168.1.50/24, interface: eth0 }",
+        "  - { group: '', addresses: [{ address: 10.0.0.9/24, interface: eth0 }] }",
+      ],
+    );
+    assert.deepEqual(
+      errorsOf(yaml).map((error) => error.replace(/: .*$/, "")),
+      [
+        "5:38  pair.arbiter.address",
+        "6:35  pair.paths[0].pi-b",
+        "6:54  pair.paths[1].pi-a",
+        "6:64  pair.paths[1].pi-x",
+        "7:11  pair.track[0]",
+        "7:50  pair.track[0].timeout",
+        "7:64  pair.track[1].name",
+        "7:73  pair.track[1].exec",
+        "7:86  pair.track[1].weight",
+        "8:28  pair.vitals.disk.above",
+        "9:13  pair.notify.on-backup",
+        "12:14  virtualAddresses[0].group",
+      ],
+    );
+  });
+
   test("a secret is never repeated in an error", () => {
     for (const secret of [
       "hunter2",

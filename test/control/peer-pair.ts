@@ -74,7 +74,10 @@ interface Seen {
 export interface Node extends Seen {
   readonly link: PeerLink;
   /** What a test does with what comes, beside what is noted anyway. */
-  readonly listeners: { changes?: (message: ChangesMessage) => void; advertisement?: () => void };
+  readonly listeners: {
+    changes?: (message: ChangesMessage) => void;
+    advertisement?: (said: Advertisement) => void;
+  };
   say(change?: Partial<Advertisement> & { readonly group?: string }): void;
 }
 
@@ -82,7 +85,7 @@ export function nodeOf(
   t: TestContext,
   name: "a" | "b",
   place: Place,
-  change: { secret?: string; selfName?: string; peerName?: string } = {},
+  change: { secret?: string; selfName?: string; peerName?: string; silenceMs?: number } = {},
 ): Node {
   const other = name === "a" ? "b" : "a";
   const selfName = change.selfName ?? name;
@@ -102,13 +105,13 @@ export function nodeOf(
     port: place.port,
     secret: change.secret ?? SECRET,
     intervalMs: INTERVAL_MS,
-    silenceMs: INTERVAL_MS * 3.5,
+    silenceMs: change.silenceMs ?? INTERVAL_MS * 3.5,
     clock: monotonicClock,
     log: { debug: logLine, info: logLine, warn: logLine, error: logLine },
     events: {
       advertisement: (advertisement) => {
         seen.heard.push(advertisement);
-        listeners.advertisement?.();
+        listeners.advertisement?.(advertisement);
       },
       changes: (message) => listeners.changes?.(message),
       dead: ({ everHeard }) => note(everHeard ? "dead" : "never-there"),
@@ -122,11 +125,17 @@ export function nodeOf(
   return { ...seen, link, listeners, say: (said) => link.send(advertisementOf(selfName, said)) };
 }
 
-/** Says something new each interval until the test ends. */
-export function keepTalking(t: TestContext, node: Node): void {
+/** Says something new each interval until the test ends; the result is when each epoch was said. */
+export function keepTalking(t: TestContext, node: Node): ReadonlyMap<number, number> {
+  const saidAtMs = new Map<number, number>();
   let epoch = 0;
-  const timer = setInterval(() => node.say({ epoch: (epoch += 1) }), INTERVAL_MS);
+  const timer = setInterval(() => {
+    epoch += 1;
+    saidAtMs.set(epoch, monotonicClock());
+    node.say({ epoch });
+  }, INTERVAL_MS);
   t.after(() => clearInterval(timer));
+  return saidAtMs;
 }
 
 export function advertisementOf(
@@ -140,6 +149,7 @@ export function advertisementOf(
     impairment: 0,
     damped: false,
     epoch: 1,
+    heard: 0,
     ready: true,
     intent: "none",
     configHash: "x",

@@ -50,8 +50,8 @@ suite("rule 6: the arbiter tells who of the two is cut off", () => {
        1100  arbiter silent      standby
        1100  hears active 1      standby
        9000  arbiter answers     listening: says listening
-       9700  hears active 1 ...  standby: says standby
-      20000                      standby
+       9700  hears active 1 ...  listening
+      20000                      standby: says standby
       `,
     );
   });

@@ -111,8 +111,16 @@ suite("the active goes", () => {
     });
   }
 
-  test("it listens again, so it has no address: the higher one claims at once", () => {
-    story(A, STANDBY, `1100  hears listening 1 ...  claiming: claim 2, says claiming`);
+  test("it listens again, so it has no address: the higher one claims an interval later, when old words have passed", () => {
+    story(
+      A,
+      STANDBY,
+      `
+      1100  hears listening 1 ...  standby
+      1355                         standby
+      1356                         claiming: claim 2, says claiming
+      `,
+    );
   });
 
   test("claim: safe waits until the lease of a dead or silent active must have ended", () => {
@@ -332,8 +340,10 @@ suite("lease (rule 4)", () => {
       2432                 listening: release, says leaving
       2440  released       listening: says listening
       3263                 listening
-      3264                 claiming: claim 2, says claiming
-      `.replace("hears", "hears"),
+      3264                 standby: says standby
+      3519                 standby
+      3520                 claiming: claim 2, says claiming
+      `,
     );
   });
 

@@ -162,7 +162,9 @@ suite("switchover", () => {
       STANDBY,
       `
       1020  hears leaving 1 offer ...   standby
-      1500  hears standby 1 offer       claiming: claim 2, says claiming
+      1500  hears standby 1 order       announcing: says claiming
+      1510  hears standby 2 order heard-1  announcing
+      1520  hears standby 2 order heard-2  claiming: claim 2
       `,
     );
   });
@@ -265,6 +267,50 @@ suite("preempt", () => {
      10100  hears standby 1 ready ...   active
      15099                              active
      15100                              active: says active offer
+      `,
+    );
+  });
+});
+
+suite("claim: safe: two claims that cross", () => {
+  test("a claim beside a peer that lives is announced, and the hooks wait until the peer has heard of it", () => {
+    story(
+      { ...A, ...SAFE },
+      `
+         0  start                              listening: release, says leaving
+         0  released                           listening: says listening
+         0  hears standby 0 ready ...          listening
+      1088                                     announcing: says standby, says claiming
+      1100  hears standby 1 ready ...          announcing
+      1200  hears standby 1 ready heard-1 ...  claiming: claim 1
+      `,
+    );
+  });
+
+  test("of two that announce, the lower yields before any hook has run", () => {
+    story(
+      { ...B, ...SAFE },
+      `
+         0  start                       listening: release, says leaving
+         0  released                    listening: says listening
+         0  hears standby 0 ready ...   listening
+      2688                              announcing: says standby, says claiming
+      2690  hears claiming 1 ...        standby: says standby
+      `,
+    );
+  });
+
+  test("a peer that falls silent meanwhile may hold the address: its lease is waited for", () => {
+    story(
+      { ...A, ...SAFE },
+      `
+         0  start                      listening: release, says leaving
+         0  released                   listening: says listening
+         0  hears standby 0 ready ...  listening
+      1088                             announcing: says standby, says claiming
+      1100  silence                    announcing
+      1855                             announcing
+      1857                             awaiting-lease: says awaiting-lease
       `,
     );
   });

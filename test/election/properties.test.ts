@@ -56,6 +56,7 @@ const anyAdvertisement: fc.Arbitrary<Advertisement> = fc.record(
     damped: fc.boolean(),
     priority: fc.integer({ min: 0, max: 254 }),
     epoch: fc.nat({ max: 10 }),
+    heard: fc.nat({ max: 10 }),
     ready: fc.boolean(),
     intent: fc.constantFrom("none", "offer", "order", "request"),
     configHash: fc.constant("hash"),

@@ -46,9 +46,10 @@ export const STANDBY = `
 export const ACTIVE = `
      0  start                     listening: release, says leaving
      0  released                  listening: says listening
-     0  hears standby 0 ready ...  listening
+     0  hears fault 0 ...         listening
    832                            claiming: claim 1, says claiming
    832  claimed                   active: announce, says active
+   833  hears standby 0 ready ...  active
   1000                            active
 `;
 
@@ -190,6 +191,7 @@ class Teller {
       impairment,
       damped: rest.includes("damped"),
       epoch: Number(epoch),
+      heard: Number(/heard-(\d+)/.exec(rest.join(" "))?.[1] ?? 0),
       ready: rest.includes("ready"),
       intent: intents.find((intent) => rest.includes(intent)) ?? "none",
       configHash: "hash",

@@ -1,7 +1,7 @@
 // The place where the nodes of one test live: a directory of its own with configuration, secret and hook, a
 // network of its own within 127.40.0.0/16, and everything that was started in it, which ends with the test.
 
-import { chmodSync, copyFileSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer, type Server } from "node:net";
 import { once } from "node:events";
 import { tmpdir } from "node:os";
@@ -15,7 +15,7 @@ export const SECRET = "integration-tests-know-this-secret";
 export const PORT = 8080;
 export const PEER_PORT = 7946;
 
-/** As root not under /tmp: vipair may refuse hooks and secrets in a directory that others can write to. */
+/** As root where only root can put anything, because vipair refuses hooks and secrets that others could write. */
 const PARENT_FOLDER = process.getuid?.() === 0 ? "/run" : tmpdir();
 const HOOK = join(import.meta.dirname, "hook.sh");
 /** Held for as long as this process lives, so that no other test process uses the same network. */
@@ -127,8 +127,8 @@ export class Site {
 
   /** A pair that is not started yet; `a` is preferred. One worker each, and no grace that a test would wait for. */
   async pair(options: PairOptions = {}): Promise<PairSite> {
-    copyFileSync(HOOK, join(this.folder, "hook"));
-    chmodSync(join(this.folder, "hook"), 0o755);
+    // Written, not copied: a copy would keep its owner, who need not be root.
+    writeFileSync(join(this.folder, "hook"), readFileSync(HOOK), { mode: 0o755 });
     this.file("secret", `${SECRET}\n`);
     const backend = await this.backend("one");
     return new PairSite(this, {
