@@ -14,7 +14,7 @@ import { Controller } from "./control/controller.ts";
 import { pairMembers } from "./control/pair-members.ts";
 import type { MaintenanceOrder } from "./protocol/admin.ts";
 import { monotonicClock } from "./system/clock.ts";
-import { startLauncher } from "./system/launcher.ts";
+import { startLauncher, stopLauncher } from "./system/launcher.ts";
 import { createLog, type Log } from "./system/log.ts";
 import { runUrgently } from "./system/scheduling.ts";
 import { untrustedReason } from "./system/trusted-file.ts";
@@ -91,6 +91,7 @@ async function run(options: RunOptions): Promise<number> {
   await controller.start();
   await stopped;
   await admin.stop();
+  await stopLauncher();
   return EXIT.ok;
 }
 

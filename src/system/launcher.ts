@@ -7,6 +7,7 @@
 
 import { fork } from "node:child_process";
 import type { ChildProcess } from "node:child_process";
+import { once } from "node:events";
 import { heed, run, searchPath, type Run, type RunOptions, type RunResult } from "./exec.ts";
 
 type Order =
@@ -24,60 +25,54 @@ interface Answer {
   readonly result: RunResult;
 }
 
+/** What `startLauncher` was given; undefined while `launch` forks itself. */
+let onLauncherEnd: ((reason: string) => void) | undefined;
 let launcher: Launcher | undefined;
 
-/** From now on `launch` does not fork. For once in the life of a process, which the launcher does not outlive. */
+/** From now on `launch` does not fork. The launcher does not outlive this process, however that ends. */
 export function startLauncher(onEnd: (reason: string) => void): void {
-  launcher ??= new Launcher(onEnd);
+  onLauncherEnd = onEnd;
+  launcher = new Launcher(onEnd);
+}
+
+/** Ends the launcher and what it runs. */
+export async function stopLauncher(): Promise<void> {
+  onLauncherEnd = undefined;
+  await launcher?.stop();
+  launcher = undefined;
 }
 
 /** As `run`; by the launcher when there is one. */
 export function launch(program: string, args: readonly string[], options: RunOptions): Run {
-  return launcher === undefined ? run(program, args, options) : launcher.run(program, args, options);
+  if (launcher === undefined || onLauncherEnd === undefined) return run(program, args, options);
+  // Replaced when it is needed: one that cannot live is not forked again and again.
+  if (launcher.hasEnded) launcher = new Launcher(onLauncherEnd);
+  return launcher.run(program, args, options);
 }
 
+/** One process that launches, as the control process sees it. */
 class Launcher {
+  readonly #child: ChildProcess;
   readonly #onEnd: (reason: string) => void;
   readonly #waiting = new Map<number, (result: RunResult) => void>();
-  #child: ChildProcess;
   #nextId = 0;
+  #isStopped = false;
+  hasEnded = false;
 
   constructor(onEnd: (reason: string) => void) {
     this.#onEnd = onEnd;
-    this.#child = this.#fork();
-  }
-
-  run(program: string, args: readonly string[], { signal, ...options }: RunOptions): Run {
-    // One that has ended is replaced when it is needed: one that cannot live is not forked again and again.
-    if (!this.#child.connected) this.#child = this.#fork();
-    const child = this.#child;
-    const id = (this.#nextId += 1);
-    const result = new Promise<RunResult>((resolve) => {
-      this.#waiting.set(id, resolve);
-    });
-    child.channel?.ref();
-    send(child, { kind: "run", id, program, args, options });
-    const running: Run = {
-      result,
-      abort: () => {
-        if (this.#waiting.has(id)) send(child, { kind: "abort", id });
-      },
-    };
-    if (signal !== undefined) void heed(signal, running);
-    return running;
-  }
-
-  #fork(): ChildProcess {
     const child = fork(import.meta.filename, [], {
       execPath: process.execPath,
       execArgv: [],
       env: { PATH: searchPath() },
       stdio: ["ignore", "inherit", "inherit", "ipc"],
     });
+    this.#child = child;
     child.on("message", ({ id, result }: Answer) => {
       this.#settle(id, result);
     });
     child.on("error", (error) => {
+      // Also emitted when a message cannot be sent; then the exit follows.
       if (child.pid === undefined) this.#end(error.message);
     });
     child.once("exit", (code, signal) => {
@@ -86,16 +81,44 @@ class Launcher {
     // Only what runs keeps this process alive, not that something could.
     child.unref();
     child.channel?.unref();
-    return child;
+  }
+
+  run(program: string, args: readonly string[], { signal, ...options }: RunOptions): Run {
+    const id = (this.#nextId += 1);
+    const result = new Promise<RunResult>((resolve) => {
+      this.#waiting.set(id, resolve);
+    });
+    this.#child.channel?.ref();
+    this.#send({ kind: "run", id, program, args, options });
+    const running: Run = {
+      result,
+      abort: () => {
+        if (this.#waiting.has(id)) this.#send({ kind: "abort", id });
+      },
+    };
+    if (signal !== undefined) void heed(signal, running);
+    return running;
+  }
+
+  async stop(): Promise<void> {
+    if (this.hasEnded) return;
+    this.#isStopped = true;
+    this.#child.ref();
+    const ended = once(this.#child, "exit");
+    if (this.#child.connected) this.#child.disconnect();
+    await ended;
+  }
+
+  #send(order: Order): void {
+    // A child that ends meanwhile says so with its exit, which settles all that waits.
+    this.#child.send(order, () => undefined);
   }
 
   #end(reason: string): void {
-    this.#onEnd(reason);
-    const result = {
-      kind: "failed-to-start",
-      reason: `the process that starts hooks has ended: ${reason}`,
-    } as const;
-    for (const id of this.#waiting.keys()) this.#settle(id, result);
+    this.hasEnded = true;
+    if (!this.#isStopped) this.#onEnd(reason);
+    const why = `the process that starts hooks has ended: ${reason}`;
+    for (const id of this.#waiting.keys()) this.#settle(id, { kind: "failed-to-start", reason: why });
   }
 
   #settle(id: number, result: RunResult): void {
@@ -103,11 +126,6 @@ class Launcher {
     this.#waiting.delete(id);
     if (this.#waiting.size === 0) this.#child.channel?.unref();
   }
-}
-
-function send(child: ChildProcess, order: Order): void {
-  // A child that ends meanwhile says so with its exit.
-  child.send(order, () => undefined);
 }
 
 /** The launcher's side. */

@@ -60,10 +60,10 @@ describe("workers", { concurrency: false }, () => {
     const { vipair } = await startBalancer(site, { backend: backend.address });
     const pids = await workerPids(vipair);
     assert.equal(pids.length, availableParallelism());
-    const children = vipair.children();
-    assert.ok(pids.every((pid) => children.includes(pid)));
+    const workers = vipair.workers();
+    assert.ok(pids.every((pid) => workers.includes(pid)));
     const uid = process.getuid?.() === 0 ? 65_534 : process.getuid?.();
-    for (const pid of children) {
+    for (const pid of workers) {
       // One that waits as a spare may just have been forked.
       const facts = await waitUntil(
         () => {

@@ -117,9 +117,14 @@ export class VipairProcess {
     return this.#child.exitCode === null && this.#child.signalCode === null;
   }
 
-  /** The processes that the control process has forked: workers, and hooks that run at this moment. */
+  /** The processes that the control process has forked: workers, the spare one, and the launcher of hooks. */
   children(): number[] {
     return childrenOf(this.pid);
+  }
+
+  /** Those of the children that serve clients, or are there to. */
+  workers(): number[] {
+    return this.children().filter((pid) => commandLineOf(pid).includes("/proxy/worker."));
   }
 
   /** To the control process. */
@@ -127,12 +132,12 @@ export class VipairProcess {
     if (this.isRunning) process.kill(this.pid, signal);
   }
 
-  /** To the control process and everything that it forked, as nearly at once as can be. */
+  /** To the control process and everything below it, as nearly at once as can be. */
   signalAll(signal: NodeJS.Signals): void {
     if (!this.isRunning) return;
-    const children = this.children();
+    const below = descendantsOf(this.pid);
     process.kill(this.pid, signal);
-    for (const child of children) signalIfAlive(child, signal);
+    for (const pid of below) signalIfAlive(pid, signal);
   }
 
   /** How the control process ended; waits for it. */
@@ -302,12 +307,22 @@ function childrenOf(pid: number): number[] {
   }
 }
 
+/** Hooks are children of the launcher. */
+function descendantsOf(pid: number): number[] {
+  return childrenOf(pid).flatMap((child) => [child, ...descendantsOf(child)]);
+}
+
 export function isAlive(pid: number): boolean {
+  // A zombie answers a signal, too; its command line is empty.
+  return commandLineOf(pid) !== "";
+}
+
+/** Empty when the process has ended. */
+function commandLineOf(pid: number): string {
   try {
-    // A zombie answers a signal, too; its command line is empty.
-    return readFileSync(`/proc/${String(pid)}/cmdline`, "utf8") !== "";
+    return readFileSync(`/proc/${String(pid)}/cmdline`, "utf8");
   } catch {
-    return false;
+    return "";
   }
 }
 

@@ -4,7 +4,7 @@ import { fork } from "node:child_process";
 import { once } from "node:events";
 import { join } from "node:path";
 import { test } from "node:test";
-import { launch, startLauncher } from "../../src/system/launcher.ts";
+import { launch, startLauncher, stopLauncher } from "../../src/system/launcher.ts";
 import { waitUntil } from "../support/wait-until.ts";
 
 const OPTIONS = { env: {}, timeoutMs: 10_000 };
@@ -74,4 +74,14 @@ test("the launcher and what it runs end with the process they work for, also whe
   for (const pid of [launcher, program]) {
     await waitUntil(() => !isAlive(pid), { what: `process ${String(pid)} to end`, withinMs: 5000 });
   }
+});
+
+test("a launcher that is told to stop has ended when that is done, and what it ran is aborted", async () => {
+  const launcher = Number(await outputOf("echo $PPID"));
+  const told = ends.length;
+  const running = launch("/bin/sleep", ["30"], OPTIONS);
+  await stopLauncher();
+  assert.ok(!isAlive(launcher));
+  assert.equal((await running.result).kind, "failed-to-start");
+  assert.equal(ends.length, told);
 });
