@@ -91,15 +91,19 @@ function programsOf(
     path: ["pair", "track", index, "exec"],
     program: check.kind === "exec" ? check.command[0] : undefined,
   }));
-  const locate = (
-    named: readonly { readonly path: Path; readonly program: string | undefined }[],
-    find: (program: string) => string,
-  ) =>
-    named.flatMap(({ path, program }) => (program === undefined ? [] : [{ path, program: find(program) }]));
   return [
     ...locate(hooks, (name) => resolve(directory, name)),
     ...locate(checks, (program) => findProgram(program, directory)),
   ];
+}
+
+function locate(
+  named: readonly { readonly path: Path; readonly program: string | undefined }[],
+  find: (program: string) => string,
+): readonly { path: Path; program: string }[] {
+  return named.flatMap(({ path, program }) =>
+    program === undefined ? [] : [{ path, program: find(program) }],
+  );
 }
 
 async function findSecretProblem(path: string): Promise<string | null> {
