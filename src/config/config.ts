@@ -92,7 +92,7 @@ export interface VitalsConfig {
   readonly temperature: { readonly above: number; readonly weight: number };
   /** Percent in use. */
   readonly memory: { readonly above: number; readonly weight: number };
-  /** Percent in use, of the root file system. */
+  /** Percent in use, of the fuller one of two file systems: the root, and where vipair's state is. */
   readonly disk: { readonly above: number; readonly weight: number };
   readonly underVoltage: { readonly weight: number };
 }

@@ -57,7 +57,7 @@ const arbiter = kindOf(
           }),
         )
         .describe(
-          "Which machine is asked: one that both nodes reach as their clients do, and that is neither of the two. The default gateway when absent.",
+          "Which machine is asked: one that both nodes reach as their clients do, and that is neither of the two. The default gateway when absent; where there is none, nobody is asked, and `vipair status` says so.",
         ),
     }),
     section({
@@ -136,7 +136,9 @@ const vitals = section({
   memory: vital({ from: 50, to: 100, above: 95, unit: "%" }).describe(
     "Memory in use; what the kernel can give back at once counts as free.",
   ),
-  disk: vital({ from: 50, to: 100, above: 95, unit: "%" }).describe("Space in use on the root file system."),
+  disk: vital({ from: 50, to: 100, above: 95, unit: "%" }).describe(
+    "Space in use, as `df` shows it, on the root file system or on the one with vipair's own state: the fuller of the two.",
+  ),
   underVoltage: section({ weight: vitalWeight() })
     .prefault({})
     .describe("A Raspberry Pi that gets too little power, or is throttled."),

@@ -1,7 +1,8 @@
 // Reads how the machine itself is: temperature, memory, disk, and on a Raspberry Pi its power. A process of
-// its own, one for each reading: the package `systeminformation` starts programs and waits for them (its
-// look at the temperature stops its process for 6 to 27 ms on two busy cores, several times that on a Pi),
-// and the process that sends heartbeats must not. A disk that hangs, hangs this process alone.
+// its own, one for each reading: for one look at the temperature the package `systeminformation` starts up to
+// six programs and stands still until the first has ended (6 ms, and up to 27 ms on two busy cores, several
+// times that on a Pi). So the process that sends heartbeats starts one program, as it does for each renewal of
+// a lease, and waits for nothing. A disk that hangs, hangs this process alone.
 //   vitals-reader DIRECTORY...   prints a VitalsReading as JSON
 
 import { readdir, readFile, statfs } from "node:fs/promises";

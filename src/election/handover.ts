@@ -17,7 +17,7 @@ import {
   type Turn,
   update,
 } from "./turn.ts";
-import { claim } from "./vacancy.ts";
+import { claimByForce } from "./vacancy.ts";
 
 /** Offers the role if anything says so. */
 export function considerHandover(turn: Turn, phase: ActivePhase): void {
@@ -173,13 +173,15 @@ function switchToHere(
   if (state.maintenance !== "off") {
     return refuseSwitchover(turn, `${settings.node} is in maintenance: \`vipair resume\` ends it`);
   }
+  // On its way: answered when the claim ends.
+  if (phase.kind === "awaiting-lease" && phase.forced) return;
   const said = freshWords(turn);
   if (phase.kind === "standby" && said?.role === "active") {
     return update(turn, { requestUntil: now + OFFER_MS });
   }
   const isTaken = said !== undefined && said.role !== "maintenance" && said.role !== "fault";
   if (state.switchover === "forced" && !isTaken) {
-    return claim(turn, { reason: "forced by an operator", ordered: true, handover: false, mayHold: true });
+    return claimByForce(turn);
   }
   if (phase.kind !== "standby") return refuseSwitchover(turn, tryAgain(turn, phase));
   refuseSwitchover(turn, "no active peer is in touch to hand over");

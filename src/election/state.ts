@@ -49,7 +49,13 @@ export type Phase =
   /** `vacantSince`: since when no active is known to us; undefined while one is. */
   | { readonly kind: "standby"; readonly vacantSince: number | undefined }
   /** claim: safe. The predecessor is gone; its lease may still run until `claimAt`. */
-  | { readonly kind: "awaiting-lease"; readonly claimAt: number; readonly reason: string }
+  | {
+      readonly kind: "awaiting-lease";
+      readonly claimAt: number;
+      readonly reason: string;
+      /** An operator insists: neither silence nor the arbiter are asked any more. */
+      readonly forced: boolean;
+    }
   /** claim: safe. The peer lives and could claim, too: the hooks wait until it says that it has heard of the claim. */
   | { readonly kind: "announcing"; readonly epoch: number; readonly vacancy: Vacancy }
   /** The hooks run. */

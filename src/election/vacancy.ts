@@ -26,6 +26,10 @@ export function decideStandby(turn: Turn, phase: Waiting): void {
     }
     return;
   }
+  if (phase.kind === "awaiting-lease" && phase.forced && state.maintenance === "off") {
+    if (now >= phase.claimAt) claim(turn, FORCED);
+    return;
+  }
   const vacancy = state.maintenance === "off" ? findVacancy(turn, phase) : undefined;
   if (vacancy === undefined) {
     if (phase.kind === "awaiting-lease") standBy(turn);
@@ -33,17 +37,35 @@ export function decideStandby(turn: Turn, phase: Waiting): void {
   }
   if (settings.claim === "safe" && vacancy.mayHold) {
     if (phase.kind === "standby") {
-      const claimAt = now + settings.leaseMs * LEASE_MARGIN + HOOK_SLACK_MS;
-      log(turn, "info", "waiting for the predecessor's lease to end", { reason: vacancy.reason });
-      update(turn, { phase: { kind: "awaiting-lease", claimAt, reason: vacancy.reason } });
-      return;
+      return awaitLease(turn, { reason: vacancy.reason, forced: false });
     }
     if (now < phase.claimAt) return;
   }
   claim(turn, vacancy);
 }
 
-export function claim(turn: Turn, vacancy: Vacancy): void {
+/** An operator wants this node active, whatever is known of the peer. */
+const FORCED: Vacancy = { reason: "forced by an operator", ordered: true, handover: false, mayHold: true };
+
+/** claim: safe waits for the lease of the predecessor even then. */
+export function claimByForce(turn: Turn): void {
+  if (turn.settings.claim === "safe") awaitLease(turn, { reason: FORCED.reason, forced: true });
+  else claim(turn, FORCED);
+}
+
+function awaitLease(
+  turn: Turn,
+  { reason, forced }: { readonly reason: string; readonly forced: boolean },
+): void {
+  const { settings, now } = turn;
+  const { phase } = turn.state;
+  const leaseEndAt = now + settings.leaseMs * LEASE_MARGIN + HOOK_SLACK_MS;
+  const claimAt = phase.kind === "awaiting-lease" ? phase.claimAt : leaseEndAt;
+  log(turn, "info", "waiting for the predecessor's lease to end", { reason });
+  update(turn, { phase: { kind: "awaiting-lease", claimAt, reason, forced } });
+}
+
+function claim(turn: Turn, vacancy: Vacancy): void {
   const { state } = turn;
   const epoch = state.epoch + 1;
   // A peer that was heard has told enough. One that never spoke may be active behind a firewall.

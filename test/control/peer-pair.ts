@@ -58,7 +58,7 @@ export async function newPlace(): Promise<Place> {
 }
 
 /** The paths of a place as one of its nodes sees them. */
-export function pathsOf(place: Place, name: "a" | "b"): readonly Ends[] {
+function pathsOf(place: Place, name: "a" | "b"): readonly Ends[] {
   const { paths } = place;
   if (paths !== undefined) return paths.map((path) => path[name]);
   return [{ self: place[name], peer: place[name === "a" ? "b" : "a"] }];

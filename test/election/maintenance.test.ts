@@ -160,6 +160,19 @@ suite("switchover by force", () => {
     );
   });
 
+  test("with claim: safe it waits for the predecessor's lease all the same, and asks nobody", () => {
+    story(
+      { ...A, ...SAFE, arbiter: true },
+      STANDBY,
+      `
+      1100  hears active 1     standby
+      5000  forced-switchover  awaiting-lease: says awaiting-lease
+      7399                     awaiting-lease
+      7400                     claiming: claim 2, says claiming
+      `,
+    );
+  });
+
   test("to a peer that is worse off only by force", () => {
     const worse = `10000  hears standby 1 ready impaired-100 ...  active`;
     story(

@@ -1,10 +1,18 @@
 // npm run sim -- --seed N            replays one seed and prints what happened
-// npm run sim -- --seed N --runs M   explores M seeds from N on, up to --failures (20) that fail
-// --mutant NAME                      with a core that is broken on purpose
+// npm run sim -- --seed N --shrink   and the smallest scenario that breaks the same rule, as data
+// npm run sim -- --seed N --runs M   explores M seeds from N on, on all cores, at the lowest priority
+//   --threads T                      on so many; --failures F: up to so many that fail (20)
+// --mutant NAME                      with a core that is broken on purpose (mutant.ts)
 
 import { parseArgs } from "node:util";
-import type { Mutant } from "./process.ts";
-import { runSeed, tellSeed } from "./run.ts";
+import { makeScenario } from "./chance.ts";
+import { beNice, explore, type SliceResult } from "./fleet.ts";
+import { type Mutant, MUTANTS } from "./mutant.ts";
+import { type RunOptions, tell } from "./run.ts";
+import { differenceFromCalm } from "./scenario.ts";
+import { shrink } from "./shrink.ts";
+
+const PROGRESS_MS = 1000;
 
 const { values } = parseArgs({
   options: {
@@ -12,31 +20,60 @@ const { values } = parseArgs({
     runs: { type: "string" },
     mutant: { type: "string" },
     failures: { type: "string", default: "20" },
+    threads: { type: "string" },
+    shrink: { type: "boolean", default: false },
   },
 });
+
+function mutantNamed(name: string | undefined): Mutant | undefined {
+  const mutant = MUTANTS.find((known) => known === name);
+  if (name === undefined || mutant !== undefined) return mutant;
+  console.error(`no such mutant: ${name}; there are ${MUTANTS.join(", ")}`);
+  process.exit(2);
+}
+
+const mutant = mutantNamed(values.mutant);
+const options: RunOptions = mutant === undefined ? {} : { mutant };
 const first = Number(values.seed);
-const failuresMax = Number(values.failures);
-const options = values.mutant === undefined ? {} : { mutant: values.mutant as Mutant };
 
-if (values.runs === undefined) console.log(tellSeed(first, options));
-else explore(Number(values.runs));
+if (values.runs !== undefined) await exploreSeeds(Number(values.runs));
+else if (values.shrink) {
+  const smallest = shrink(makeScenario(first), options);
+  console.log(tell(smallest, options));
+  console.log(JSON.stringify(differenceFromCalm(smallest), undefined, 2));
+} else console.log(tell(makeScenario(first), options));
 
-function explore(runs: number): void {
+async function exploreSeeds(runs: number): Promise<void> {
   const begin = performance.now();
-  let failures = 0;
-  let seed = first;
-  for (; seed < first + runs && failures < failuresMax; seed++) {
-    try {
-      runSeed(seed, options);
-    } catch (error) {
-      failures += 1;
-      console.log(error instanceof Error ? error.message : error);
+  let toldAt = begin;
+  let toldFailures = 0;
+  const speed = (done: number): string => ((1000 * done) / (performance.now() - begin)).toFixed(0);
+  const onSlice = ({ done, failures }: SliceResult): void => {
+    for (const { what } of failures.slice(toldFailures)) console.log(what);
+    toldFailures = failures.length;
+    if (performance.now() - toldAt < PROGRESS_MS) return;
+    toldAt = performance.now();
+    if (process.stderr.isTTY) {
+      const share = ((100 * done) / runs).toFixed(0);
+      process.stderr.write(
+        `\r${String(done)} seeds, ${share} %, ${speed(done)}/s, ${String(failures.length)} failed `,
+      );
     }
-  }
-  const seconds = (performance.now() - begin) / 1000;
-  const done = seed - first;
+  };
+  beNice();
+  const { done, failures } = await explore({
+    from: first,
+    runs,
+    mutant,
+    isNice: true,
+    failuresMax: Number(values.failures),
+    onSlice,
+    ...(values.threads === undefined ? {} : { threads: Number(values.threads) }),
+  });
+  const seconds = ((performance.now() - begin) / 1000).toFixed(1);
+  if (process.stderr.isTTY) process.stderr.write("\r");
   console.log(
-    `${String(done)} seeds, ${String(failures)} failed, ${seconds.toFixed(1)} s, ${(done / seconds).toFixed(0)} seeds/s`,
+    `${String(done)} seeds, ${String(failures.length)} failed, ${seconds} s, ${speed(done)} seeds/s`,
   );
-  if (failures > 0) process.exitCode = 1;
+  if (failures.length > 0) process.exitCode = 1;
 }

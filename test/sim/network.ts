@@ -1,8 +1,11 @@
-// The LAN between the two nodes, as far as it can fail: cables, a switch port that says nothing, cuts in
-// one or both directions, and TCP on top: each connection delivers in order or not at all, a lost segment
-// holds up what comes after it, and the two connections of the pair know nothing of each other.
+// The LAN of the two nodes and their gateway, as far as it can fail: cables, a switch port that says nothing,
+// cuts in one or both directions, and TCP on top: each connection delivers in order or not at all, a lost or
+// delayed segment holds up what comes after it, and the two connections of the pair know nothing of each
+// other, so that the words of a node arrive twice and out of order. A segment that is sent again though it had
+// arrived comes twice on the same connection, too.
 
 import type { Advertisement } from "../../src/election/advertisement.ts";
+import type { Change } from "../../src/election/changes.ts";
 import type { Agenda } from "./agenda.ts";
 import type { Random } from "./random.ts";
 
@@ -24,7 +27,10 @@ export type Segment =
       readonly boot: number;
       readonly seq: number;
       readonly said: Advertisement;
+      /** When it was said, in the time of the run: for the invariants. */
+      readonly saidAt: number;
     }
+  | { readonly kind: "changes"; readonly changes: readonly Change[] }
   | { readonly kind: "close" };
 
 /** What becomes of segments at one end; given by the process that owns the end. */
@@ -61,14 +67,28 @@ export interface NetworkConditions {
   readonly latencyToMs: number;
   /** Share of segments lost. */
   readonly loss: number;
+  /** Share of segments that a full queue somewhere holds back, for up to DELAY_MS_MAX. */
+  readonly delayed: number;
+  /** Share of segments that arrive twice. */
+  readonly duplicated: number;
+}
+
+const DELAY_MS_MAX = 150;
+
+interface Words {
+  saidAt: number;
+  /** When any last reached the other machine. */
+  arrivedAt: number;
+  /** Since when words are on their way without one arriving. */
+  unheardSince: number | undefined;
+  /** Since when all that has arrived says `awaiting-lease`. */
+  awaitingSince: number | undefined;
 }
 
 export class Network {
   readonly #agenda: Agenda;
   readonly #random: Random;
   readonly #conditions: NetworkConditions;
-  /** Told when a segment is held up, because the nodes are not quite in touch then. */
-  readonly #heldUp: () => void;
   #connections = 0;
   /** By node: cable in, machine on. */
   readonly hasCarrier: [boolean, boolean] = [true, true];
@@ -76,12 +96,61 @@ export class Network {
   readonly isPortSilent: [boolean, boolean] = [false, false];
   /** By sending node: its packets do not reach the other node (but everybody else). */
   readonly isCut: [boolean, boolean] = [false, false];
+  /** The gateway lives. */
+  hasArbiter = true;
+  /** By node: the gateway does not answer it. */
+  readonly isArbiterCut: [boolean, boolean] = [false, false];
 
-  constructor(agenda: Agenda, random: Random, conditions: NetworkConditions, heldUp: () => void) {
+  /** What an invariant must know of the truth, and no node can: by speaking node and group. */
+  readonly #words: readonly [Words[], Words[]] = [[], []];
+
+  constructor(agenda: Agenda, random: Random, conditions: NetworkConditions) {
     this.#agenda = agenda;
     this.#random = random;
     this.#conditions = conditions;
-    this.#heldUp = heldUp;
+  }
+
+  /** A process has words for its peer, whether or not a connection is there to carry them. */
+  speaks(from: NodeId, group: number): void {
+    const words = (this.#words[from][group] ??= {
+      saidAt: 0,
+      arrivedAt: 0,
+      unheardSince: undefined,
+      awaitingSince: undefined,
+    });
+    words.saidAt = this.#agenda.now;
+    words.unheardSince ??= this.#agenda.now;
+  }
+
+  /** The process has gone: what it said does not count. */
+  falls(from: NodeId): void {
+    for (const words of this.#words[from]) words.unheardSince = undefined;
+  }
+
+  /** For how long the words of this node have not reached the other machine; 0: they do, or it says nothing. */
+  unheardMs(from: NodeId, group: number): number {
+    const words = this.#words[from][group];
+    if (words?.unheardSince === undefined) return 0;
+    return this.#agenda.now - Math.max(words.unheardSince, words.arrivedAt);
+  }
+
+  /** For how long the other machine has known that this node counts on a lease to end; 0: it does not know. */
+  countedOnMs(from: NodeId, group: number): number {
+    const since = this.#words[from][group]?.awaitingSince;
+    return since === undefined ? 0 : this.#agenda.now - since;
+  }
+
+  #heard(from: NodeId, { role, group }: Advertisement, saidAt: number): void {
+    const words = this.#words[from][Number(group)];
+    if (words === undefined) return;
+    if (role === "awaiting-lease") words.awaitingSince ??= this.#agenda.now;
+    else words.awaitingSince = undefined;
+    words.arrivedAt = this.#agenda.now;
+    words.unheardSince = saidAt >= words.saidAt ? undefined : saidAt;
+  }
+
+  reachesArbiter(node: NodeId): boolean {
+    return this.hasArbiter && this.isOnLan(node) && !this.isArbiterCut[node];
   }
 
   /** Reaches the clients. */
@@ -113,8 +182,12 @@ export class Network {
 
   send(connection: Connection, from: NodeId, segment: Segment): void {
     const lane = connection.lanes[from];
+    if (lane.waiting.length === 0 && this.passes(from) && !this.isLost()) {
+      this.#deliver(connection, from, segment);
+      return;
+    }
     lane.waiting.push(segment);
-    if (lane.waiting.length === 1) this.#attempt(connection, from);
+    if (lane.waiting.length === 1) this.#retry(connection, from);
   }
 
   /** Closes one end: the process has gone or closed it. The kernel tells the other end, if it still can. */
@@ -129,23 +202,38 @@ export class Network {
     const lane = connection.lanes[from];
     if (lane.waiting.length === 0) return;
     if (!this.passes(from) || this.isLost()) {
-      const gap = RETRY_GAPS_MS[Math.min(lane.attempts, RETRY_GAPS_MS.length - 1)]!;
-      lane.attempts += 1;
-      this.#heldUp();
-      this.#agenda.after(gap, () => this.#attempt(connection, from));
+      this.#retry(connection, from);
       return;
     }
     lane.attempts = 0;
-    for (const segment of lane.waiting) {
-      lane.arrivesAt = Math.max(this.#agenda.now + this.latencyMs(), lane.arrivesAt);
-      this.#agenda.at(lane.arrivesAt, () => this.#arrive(connection, from, segment));
-    }
+    for (const segment of lane.waiting) this.#deliver(connection, from, segment);
     lane.waiting = [];
+  }
+
+  #retry(connection: Connection, from: NodeId): void {
+    const lane = connection.lanes[from];
+    const gap = RETRY_GAPS_MS[Math.min(lane.attempts, RETRY_GAPS_MS.length - 1)]!;
+    lane.attempts += 1;
+    this.#agenda.after(gap, () => this.#attempt(connection, from));
+  }
+
+  #deliver(connection: Connection, from: NodeId, segment: Segment): void {
+    const lane = connection.lanes[from];
+    const { delayed, duplicated } = this.#conditions;
+    const heldMs = this.#random.chance(delayed) ? this.#random.between(0, DELAY_MS_MAX) : 0;
+    lane.arrivesAt = Math.max(this.#agenda.now + this.latencyMs() + heldMs, lane.arrivesAt);
+    this.#agenda.at(lane.arrivesAt, () => this.#arrive(connection, from, segment));
+    if (!this.#random.chance(duplicated)) return;
+    const againAt = lane.arrivesAt + this.#random.between(0, DELAY_MS_MAX);
+    this.#agenda.at(againAt, () => this.#arrive(connection, from, segment));
   }
 
   #arrive(connection: Connection, from: NodeId, segment: Segment): void {
     const to = otherOf(from);
     const listener = connection.ends[to];
+    if (segment.kind === "advertisement" && listener !== undefined) {
+      this.#heard(from, segment.said, segment.saidAt);
+    }
     if (listener !== undefined) {
       // Closed from outside: the end has nothing to close any more, but it reads what came before.
       listener.receive(connection, segment);

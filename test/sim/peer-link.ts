@@ -1,8 +1,10 @@
 // What src/control/peer-link.ts promises to the election, in virtual time: two connections, each node
 // dials one; lost, refused, silent and rejected are four different things; each advertisement is told once,
-// in the order of its sender, and what a former life of the peer said does not count.
+// in the order of its sender and group, and what a former life of the peer said does not count. A connection
+// that opens is told the newest of everything: the words of each group, and all run-time changes.
 
 import type { Advertisement } from "../../src/election/advertisement.ts";
+import type { Change } from "../../src/election/changes.ts";
 import type { Input, Settings } from "../../src/election/state.ts";
 import { activeDownMs } from "../../src/election/timing.ts";
 import type { Agenda, Planned } from "./agenda.ts";
@@ -30,9 +32,16 @@ export function silenceMs({ priority, intervalMs }: Settings): number {
 /** The process around a link: its event loop, which may be held up, and its election. */
 export interface LinkOwner {
   readonly node: NodeId;
+  /** What deliver() is given runs at once. */
+  readonly isFree: boolean;
   /** Runs when the event loop gets to it; not at all when the process has died by then. */
   deliver(act: () => void): void;
+  /** What concerns every group. */
   input(input: Input): void;
+  hear(said: Advertisement): void;
+  receiveChanges(changes: readonly Change[]): void;
+  /** All run-time changes that this node knows. */
+  allChanges(): readonly Change[];
 }
 
 /** What dialling finds on the other machine. */
@@ -49,7 +58,6 @@ export interface LinkOptions {
   readonly agenda: Agenda;
   readonly network: Network;
   readonly findPeer: () => PeerProcess | undefined;
-  readonly disturbed: () => void;
 }
 
 interface Known {
@@ -63,9 +71,11 @@ export class PeerLink implements EndListener {
   readonly #known = new Map<Connection, Known>();
   #dial: Planned | undefined;
   #outgoing: Connection | undefined;
-  #said: Advertisement | undefined;
+  /** By group: what this node said last. */
+  readonly #said = new Map<string, Extract<Segment, { kind: "advertisement" }>>();
   #seq = 0;
-  #life: { readonly boot: number; readonly connectionId: number; readonly seq: number } | undefined;
+  /** The peer's present life; `newest`: by group, the counter of what it said last. */
+  #life: { readonly boot: number; connectionId: number; readonly newest: Map<string, number> } | undefined;
   #rejections = 0;
   #isStopped = false;
 
@@ -85,9 +95,21 @@ export class PeerLink implements EndListener {
 
   send(said: Advertisement): void {
     if (this.#isStopped) return;
-    this.#said = said;
+    const { agenda, network, owner, boot } = this.#options;
+    network.speaks(owner.node, Number(said.group));
     this.#seq += 1;
-    for (const connection of this.#known.keys()) this.#sayTo(connection);
+    const segment = { kind: "advertisement", boot, seq: this.#seq, said, saidAt: agenda.now } as const;
+    this.#said.set(said.group, segment);
+    for (const connection of this.#known.keys()) network.send(connection, owner.node, segment);
+  }
+
+  /** On every connection: one that breaks is followed by one that is told everything. */
+  sendChanges(changes: readonly Change[]): void {
+    if (this.#isStopped) return;
+    const { network, owner } = this.#options;
+    for (const connection of this.#known.keys()) {
+      network.send(connection, owner.node, { kind: "changes", changes });
+    }
   }
 
   /** `tells` false: the machine lost its power, so no packet says that the connections are gone. */
@@ -95,12 +117,15 @@ export class PeerLink implements EndListener {
     this.#isStopped = true;
     const { agenda, network, owner } = this.#options;
     agenda.cancel(this.#dial);
+    network.falls(owner.node);
     for (const connection of this.#known.keys()) network.close(connection, owner.node, { tells });
     this.#known.clear();
   }
 
   receive(connection: Connection, segment: Segment): void {
-    this.#options.owner.deliver(() => this.#read(connection, segment));
+    const { owner } = this.#options;
+    if (owner.isFree) this.#read(connection, segment);
+    else owner.deliver(() => this.#read(connection, segment));
   }
 
   /** After the event loop was held up: what waits is read before silence is judged. */
@@ -181,15 +206,16 @@ export class PeerLink implements EndListener {
   }
 
   #add(connection: Connection): void {
-    const { agenda, disturbed } = this.#options;
-    disturbed();
+    const { agenda, network, owner } = this.#options;
     this.#known.set(connection, { connection, heardAt: agenda.now, isProven: false });
-    this.#sayTo(connection);
+    for (const segment of this.#said.values()) network.send(connection, owner.node, segment);
+    const changes = owner.allChanges();
+    if (changes.length > 0) network.send(connection, owner.node, { kind: "changes", changes });
     this.#watchSilence(connection);
   }
 
   #watchSilence(connection: Connection): void {
-    const { agenda, settings, owner, network, disturbed } = this.#options;
+    const { agenda, settings, owner, network } = this.#options;
     const known = this.#known.get(connection);
     if (known === undefined) return;
     // The 1 ms is a timer's rounding.
@@ -201,7 +227,6 @@ export class PeerLink implements EndListener {
           this.#watchSilence(connection);
           return;
         }
-        disturbed();
         network.close(connection, owner.node, { tells: true });
         this.#forget(connection, { redials: false });
       }),
@@ -217,36 +242,39 @@ export class PeerLink implements EndListener {
     if (wasOurs || (redials && wasLast && this.#outgoing === undefined)) this.#dialNow();
   }
 
-  #sayTo(connection: Connection): void {
-    const { network, owner, boot } = this.#options;
-    if (this.#said === undefined) return;
-    network.send(connection, owner.node, {
-      kind: "advertisement",
-      boot,
-      seq: this.#seq,
-      said: this.#said,
-    });
-  }
-
   #read(connection: Connection, segment: Segment): void {
-    const { agenda, network, owner, disturbed } = this.#options;
+    const { agenda, network, owner } = this.#options;
     const known = this.#known.get(connection);
     if (known === undefined || this.#isStopped) return;
-    if (segment.kind === "close") {
-      disturbed();
-      network.close(connection, owner.node, { tells: false });
-      this.#forget(connection, { redials: true });
-      return;
-    }
     known.heardAt = agenda.now;
-    if (this.#life !== undefined && this.#life.boot !== segment.boot) {
-      if (connection.id < this.#life.connectionId) return;
-      this.#life = { boot: segment.boot, connectionId: connection.id, seq: 0 };
+    switch (segment.kind) {
+      case "close":
+        network.close(connection, owner.node, { tells: false });
+        this.#forget(connection, { redials: true });
+        return;
+      case "changes":
+        owner.receiveChanges(segment.changes);
+        return;
+      case "advertisement":
+        this.#hear(connection, known, segment);
+    }
+  }
+
+  #hear(
+    { id }: Connection,
+    known: Known,
+    { boot, seq, said }: Extract<Segment, { kind: "advertisement" }>,
+  ): void {
+    if (this.#life?.boot !== boot) {
+      if (this.#life !== undefined && id < this.#life.connectionId) return;
+      this.#life = { boot, connectionId: id, newest: new Map() };
     }
     known.isProven = true;
     this.#rejections = 0;
-    if (this.#life !== undefined && segment.seq <= this.#life.seq) return;
-    this.#life = { boot: segment.boot, connectionId: connection.id, seq: segment.seq };
-    owner.input({ kind: "advertisement", advertisement: segment.said });
+    const newest = this.#life.newest.get(said.group);
+    if (newest !== undefined && seq <= newest) return;
+    this.#life.connectionId = id;
+    this.#life.newest.set(said.group, seq);
+    this.#options.owner.hear(said);
   }
 }

@@ -1,34 +1,58 @@
-// What a seed stands for: the settings of a pair, the weather it lives in, and what happens to it. Made
-// whole before the run begins, so that it can be printed.
+// What a run is made of, as plain data: the settings of a pair, the weather it lives in, and what happens
+// to it and when. A seed makes one (chance.ts); a found defect is kept as one (regressions.ts), because
+// data says the same thing for ever and a seed only as long as chance.ts stays as it is.
 
+import type { ClaimMode } from "../../src/config/config.ts";
 import type { Settings } from "../../src/election/state.ts";
-import type { HookConditions } from "./machine.ts";
+import type { HookConditions } from "./address.ts";
 import type { NetworkConditions, NodeId } from "./network.ts";
 import type { LoopConditions } from "./process.ts";
-import { Random } from "./random.ts";
 
-/** Which node a fault hits is known only when it happens. */
+/** Which node a fault hits is known only when it happens. `active` and `standby` are those of the first group. */
 export type Target = NodeId | "active" | "standby";
 
-export type Fault =
-  /** SIGKILL; systemd starts it again. */
-  | { readonly kind: "crash"; readonly on: Target; readonly forMs: number }
-  /** SIGSTOP and SIGCONT, of the process alone or with its hooks. */
-  | { readonly kind: "freeze"; readonly on: Target; readonly forMs: number; readonly withHooks: boolean }
-  | { readonly kind: "power off"; readonly on: Target; readonly forMs: number }
-  | { readonly kind: "cable"; readonly on: Target; readonly forMs: number }
-  /** The switch port forwards nothing, the carrier stays. */
-  | { readonly kind: "silent port"; readonly on: Target; readonly forMs: number }
-  /** Between the nodes only. */
-  | { readonly kind: "partition"; readonly on: Target; readonly forMs: number }
-  /** What this node sends does not arrive at the other. */
-  | { readonly kind: "one-way cut"; readonly on: Target; readonly forMs: number }
-  /** Restarted with another secret, and later with the right one. */
-  | { readonly kind: "wrong secret"; readonly on: Target; readonly forMs: number }
-  /** SIGTERM, and started again. */
-  | { readonly kind: "stop"; readonly on: Target; readonly forMs: number }
-  | { readonly kind: "switchover"; readonly on: Target; readonly forMs: 0 }
-  | { readonly kind: "address removed"; readonly on: Target; readonly forMs: 0 };
+interface Timed {
+  readonly on: Target;
+  /** Until it is over; 0: it has no end of its own. */
+  readonly forMs: number;
+}
+
+export type Fault = Timed &
+  (
+    | /** SIGKILL; systemd starts it again. */
+      { readonly kind: "crash" }
+      /** SIGSTOP and SIGCONT, of the process alone or with its children. */
+    | { readonly kind: "freeze"; readonly withChildren: boolean }
+    | { readonly kind: "power off" }
+    | { readonly kind: "cable" }
+    /** The switch port forwards nothing, the carrier stays. */
+    | { readonly kind: "silent port" }
+    /** Between the nodes only. */
+    | { readonly kind: "partition" }
+    /** What this node sends does not arrive at the other. */
+    | { readonly kind: "one-way cut" }
+    /** Restarted with another secret, and later with the right one. */
+    | { readonly kind: "wrong secret" }
+    /** SIGTERM, and started again. */
+    | { readonly kind: "stop" }
+    /** The gateway answers nobody. */
+    | { readonly kind: "arbiter dies" }
+    /** The gateway does not answer this node. */
+    | { readonly kind: "arbiter unreachable" }
+    /** A tracked check, or something that is certain. */
+    | { readonly kind: "fault"; readonly soft: boolean }
+    | { readonly kind: "impaired"; readonly weight: number }
+    /** A reload with another file; when it is over, the same file on both nodes. */
+    | { readonly kind: "reload" }
+    /** Somebody else removes the address. `seen`: who follows the interface says so at once. */
+    | { readonly kind: "address removed"; readonly seen: boolean }
+    | { readonly kind: "switchover"; readonly force: boolean }
+    /** Into maintenance; when it is over, `resume`. */
+    | { readonly kind: "standby"; readonly force: boolean }
+    | { readonly kind: "resume" }
+    /** A backend is drained; when it is over, it is not. */
+    | { readonly kind: "drain" }
+  );
 
 export interface Event {
   readonly time: number;
@@ -36,10 +60,20 @@ export interface Event {
 }
 
 export interface Scenario {
+  /** Of the weather's dice. */
   readonly seed: number;
   /** No fault at all: then no role may change once there is an active. */
   readonly isSteady: boolean;
-  readonly settings: readonly [Settings, Settings];
+  readonly intervalMs: number;
+  readonly leaseMs: number;
+  readonly claim: ClaimMode;
+  readonly preempt: boolean;
+  readonly preemptDelayMs: number;
+  readonly stopGraceMs: number;
+  readonly roleChangesMax: number;
+  readonly arbiter: boolean;
+  /** By group, then by node. Groups are elections of their own over one link, so most pairs have one. */
+  readonly priorities: readonly (readonly [number, number])[];
   readonly startsAt: readonly [number, number];
   readonly network: NetworkConditions;
   readonly loop: LoopConditions;
@@ -49,129 +83,62 @@ export interface Scenario {
   readonly healedAt: number;
 }
 
-const INTERVALS_MS: readonly number[] = [20, 50, 100, 200, 200, 200, 500, 1000];
-const PRIORITIES: readonly (readonly [number, number])[] = [
-  [150, 100],
-  [100, 150],
-  [100, 100],
-  [254, 1],
-  [101, 100],
-];
-const STEADY_MS = 30_000;
-const EVENTS_MAX = 6;
+/** A pair to which nothing happens, on a good network: what a story differs in is all it says. */
+export const CALM: Scenario = {
+  seed: 1,
+  isSteady: false,
+  intervalMs: 200,
+  leaseMs: 2000,
+  claim: "fast",
+  preempt: false,
+  preemptDelayMs: 5000,
+  stopGraceMs: 4000,
+  roleChangesMax: 4,
+  arbiter: true,
+  priorities: [[150, 100]],
+  startsAt: [0, 0],
+  network: { latencyFromMs: 0.2, latencyToMs: 2, loss: 0, delayed: 0, duplicated: 0 },
+  loop: { late: 0, stalled: 0 },
+  hooks: { slow: 0, failing: 0, hanging: 0 },
+  events: [],
+  healedAt: 12_000,
+};
 
-export function makeScenario(seed: number): Scenario {
-  const random = new Random(seed);
-  const isSteady = random.chance(0.08);
-  const intervalMs = isSteady ? 200 : random.pick(INTERVALS_MS);
-  const leaseMs = 1000 * random.whole(1, 5);
-  const [priorityA, priorityB] = random.pick(PRIORITIES);
-  const common = {
+export const CONFIG_HASH = "0123456789abcdef";
+
+const NAMES = ["a", "b"] as const;
+
+export function nameOf(node: NodeId): string {
+  return NAMES[node];
+}
+
+export function settingsOf(scenario: Scenario, node: NodeId, group = 0): Settings {
+  const other = node === 0 ? 1 : 0;
+  const priorities = scenario.priorities[group]!;
+  const { intervalMs, leaseMs, claim, preempt, preemptDelayMs, stopGraceMs, roleChangesMax, arbiter } =
+    scenario;
+  return {
+    group: String(group),
+    node: NAMES[node],
+    peer: NAMES[other],
+    priority: priorities[node],
+    peerPriority: priorities[other],
     intervalMs,
     leaseMs,
-    claim: random.chance(0.5) ? "fast" : "safe",
-    preempt: !isSteady && random.chance(0.25),
-    preemptDelayMs: random.whole(1, 5) * 1000,
-    group: "default",
-    arbiter: false,
-    roleChangesMax: 4,
-    configHash: "0123456789abcdef",
-    stopGraceMs: random.whole(0, 5) * 1000,
-  } as const;
-  const hasHookTrouble = !isSteady && random.chance(0.3);
-  const isLossy = isSteady || random.chance(0.3);
-  const isLate = random.chance(0.4);
-  const startsAt = [random.between(0, 500), random.between(0, random.chance(0.2) ? 10_000 : 500)] as const;
-  const { events, healedAt } = isSteady
-    ? { events: [], healedAt: Math.max(...startsAt) + STEADY_MS }
-    : makeEvents(random, { intervalMs, leaseMs });
-  return {
-    seed,
-    isSteady,
-    settings: [
-      { ...common, node: "a", peer: "b", priority: priorityA, peerPriority: priorityB },
-      { ...common, node: "b", peer: "a", priority: priorityB, peerPriority: priorityA },
-    ],
-    startsAt,
-    network: {
-      latencyFromMs: 0.2,
-      latencyToMs: random.pick([0.5, 2, 5]),
-      loss: isSteady ? 0.05 : isLossy ? random.pick([0.01, 0.05, 0.2]) : 0,
-    },
-    loop: {
-      late: isLate ? random.pick([0.01, 0.1]) : 0,
-      stalled: isLate && !isSteady ? random.pick([0, 0.001, 0.01]) : 0,
-    },
-    hooks: {
-      slow: random.pick([0, 0.02, 0.2]),
-      failing: hasHookTrouble ? random.pick([0, 0.02, 0.1]) : 0,
-      hanging: hasHookTrouble ? random.pick([0, 0.01, 0.05]) : 0,
-    },
-    events,
-    healedAt,
+    claim,
+    preempt,
+    preemptDelayMs,
+    configHash: CONFIG_HASH,
+    arbiter,
+    roleChangesMax,
+    stopGraceMs,
   };
 }
 
-function makeEvents(
-  random: Random,
-  { intervalMs, leaseMs }: { readonly intervalMs: number; readonly leaseMs: number },
-): { readonly events: readonly Event[]; readonly healedAt: number } {
-  const events: Event[] = [];
-  let time = random.chance(0.2) ? random.between(0, 2000) : 6 * intervalMs + random.between(1000, 3000);
-  let healedAt = time;
-  const count = random.whole(1, EVENTS_MAX);
-  // What happens within one of these times of another event is what breaks pairs.
-  const span = (): number =>
-    random.pick([
-      random.between(0, 50),
-      random.between(0, 5 * intervalMs),
-      random.between(0, 2 * leaseMs),
-      random.between(0, 2 * leaseMs),
-      random.between(1000, 8000),
-    ]);
-  for (let index = 0; index < count; index++) {
-    const fault = makeFault(random, span());
-    events.push({ time, fault });
-    healedAt = Math.max(healedAt, time + fault.forMs);
-    time += random.chance(0.3) ? span() : fault.forMs + 5 * intervalMs + span();
-  }
-  return { events, healedAt };
-}
-
-function makeFault(random: Random, forMs: number): Fault {
-  const on = random.pick<Target>(["active", "active", "active", "standby", 0, 1]);
-  const kind = random.pick<Fault["kind"]>([
-    "crash",
-    "crash",
-    "freeze",
-    "freeze",
-    "freeze",
-    "power off",
-    "cable",
-    "cable",
-    "silent port",
-    "partition",
-    "one-way cut",
-    "wrong secret",
-    "stop",
-    "switchover",
-    "switchover",
-    "address removed",
-  ]);
-  switch (kind) {
-    case "freeze":
-      return { kind, on, forMs, withHooks: random.chance(0.5) };
-    case "switchover":
-    case "address removed":
-      return { kind, on, forMs: 0 };
-    case "crash":
-    case "power off":
-    case "cable":
-    case "silent port":
-    case "partition":
-    case "one-way cut":
-    case "wrong secret":
-    case "stop":
-      return { kind, on, forMs };
-  }
+/** Only what makes this scenario another than CALM: what a regression writes down. */
+export function differenceFromCalm(scenario: Scenario): Partial<Scenario> {
+  const entries = Object.entries(scenario).filter(
+    ([key, value]) => JSON.stringify(value) !== JSON.stringify(CALM[key as keyof Scenario]),
+  );
+  return Object.fromEntries(entries);
 }

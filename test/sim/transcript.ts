@@ -2,42 +2,45 @@
 // said before are left out; with them a run is a thousand pages.
 
 import type { Effect, Input, State, Step } from "../../src/election/state.ts";
-import type { Process } from "./process.ts";
+import type { Elector } from "./elector.ts";
 import type { Scenario } from "./scenario.ts";
 import type { Witness } from "./world.ts";
 
 export class Transcript implements Witness {
   readonly #lines: string[] = [];
   readonly #heard = new Map<string, string>();
+  readonly #hasGroups: boolean;
 
   constructor(scenario: Scenario) {
-    const { settings, network, loop, hooks, events } = scenario;
-    const [a, b] = settings;
+    const { network, loop, hooks, events, priorities } = scenario;
+    this.#hasGroups = priorities.length > 1;
     this.#lines.push(
-      `seed ${String(scenario.seed)}${scenario.isSteady ? ", steady" : ""}: interval ${String(a.intervalMs)} ms, ` +
-        `lease ${String(a.leaseMs)} ms, claim ${a.claim}, preempt ${String(a.preempt)}, ` +
-        `priorities ${String(a.priority)} ${String(b.priority)}`,
+      `seed ${String(scenario.seed)}${scenario.isSteady ? ", steady" : ""}: interval ${String(scenario.intervalMs)} ms, ` +
+        `lease ${String(scenario.leaseMs)} ms, claim ${scenario.claim}, arbiter ${scenario.arbiter ? "gateway" : "none"}, ` +
+        `preempt ${String(scenario.preempt)}, priorities ${priorities.map((both) => both.join(" ")).join(", ")}`,
       `weather: ${JSON.stringify({ ...network, loop, hooks })}`,
       ...events.map(({ time, fault }) => `planned: ${time.toFixed(1)} ${JSON.stringify(fault)}`),
+      `healed:  ${scenario.healedAt.toFixed(1)}`,
     );
   }
 
   stepped(
     now: number,
-    process: Process,
+    elector: Elector,
     input: Input | "start",
     before: State | undefined,
     after: Step,
   ): void {
-    const { node } = process.settings;
-    const told = this.#tellInput(node, input);
+    const { node } = elector.settings;
+    const who = this.#hasGroups ? `${node}${String(elector.group)}` : node;
+    const told = this.#tellInput(who, input);
     const effects = after.effects.map(tellEffect).filter((effect) => effect !== undefined);
     const kinds = [before?.phase.kind, after.state.phase.kind];
     const change = kinds[0] === kinds[1] ? "" : ` [${kinds.join(" > ")}]`;
     if (told === undefined && effects.length === 0 && change === "") return;
     this.happened(
       now,
-      node,
+      who,
       `${told ?? "same"}${change}${effects.map((effect) => `\n${" ".repeat(16)}${effect}`).join("")}`,
     );
   }
@@ -54,14 +57,18 @@ export class Transcript implements Witness {
     return this.#lines.join("\n");
   }
 
-  #tellInput(node: string, input: Input | "start"): string | undefined {
+  #tellInput(who: string, input: Input | "start"): string | undefined {
     if (input === "start") return "start";
-    if (input.kind === "deadline" || input.kind === "renewed") return undefined;
+    if (input.kind === "deadline" || input.kind === "renewed" || input.kind === "arbiter-answered") {
+      return undefined;
+    }
     if (input.kind !== "advertisement") return JSON.stringify(input);
-    const { role, epoch, ready, intent, priority } = input.advertisement;
-    const words = `hears ${role} epoch ${String(epoch)} priority ${String(priority)}${ready ? " ready" : ""}${intent === "none" ? "" : ` ${intent}`}`;
-    if (this.#heard.get(node) === words) return undefined;
-    this.#heard.set(node, words);
+    const { role, epoch, ready, intent, priority, damped } = input.advertisement;
+    const words =
+      `hears ${role} epoch ${String(epoch)} priority ${String(priority)}${ready ? " ready" : ""}` +
+      `${damped ? " damped" : ""}${intent === "none" ? "" : ` ${intent}`}`;
+    if (this.#heard.get(who) === words) return undefined;
+    this.#heard.set(who, words);
     return words;
   }
 }

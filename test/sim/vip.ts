@@ -1,7 +1,8 @@
 // The model of src/control/vip.ts: one hook at a time, a claim or release kills what runs and drops what
 // waits, a renewal goes before an announcement, and what a newer intent has replaced is told to nobody.
 
-import type { HookAction, HookEnd, Hook, Machine } from "./machine.ts";
+import type { Address, Hook, HookAction, HookEnd } from "./address.ts";
+import type { Machine } from "./machine.ts";
 
 interface Intent {
   readonly action: HookAction;
@@ -13,13 +14,15 @@ const RANK: Readonly<Record<HookAction, number>> = { claim: 0, release: 0, renew
 
 export class Vip {
   readonly #machine: Machine;
+  readonly #address: Address;
   readonly #deliver: (act: () => void) => void;
   #running: { readonly hook: Hook; readonly ended: (end: HookEnd) => void } | undefined;
   #waiting: Intent[] = [];
 
   /** `deliver`: the end of a hook waits for the event loop like everything else. */
-  constructor(machine: Machine, deliver: (act: () => void) => void) {
+  constructor(machine: Machine, address: Address, deliver: (act: () => void) => void) {
     this.#machine = machine;
+    this.#address = address;
     this.#deliver = deliver;
   }
 
@@ -33,7 +36,7 @@ export class Vip {
     this.#waiting = this.#waiting.filter((other) => !dropped.includes(other));
     for (const intent of dropped) intent.settle("aborted", this.#machine.clock());
     if (changesHolding && this.#running !== undefined)
-      this.#machine.abort(this.#running.hook, this.#running.ended);
+      this.#address.abort(this.#running.hook, this.#running.ended);
     this.#waiting.push({ action, probes, settle });
     this.#waiting.sort((a, b) => RANK[a.action] - RANK[b.action]);
     this.#startNext();
@@ -50,6 +53,6 @@ export class Vip {
         intent.settle(end, startedAt);
         this.#startNext();
       });
-    this.#running = { hook: this.#machine.startHook(intent.action, intent, ended), ended };
+    this.#running = { hook: this.#address.startHook(intent.action, intent, ended), ended };
   }
 }

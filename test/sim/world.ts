@@ -1,25 +1,35 @@
-// A simulated pair: two machines, the network between them, and a client's view of it; faults happen to
-// them as the scenario says. Everything the run does comes out of its seed.
+// A simulated pair: two machines, the network between them and a gateway, and a client's view of it; faults
+// happen to them, and orders are given, as the scenario says. Everything the run does comes out of its data.
 
-import type { Input, State, Step } from "../../src/election/state.ts";
+import type { Change } from "../../src/election/changes.ts";
+import type { Input, Settings, State, Step } from "../../src/election/state.ts";
+import { arbiterIntervalMs } from "../../src/election/timing.ts";
+import { Address, type HookConditions } from "./address.ts";
 import { Agenda } from "./agenda.ts";
-import { Invariants, type View } from "./invariants.ts";
-import { Machine, type HookConditions } from "./machine.ts";
+import { ChangeInvariants } from "./change-invariants.ts";
+import type { Elector } from "./elector.ts";
+import { Invariants } from "./invariants.ts";
+import { Machine } from "./machine.ts";
+import type { Mutant } from "./mutant.ts";
 import { Network, type NetworkConditions, NODES, type NodeId, otherOf } from "./network.ts";
 import { PeerLink } from "./peer-link.ts";
-import { type LoopConditions, type Mutant, Process } from "./process.ts";
+import { type LoopConditions, Process } from "./process.ts";
+import { Prober } from "./prober.ts";
 import { Random } from "./random.ts";
-import type { Fault, Scenario, Target } from "./scenario.ts";
+import { CONFIG_HASH, type Fault, nameOf, type Scenario, settingsOf, type Target } from "./scenario.ts";
+import { Truth } from "./truth.ts";
 
 const RIGHT_SECRET = "right";
-const CARRIER_NOTICE_MS = 200;
+const NOTICE_MS_MAX = 200;
 const RESTART_MS = 100;
+/** An operator whose node does not answer tries again. */
+const ORDER_AGAIN_MS = 500;
 
 /** Hears all that happens, for people. */
 export interface Witness {
   stepped(
     now: number,
-    process: Process,
+    elector: Elector,
     input: Input | "start",
     before: State | undefined,
     after: Step,
@@ -27,21 +37,18 @@ export interface Witness {
   happened(now: number, who: string, what: string): void;
 }
 
-export class SimWorld implements View {
+export class SimWorld {
   readonly scenario: Scenario;
+  readonly network: Network;
   readonly machines: readonly [Machine, Machine];
   readonly processes: [Process | undefined, Process | undefined] = [undefined, undefined];
-  readonly invariants: Invariants;
-  arp: NodeId | undefined;
-  isTogether = true;
-  togetherSince = 0;
-  disturbedAt = 0;
-  resumedAt = 0;
-  hooksThawedAt = -Infinity;
-  heldUpAt = -Infinity;
+  readonly truth: Truth;
+  /** By group: where the clients send their packets. */
+  readonly arp: (NodeId | undefined)[] = [];
+  readonly #invariants: readonly Invariants[];
+  readonly #changeInvariants: ChangeInvariants;
   readonly #agenda = new Agenda();
   readonly #random: Random;
-  readonly #network: Network;
   readonly #mutant: Mutant | undefined;
   readonly #witness: Witness | undefined;
   readonly #weather: { network: NetworkConditions; loop: LoopConditions; hooks: HookConditions };
@@ -50,12 +57,18 @@ export class SimWorld implements View {
   readonly #unplugged: [number, number] = [0, 0];
   readonly #silenced: [number, number] = [0, 0];
   readonly #cuts: [number, number] = [0, 0];
+  readonly #arbiterCuts: [number, number] = [0, 0];
   readonly #wrongSecrets: [number, number] = [0, 0];
+  readonly #otherFiles: [number, number] = [0, 0];
+  #arbiterDeaths = 0;
+  /** By node and cause: what its watches would find out about the node at this moment. */
+  readonly #conditions: readonly [Map<string, Input>, Map<string, Input>] = [new Map(), new Map()];
+  #causes = 0;
   #boots = 0;
 
   constructor(scenario: Scenario, options: { readonly mutant?: Mutant; readonly witness?: Witness } = {}) {
     this.scenario = scenario;
-    this.#random = new Random(scenario.seed + 0x5eed);
+    this.#random = new Random(scenario.seed, "world");
     this.#mutant = options.mutant;
     this.#witness = options.witness;
     this.#weather = {
@@ -63,119 +76,154 @@ export class SimWorld implements View {
       loop: { ...scenario.loop },
       hooks: { ...scenario.hooks },
     };
-    this.#network = new Network(this.#agenda, this.#random, this.#weather.network, () => {
-      this.#disturb();
-      this.heldUpAt = this.now;
-    });
+    this.network = new Network(this.#agenda, new Random(scenario.seed, "network"), this.#weather.network);
     this.machines = [this.#makeMachine(0), this.#makeMachine(1)];
-    this.invariants = new Invariants(this);
+    this.truth = new Truth(this);
+    this.#invariants = scenario.priorities.map((_, group) => new Invariants(this, group));
+    this.#changeInvariants = new ChangeInvariants(this);
   }
 
   get now(): number {
     return this.#agenda.now;
   }
 
+  /** Of all groups. */
+  get roleChanges(): number {
+    return this.#invariants.reduce((sum, { roleChanges }) => sum + roleChanges, 0);
+  }
+
   /** Throws a Violation when something does not hold. */
   run(): void {
-    const { startsAt, events, healedAt, isSteady, settings } = this.scenario;
+    const { startsAt, events, healedAt, isSteady, leaseMs, intervalMs } = this.scenario;
     for (const node of NODES) this.#agenda.at(startsAt[node], () => this.#up(node));
     for (const { time, fault } of events) this.#agenda.at(time, () => this.#strike(fault));
     this.#agenda.at(healedAt, () => {
       if (!isSteady) this.#clearWeather();
     });
-    const { leaseMs, intervalMs } = settings[0];
-    const staysMs = Math.max(1.5 * leaseMs, 10 * intervalMs, 2000);
-    const isOver = (): boolean =>
-      this.#agenda.now >= healedAt && (isSteady || this.invariants.settledMs >= staysMs);
-    while (!isOver()) {
+    const staysMs = Math.max(1.2 * leaseMs, 8 * intervalMs, 1000);
+    const isSettled = (): boolean =>
+      isSteady || this.#invariants.every(({ settledMs }) => settledMs >= staysMs);
+    while (this.#agenda.now < healedAt || !isSettled()) {
       this.#agenda.advance(this.#agenda.now + 1000);
-      this.invariants.check();
+      this.truth.look();
+      for (let group = 0; group < this.#invariants.length; group++) this.#invariants[group]!.check();
+      this.#changeInvariants.check();
     }
   }
 
   #makeMachine(node: NodeId): Machine {
-    const machine = new Machine(node, {
-      agenda: this.#agenda,
-      random: this.#random,
-      leaseMs: this.scenario.settings[node].leaseMs,
-      hooks: this.#weather.hooks,
-      isAnswered: (asking) => this.#network.passesBothWays() && this.machines[otherOf(asking)].holdsAddress,
-      announced: (who) => {
-        if (!this.#network.isOnLan(who)) return;
-        this.arp = who;
-        this.#tell(who, "announced");
-      },
-      addressChanged: (who, what) => this.#tell(who, `address ${what}`),
+    const { scenario } = this;
+    const machine = new Machine(node, this.#agenda, new Random(scenario.seed, `clock ${nameOf(node)}`));
+    machine.addresses = scenario.priorities.map((_, group) => {
+      const address = new Address({
+        agenda: this.#agenda,
+        random: new Random(scenario.seed, `hooks ${nameOf(node)} ${String(group)}`),
+        leaseMs: scenario.leaseMs,
+        clockRate: machine.clockRate,
+        conditions: this.#weather.hooks,
+        isAnswered: () =>
+          this.network.passesBothWays() && this.machines[otherOf(node)].addresses[group]!.isHeld,
+        announced: () => {
+          if (!this.network.isOnLan(node)) return;
+          this.arp[group] = node;
+          this.#tell(node, `announced${this.#nameOfGroup(group)}`);
+        },
+        changed: (what) => {
+          if (what === "added") this.#invariants[group]!.added(node);
+          this.#tell(node, `address${this.#nameOfGroup(group)} ${what}`);
+        },
+      });
+      address.renewCreates = this.#mutant === "renews an expired lease";
+      return address;
     });
-    machine.renewCreates = this.#mutant === "renews an expired lease";
     return machine;
+  }
+
+  #nameOfGroup(group: number): string {
+    return this.scenario.priorities.length > 1 ? ` of group ${String(group)}` : "";
   }
 
   #clearWeather(): void {
     this.#tell(undefined, "the weather clears");
-    this.#weather.network = Object.assign(this.#weather.network, { loss: 0 });
-    this.#weather.loop = Object.assign(this.#weather.loop, { late: 0, stalled: 0 });
-    this.#weather.hooks = Object.assign(this.#weather.hooks, { slow: 0, failing: 0, hanging: 0 });
+    Object.assign(this.#weather.network, { loss: 0, delayed: 0, duplicated: 0 });
+    Object.assign(this.#weather.loop, { late: 0, stalled: 0 });
+    Object.assign(this.#weather.hooks, { slow: 0, failing: 0, hanging: 0 });
   }
 
   #start(node: NodeId): void {
     if (this.processes[node] !== undefined || this.#downs[node] > 0) return;
+    const { scenario } = this;
     const machine = this.machines[node];
-    // systemd ends what is left of the former life before it starts the next.
-    for (const hook of machine.hooks) hook.kill();
-    machine.hooks.clear();
+    for (const address of machine.addresses) address.endHooks();
     const secret = this.#wrongSecrets[node] > 0 ? "wrong" : RIGHT_SECRET;
-    this.#disturb();
-    this.resumedAt = this.now;
+    const configHash = this.#otherFiles[node] > 0 ? "another" : CONFIG_HASH;
+    const settings = scenario.priorities.map((_, group): Settings => {
+      return { ...settingsOf(scenario, node, group), configHash };
+    });
+    this.#changeInvariants.starts(node);
     const process = new Process({
-      settings: this.scenario.settings[node],
+      settings,
       secret,
       machine,
       agenda: this.#agenda,
-      random: this.#random,
-      loop: this.#weather.loop,
+      random: new Random(scenario.seed, `life ${String(++this.#boots)} of ${nameOf(node)}`),
+      conditions: this.#weather.loop,
       mutant: this.#mutant,
       observer: {
-        stepped: (who, input, before, after) => {
-          this.#witness?.stepped(this.now, who, input, before, after);
-          this.invariants.stepped(who, input, before, after);
+        stepped: (elector, input, before, after) => {
+          this.#witness?.stepped(this.now, elector, input, before, after);
+          this.#invariants[elector.group]!.stepped(elector, input, before, after);
         },
-        held: (who) => {
-          this.#disturb();
-          this.resumedAt = this.now;
-          this.#tell(who.node, who.isHeld ? "stands still" : "goes on");
-        },
+      },
+      held: ({ isHeld }) => {
+        if (!isHeld) this.truth.movesSince[node] = this.now;
+        this.truth.look();
+        this.#tell(node, isHeld ? "stands still" : "goes on");
       },
       makeLink: (owner) =>
         new PeerLink({
           owner,
-          settings: this.scenario.settings[node],
+          settings: settings[0]!,
           secret,
-          boot: ++this.#boots,
+          boot: this.#boots,
           agenda: this.#agenda,
-          network: this.#network,
+          network: this.network,
           findPeer: () => this.processes[otherOf(node)],
-          disturbed: () => this.#disturb(),
         }),
+      makeProber: scenario.arbiter
+        ? (answered) =>
+            new Prober({
+              node,
+              agenda: this.#agenda,
+              network: this.network,
+              intervalMs: arbiterIntervalMs(scenario.intervalMs),
+              answered,
+            })
+        : undefined,
+      changed: (change) => this.#noteChange(node, change),
       exited: () => {
         this.processes[node] = undefined;
-        this.#disturb();
         this.#tell(node, "exited");
         this.#agenda.after(RESTART_MS, () => this.#start(node));
       },
     });
     this.processes[node] = process;
-    this.#noteTogether();
-    if (!this.#network.hasCarrier[node]) this.#tellCarrier(node);
+    this.truth.movesSince[node] = this.now;
+    this.truth.look();
+    this.#changeInvariants.started(node);
+    if (!this.network.hasCarrier[node]) this.#tellCarrier(node);
+    for (const input of this.#conditions[node].values()) {
+      this.#agenda.after(this.#random.between(0, NOTICE_MS_MAX), () =>
+        process.deliver(() => {
+          if ("cause" in input && this.#conditions[node].has(input.cause)) process.input(input);
+        }),
+      );
+    }
   }
 
   #kill(node: NodeId, { tells }: { readonly tells: boolean }): void {
     this.processes[node]?.kill({ tells });
     this.processes[node] = undefined;
-  }
-
-  #down(node: NodeId): void {
-    this.#downs[node] += 1;
   }
 
   #up(node: NodeId): void {
@@ -185,89 +233,129 @@ export class SimWorld implements View {
 
   #resolve(target: Target): NodeId {
     if (target === 0 || target === 1) return target;
-    const active = NODES.find((node) => this.processes[node]?.state.phase.kind === "active") ?? 0;
+    const isActive = (node: NodeId): boolean =>
+      this.processes[node]?.electors[0]!.state.phase.kind === "active";
+    const active = NODES.find(isActive) ?? 0;
     return target === "active" ? active : otherOf(active);
   }
 
   #strike(fault: Fault): void {
     const node = this.#resolve(fault.on);
-    this.#tell(node, `fault: ${fault.kind}${fault.forMs > 0 ? ` for ${fault.forMs.toFixed(0)} ms` : ""}`);
-    const stopsService = ["crash", "freeze", "power off", "cable", "silent port"].includes(fault.kind);
-    if (stopsService) this.invariants.expectTakeover(node, fault.kind);
-    else this.invariants.expectNothing();
-    this.#disturb();
+    this.#tell(node, JSON.stringify(fault));
+    for (const invariants of this.#invariants) invariants.strikes(node, fault);
     const heal = this.#inflict(node, fault);
-    this.#noteTogether();
+    this.truth.look();
     if (heal === undefined) return;
     this.#agenda.after(fault.forMs, () => {
       this.#tell(node, `over: ${fault.kind}`);
-      this.invariants.expectNothing();
-      this.#disturb();
+      for (const invariants of this.#invariants) invariants.heals();
       heal();
-      this.#noteTogether();
+      this.truth.look();
     });
   }
 
   /** Does it, and returns what undoes it. */
   #inflict(node: NodeId, fault: Fault): (() => void) | undefined {
+    const { network } = this;
     const process = this.processes[node];
     switch (fault.kind) {
       case "crash":
         this.#kill(node, { tells: true });
-        this.#down(node);
+        this.#downs[node] += 1;
         return () => this.#up(node);
       case "power off":
         this.#kill(node, { tells: false });
         this.machines[node].reset();
-        this.#down(node);
+        this.#downs[node] += 1;
         this.#unplug(node, 1);
         return () => {
           this.#unplug(node, -1);
           this.#up(node);
         };
       case "freeze":
-        return this.#freeze(node, fault.withHooks);
+        return this.#freeze(node, fault.withChildren);
       case "cable":
-        this.#unplug(node, 1);
-        return () => this.#unplug(node, -1);
+        return this.#during((change) => this.#unplug(node, change));
       case "silent port":
-        this.#silence(node, 1);
-        return () => this.#silence(node, -1);
+        return this.#during((change) => {
+          this.#silenced[node] += change;
+          network.isPortSilent[node] = this.#silenced[node] > 0;
+        });
       case "partition":
-        this.#cut(0, 1);
-        this.#cut(1, 1);
-        return () => {
-          this.#cut(0, -1);
-          this.#cut(1, -1);
-        };
+        return this.#during((change) => {
+          this.#cut(0, change);
+          this.#cut(1, change);
+        });
       case "one-way cut":
-        this.#cut(node, 1);
-        return () => this.#cut(node, -1);
+        return this.#during((change) => this.#cut(node, change));
+      case "arbiter dies":
+        return this.#during((change) => {
+          this.#arbiterDeaths += change;
+          network.hasArbiter = this.#arbiterDeaths === 0;
+        });
+      case "arbiter unreachable":
+        return this.#during((change) => {
+          this.#arbiterCuts[node] += change;
+          network.isArbiterCut[node] = this.#arbiterCuts[node] > 0;
+        });
       case "wrong secret":
-        this.#restart(node, 1);
-        return () => this.#restart(node, -1);
+        return this.#during((change) => this.#restart(node, change));
       case "stop":
-        this.#down(node);
+        this.#downs[node] += 1;
         process?.deliver(() => process.input({ kind: "stop" }));
         return () => this.#up(node);
-      case "switchover":
-        process?.deliver(() => process.input({ kind: "switchover" }));
-        return undefined;
+      case "fault":
+        return this.#afflict(node, (cause) => {
+          return { kind: "fault", cause, detail: "simulated", soft: fault.soft };
+        });
+      case "impaired":
+        return this.#afflict(node, (cause) => {
+          return { kind: "impaired", cause, detail: "simulated", weight: fault.weight };
+        });
+      case "reload":
+        return this.#during((change) => this.#reload(node, change));
       case "address removed":
-        this.machines[node].removeAddress();
+        this.machines[node].addresses[0]!.remove();
+        if (fault.seen)
+          process?.deliver(() => process.electors[0]!.input({ kind: "address-gone", reason: "somebody" }));
         return undefined;
+      case "switchover":
+        process?.deliver(() => process.input({ kind: "switchover", force: fault.force }));
+        return undefined;
+      case "resume":
+        process?.deliver(() => process.input({ kind: "resume" }));
+        this.#order(node, `maintenance/${nameOf(node)}`, false);
+        return undefined;
+      case "standby":
+        this.#order(node, `maintenance/${nameOf(node)}`, true);
+        if (fault.force)
+          process?.deliver(() => {
+            const on = process.changes.get(`maintenance/${nameOf(node)}`) === true;
+            process.input({ kind: "maintenance", on, force: on });
+          });
+        return () => this.#order(node, `maintenance/${nameOf(node)}`, false);
+      case "drain":
+        this.#order(node, "drain/web/big", true);
+        return () => this.#order(this.#random.pick(NODES), "drain/web/big", false);
     }
   }
 
-  #freeze(node: NodeId, withHooks: boolean): (() => void) | undefined {
+  #during(change: (by: 1 | -1) => void): () => void {
+    change(1);
+    return () => change(-1);
+  }
+
+  #freeze(node: NodeId, withChildren: boolean): (() => void) | undefined {
     const process = this.processes[node];
     if (process === undefined) return undefined;
-    const hooks = withHooks ? [...this.machines[node].hooks] : [];
+    const hooks = withChildren ? this.machines[node].addresses.flatMap((one) => [...one.hooks]) : [];
     for (const hook of hooks) hook.freeze();
+    if (withChildren && process.prober !== undefined) process.prober.isFrozen = true;
     process.hold();
     return () => {
       for (const hook of hooks) hook.thaw();
-      if (hooks.some(({ isOver }) => !isOver)) this.hooksThawedAt = this.now;
+      if (hooks.some(({ isOver }) => !isOver)) this.truth.hooksThawedAt = this.now;
+      if (process.prober !== undefined) process.prober.isFrozen = false;
       process.resume();
     };
   }
@@ -275,48 +363,71 @@ export class SimWorld implements View {
   #restart(node: NodeId, change: 1 | -1): void {
     this.#wrongSecrets[node] += change;
     this.#kill(node, { tells: true });
-    this.#down(node);
+    this.#downs[node] += 1;
     this.#agenda.after(RESTART_MS, () => this.#up(node));
+  }
+
+  /** The watches of the node find something, now and after each start until it is over. */
+  #afflict(node: NodeId, make: (cause: string) => Input): () => void {
+    const cause = `cause ${String(++this.#causes)}`;
+    const input = make(cause);
+    this.#conditions[node].set(cause, input);
+    const process = this.processes[node];
+    process?.deliver(() => process.input(input));
+    return () => {
+      this.#conditions[node].delete(cause);
+      const later = this.processes[node];
+      later?.deliver(() => later.input({ kind: "recovered", cause }));
+    };
+  }
+
+  #reload(node: NodeId, change: 1 | -1): void {
+    this.#otherFiles[node] += change;
+    const process = this.processes[node];
+    const configHash = this.#otherFiles[node] > 0 ? "another" : CONFIG_HASH;
+    process?.deliver(() => {
+      for (const elector of process.electors) elector.settings = { ...elector.settings, configHash };
+    });
+  }
+
+  /** An operator orders it on this node, again and again until it is acknowledged. */
+  #order(node: NodeId, key: string, value: boolean): void {
+    const process = this.processes[node];
+    if (process === undefined) {
+      this.#agenda.after(ORDER_AGAIN_MS, () => this.#order(node, key, value));
+      return;
+    }
+    process.deliver(() => {
+      const change = process.changes.set(key, value, process.epoch);
+      this.#changeInvariants.acknowledged(node, change);
+    });
+  }
+
+  #noteChange(node: NodeId, change: Change): void {
+    this.#changeInvariants.changed(node, change);
+    this.#tell(node, `change ${JSON.stringify(change)}`);
   }
 
   #unplug(node: NodeId, change: 1 | -1): void {
     this.#unplugged[node] += change;
-    this.#network.hasCarrier[node] = this.#unplugged[node] === 0;
-    this.#agenda.after(this.#random.between(0, CARRIER_NOTICE_MS), () => this.#tellCarrier(node));
+    this.network.hasCarrier[node] = this.#unplugged[node] === 0;
+    this.#agenda.after(this.#random.between(0, NOTICE_MS_MAX), () => this.#tellCarrier(node));
   }
 
   #tellCarrier(node: NodeId): void {
     const process = this.processes[node];
     process?.deliver(() => {
-      if (this.#network.hasCarrier[node]) process.input({ kind: "recovered", cause: "interface" });
+      if (this.network.hasCarrier[node]) process.input({ kind: "recovered", cause: "interface" });
       else process.input({ kind: "fault", cause: "interface", detail: "no carrier" });
     });
   }
 
-  #silence(node: NodeId, change: 1 | -1): void {
-    this.#silenced[node] += change;
-    this.#network.isPortSilent[node] = this.#silenced[node] > 0;
-  }
-
   #cut(node: NodeId, change: 1 | -1): void {
     this.#cuts[node] += change;
-    this.#network.isCut[node] = this.#cuts[node] > 0;
-  }
-
-  #noteTogether(): void {
-    const [a, b] = this.processes;
-    const shareSecret = a === undefined || b === undefined || a.secret === b.secret;
-    const isTogether = this.#network.passesBothWays() && shareSecret;
-    if (isTogether && !this.isTogether) this.togetherSince = this.now;
-    this.isTogether = isTogether;
-  }
-
-  #disturb(): void {
-    this.disturbedAt = this.now;
+    this.network.isCut[node] = this.#cuts[node] > 0;
   }
 
   #tell(node: NodeId | undefined, what: string): void {
-    const who = node === undefined ? "-" : this.scenario.settings[node].node;
-    this.#witness?.happened(this.now, who, what);
+    this.#witness?.happened(this.now, node === undefined ? "-" : nameOf(node), what);
   }
 }

@@ -1,0 +1,98 @@
+// What an operator was told is done stays done: an acknowledged run-time change is on the disk before it acts,
+// survives every restart, gives way only to a newer one, and is the same on both nodes once they have been in
+// touch for a bounded time.
+
+import { type Change, type ChangeTable, compareChanges } from "../../src/election/changes.ts";
+import type { NodeId } from "./network.ts";
+import type { ObservedWorld } from "./truth.ts";
+import { Violation } from "./violation.ts";
+
+/** In touch, each change has arrived after so long. */
+const AGREED_MS = 500;
+
+export class ChangeInvariants {
+  readonly #world: ObservedWorld;
+  /** By node and key: the newest that this node has promised or acted upon. */
+  readonly #floors: readonly [Map<string, Change>, Map<string, Change>] = [new Map(), new Map()];
+  #changedAt = -Infinity;
+  /** They agreed then; when nothing has changed since, they still do. */
+  #agreedAt = -Infinity;
+
+  constructor(world: ObservedWorld) {
+    this.#world = world;
+  }
+
+  /** An operator was told that it is done. */
+  acknowledged(node: NodeId, change: Change): void {
+    this.#raise(node, change);
+    this.#checkKept(node);
+  }
+
+  /** The node acts upon it. */
+  changed(node: NodeId, change: Change): void {
+    this.#changedAt = this.#world.now;
+    const onDisk = this.#world.machines[node].changes.get(change.key);
+    if (onDisk === undefined || compareChanges(onDisk, change) < 0) {
+      throw new Violation(`a change is on the disk before it acts: ${JSON.stringify(change)}`);
+    }
+    this.#raise(node, change);
+    this.#checkKept(node);
+  }
+
+  /** A life of the process begins, or has just begun. */
+  starts(node: NodeId): void {
+    this.#checkKept(node);
+  }
+
+  started(node: NodeId): void {
+    this.#checkKept(node);
+    const process = this.#world.processes[node];
+    for (const elector of process?.electors ?? []) {
+      const isOn = this.#world.machines[node].changes.get(`maintenance/${elector.settings.node}`)?.value;
+      if ((elector.state.maintenance !== "off") !== (isOn === true)) {
+        throw new Violation(`maintenance survives a restart: node ${elector.settings.node}`);
+      }
+    }
+  }
+
+  /** After every event. */
+  check(): void {
+    const { now, truth, machines, scenario } = this.#world;
+    if (truth.inTouchMs < AGREED_MS || now - this.#changedAt < AGREED_MS) return;
+    if (scenario.network.loss > 0 || scenario.network.delayed > 0) return;
+    if (this.#agreedAt > Math.max(this.#changedAt, truth.inTouchSince ?? 0)) return;
+    this.#agreedAt = now;
+    const [a, b] = machines;
+    if (!isSame(a.changes, b.changes)) {
+      throw new Violation(`nodes in touch agree on every change: ${tell(a.changes)} and ${tell(b.changes)}`);
+    }
+  }
+
+  #raise(node: NodeId, change: Change): void {
+    const floor = this.#floors[node].get(change.key);
+    if (floor === undefined || compareChanges(floor, change) < 0) this.#floors[node].set(change.key, change);
+  }
+
+  #checkKept(node: NodeId): void {
+    const { changes } = this.#world.machines[node];
+    for (const [key, floor] of this.#floors[node]) {
+      const kept = changes.get(key);
+      if (kept === undefined || compareChanges(kept, floor) < 0) {
+        throw new Violation(`an acknowledged change is never lost: ${JSON.stringify(floor)}`);
+      }
+    }
+  }
+}
+
+function isSame(one: ChangeTable, other: ChangeTable): boolean {
+  if (one.size !== other.size) return false;
+  for (const [key, change] of one) {
+    const twin = other.get(key);
+    if (twin === undefined || compareChanges(change, twin) !== 0) return false;
+  }
+  return true;
+}
+
+function tell(table: ChangeTable): string {
+  return JSON.stringify([...table.values()]);
+}

@@ -1,0 +1,72 @@
+// What the simulator found once, and stories that chance brings about too rarely, each played with many dice.
+
+import assert from "node:assert/strict";
+import { suite, test } from "node:test";
+import { REGRESSIONS } from "./regressions.ts";
+import { play } from "./run.ts";
+import { CALM, type Scenario } from "./scenario.ts";
+
+/** Latencies, clocks, hooks and losses differ. */
+const DICE = 100;
+
+function playOften(scenarioOf: (seed: number) => Scenario): void {
+  for (let seed = 1; seed <= DICE; seed++) assert.equal(play(scenarioOf(seed)), undefined);
+}
+
+suite("defects that the simulator found once stay mended", () => {
+  for (const { found, scenario } of REGRESSIONS) {
+    test(`${found} (seed ${String(scenario.seed)})`, () => {
+      assert.equal(play({ ...CALM, ...scenario }), undefined);
+      playOften((seed) => ({ ...CALM, ...scenario, seed }));
+    });
+  }
+});
+
+suite("what chance brings about too rarely", () => {
+  const careful = { ...CALM, claim: "safe", leaseMs: 1000, stopGraceMs: 5000 } as const;
+
+  test("claim: safe: an active that stops while its standby restarts is let drain by it", () => {
+    playOften((seed) => ({
+      ...careful,
+      seed,
+      events: [
+        { time: 5000, fault: { kind: "crash", on: "standby", forMs: 100 } },
+        { time: 5200, fault: { kind: "stop", on: "active", forMs: 6000 } },
+      ],
+    }));
+  });
+
+  test("claim: safe: a hook that was running when its process died may set the lease late", () => {
+    playOften((seed) => ({
+      ...careful,
+      seed,
+      hooks: { slow: 1, failing: 0, hanging: 0 },
+      events: [{ time: 5000 + 7 * seed, fault: { kind: "crash", on: "active", forMs: 6000 } }],
+    }));
+  });
+
+  test("maintenance that was ordered outlives the power of its node", () => {
+    playOften((seed) => ({
+      ...CALM,
+      seed,
+      events: [
+        { time: 4000, fault: { kind: "standby", on: "active", forMs: 9000, force: false } },
+        { time: 4000 + 10 * seed, fault: { kind: "power off", on: 0, forMs: 700 } },
+        { time: 4500 + 10 * seed, fault: { kind: "power off", on: 1, forMs: 700 } },
+      ],
+      healedAt: 13_000,
+    }));
+  });
+
+  test("drains that both nodes were given while they were apart become one when they meet", () => {
+    playOften((seed) => ({
+      ...CALM,
+      seed,
+      events: [
+        { time: 3000, fault: { kind: "partition", on: 0, forMs: 5000 } },
+        { time: 3500 + 5 * seed, fault: { kind: "drain", on: 0, forMs: 1500 } },
+        { time: 4000, fault: { kind: "drain", on: 1, forMs: 2000 } },
+      ],
+    }));
+  });
+});

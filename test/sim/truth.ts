@@ -1,0 +1,112 @@
+// What is so in the simulated world, whatever the nodes believe: who could hear whom and since when, and who
+// reached the arbiter. Invariants excuse a node only by facts of this kind, never by what it says of itself.
+
+import { activeDownMs } from "../../src/election/timing.ts";
+import type { Machine } from "./machine.ts";
+import type { Network, NodeId } from "./network.ts";
+import { connectTimeoutMs, paceMs, silenceMs } from "./peer-link.ts";
+import type { Process } from "./process.ts";
+import { type Scenario, settingsOf } from "./scenario.ts";
+
+/** Clocks differ by at most 2 %. */
+export const CLOCKS = 1.02;
+/** A handshake with a busy process. */
+const HANDSHAKE_MS = 1000;
+
+/** Words that arrive at once are on their way for less than that. */
+const FLIGHT_MS_MAX = 10;
+
+export interface TrueWorld {
+  readonly now: number;
+  readonly scenario: Scenario;
+  readonly network: Network;
+  readonly machines: readonly [Machine, Machine];
+  readonly processes: readonly [Process | undefined, Process | undefined];
+  readonly arp: readonly (NodeId | undefined)[];
+}
+
+export interface ObservedWorld extends TrueWorld {
+  readonly truth: Truth;
+}
+
+/** How long two nodes may take to find each other again once the network lets them. */
+export function reunionMs(scenario: Scenario): number {
+  const a = settingsOf(scenario, 0);
+  const b = settingsOf(scenario, 1);
+  const silent = Math.max(silenceMs(a), silenceMs(b));
+  const redial = connectTimeoutMs(a) + HANDSHAKE_MS + 2 * paceMs(a);
+  return (silent + redial) * (scenario.network.loss > 0 ? 2 : 1) + 100;
+}
+
+export class Truth {
+  readonly #world: TrueWorld;
+  readonly #cutMs: number;
+  readonly #groups: number;
+  /** Both live, move, share the secret, and the network passes both ways: since then. Undefined: not now. */
+  meetableSince: number | undefined;
+  /** And each word arrives at once. */
+  inTouchSince: number | undefined;
+  /** By node: when the arbiter last answered it, or would have. */
+  readonly arbiterAt: [number, number] = [0, 0];
+  hooksThawedAt = -Infinity;
+  /** By node: when its process last began to move, after a start or a standstill. */
+  readonly movesSince: [number, number] = [0, 0];
+
+  constructor(world: TrueWorld) {
+    this.#world = world;
+    const { priorities, intervalMs } = world.scenario;
+    this.#groups = priorities.length;
+    this.#cutMs = Math.min(...priorities.flat().map((priority) => activeDownMs(priority, intervalMs))) * 0.9;
+  }
+
+  /** After every event. */
+  look(): void {
+    const { now, network, processes } = this.#world;
+    if (network.reachesArbiter(0)) this.arbiterAt[0] = now;
+    if (network.reachesArbiter(1)) this.arbiterAt[1] = now;
+    const a = processes[0];
+    const b = processes[1];
+    const canMeet =
+      a !== undefined &&
+      b !== undefined &&
+      !a.isHeld &&
+      !b.isHeld &&
+      a.secret === b.secret &&
+      network.passesBothWays();
+    if (!canMeet) {
+      this.meetableSince = undefined;
+      this.inTouchSince = undefined;
+      return;
+    }
+    this.meetableSince ??= now;
+    if (this.#hearEachOther() && a.link.isConnected && b.link.isConnected) this.inTouchSince ??= now;
+    else this.inTouchSince = undefined;
+  }
+
+  #hearEachOther(): boolean {
+    const { network } = this.#world;
+    for (let group = 0; group < this.#groups; group++) {
+      if (network.unheardMs(0, group) >= FLIGHT_MS_MAX || network.unheardMs(1, group) >= FLIGHT_MS_MAX)
+        return false;
+    }
+    return true;
+  }
+
+  /** Both live and move, and the words of one do not reach the other for an active-down interval. */
+  areApart(group: number): boolean {
+    const { network, processes } = this.#world;
+    const [a, b] = processes;
+    if (a === undefined || b === undefined || a.isHeld || b.isHeld) return false;
+    if (a.secret !== b.secret) return true;
+    return Math.max(network.unheardMs(0, group), network.unheardMs(1, group)) >= this.#cutMs;
+  }
+
+  /** For how long the nodes could have found each other; 0: they cannot now. */
+  get meetableMs(): number {
+    return this.meetableSince === undefined ? 0 : this.#world.now - this.meetableSince;
+  }
+
+  get inTouchMs(): number {
+    return this.inTouchSince === undefined ? 0 : this.#world.now - this.inTouchSince;
+  }
+}
