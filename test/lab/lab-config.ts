@@ -18,8 +18,10 @@ const HOOKS = join(import.meta.dirname, "../../scripts/hooks");
 const MISCHIEF = join(import.meta.dirname, "mischief.sh");
 
 export interface LabConfig {
-  /** In CIDR form; absent: VIP alone. Or groups, as the configuration file has them. */
+  /** In CIDR form; absent: VIP alone. */
   readonly virtualAddresses?: readonly string[];
+  /** Instead: by the node that is preferred, the address of a group. Groups are named after their nodes. */
+  readonly groups?: Readonly<Record<"a" | "b", string>>;
   readonly bind?: string;
   /** Lines under `pair:`, indented by two: what a test changes from the defaults. */
   readonly pair?: string;
@@ -40,8 +42,15 @@ function copyProgram(from: string, to: string): void {
   chmodSync(to, 0o755);
 }
 
+const addressLine = (address: string) => `  - { address: "${address}", interface: eth0 }`;
+
+const groupLine = ([node, address]: readonly [string, string]) =>
+  `  - { group: of-${node}, priorities: { ${node}: 150, ${node === "a" ? "b" : "a"}: 100 }, addresses: [{ address: "${address}", interface: eth0 }] }`;
+
+// Here faults follow each other faster than in life, so that damping would end most tests; it has its own.
 function configOf({
   virtualAddresses = [`${VIP}/24`],
+  groups,
   bind = "0.0.0.0:80",
   pair = "",
   mischief = false,
@@ -53,9 +62,10 @@ pair:
     b: { address: ${ipv4Of("b")}, priority: 100 }
   secretFile: secret
   hook: hooks/${mischief ? "mischief" : "vip"}
+  roleChangesPerMinute: 1000
 ${pair}
 virtualAddresses:
-${virtualAddresses.map((address) => `  - { address: "${address}", interface: eth0 }`).join("\n")}
+${(groups === undefined ? virtualAddresses.map(addressLine) : Object.entries(groups).map(groupLine)).join("\n")}
 listeners:
   - name: web
     bind: "${bind}"

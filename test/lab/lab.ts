@@ -22,6 +22,8 @@ const BACKEND = join(import.meta.dirname, "../support/backend.ts");
 /** Root's alone, and empty after a boot. */
 const PARENT_FOLDER = "/run";
 
+/** The arbiter is asked at least once a second. */
+const ARBITER_FRESH_MS = 1500;
 const RECENT_LINES = 60;
 
 export interface LabOptions extends LabConfig {
@@ -344,12 +346,16 @@ export class Lab {
   }
 }
 
-/** A node that gives a reason is not at rest: it still starts, or listens before it may claim. */
+/**
+ * A node that gives a reason is not at rest: it still starts, or listens before it may claim. Without the
+ * arbiter's word a standby would not take over from silence.
+ */
 function isWell(status: Status): boolean {
   return (
     status.reason === null &&
     status.peer?.connected === true &&
     status.peer.role !== "unknown" &&
+    (status.arbiter?.lastAnswerMs ?? Infinity) < ARBITER_FRESH_MS &&
     status.pools.every((pool) => pool.backends.every((backend) => backend.state === "up"))
   );
 }
