@@ -25,6 +25,8 @@ export interface LabConfig {
   readonly bind?: string;
   /** Lines under `pair:`, indented by two: what a test changes from the defaults. */
   readonly pair?: string;
+  /** Further lines of the file, not indented. */
+  readonly more?: string;
   /** The hook obeys Lab.tellHook(). */
   readonly mischief?: boolean;
 }
@@ -53,6 +55,7 @@ function configOf({
   groups,
   bind = "0.0.0.0:80",
   pair = "",
+  more = "",
   mischief = false,
 }: LabConfig): string {
   return `
@@ -64,6 +67,7 @@ pair:
   hook: hooks/${mischief ? "mischief" : "vip"}
   roleChangesPerMinute: 1000
 ${pair}
+${more}
 virtualAddresses:
 ${(groups === undefined ? virtualAddresses.map(addressLine) : Object.entries(groups).map(groupLine)).join("\n")}
 listeners:

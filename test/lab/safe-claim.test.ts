@@ -8,10 +8,11 @@ import { FAULTS, type Fault } from "./faults.ts";
 import { Lab } from "./lab.ts";
 import { type Meter, ms } from "./meter.ts";
 import { labIsMissing } from "./requirements.ts";
-import { describeRound, runRound } from "./round.ts";
+import { describeRound, median, runRound } from "./round.ts";
 
 /** A second of lease, the active-down interval, two hooks and their announcement. */
 const SILENT_OUTAGE_MS_MAX = 2200;
+const ROUNDS = 3;
 const SILENT: ReadonlySet<string> = new Set([
   "frozen (SIGSTOP)",
   "cable pulled",
@@ -20,7 +21,8 @@ const SILENT: ReadonlySet<string> = new Set([
 ]);
 
 const skip = labIsMissing();
-const lab = new Lab({ pair: "  claim: safe\n  lease: 1s" });
+// The address goes before the connections to it: they end with the grace and not before.
+const lab = new Lab({ pair: "  claim: safe\n  lease: 1s", more: "shutdownGrace: 2s" });
 let meter: Meter;
 
 before(async () => {
@@ -32,16 +34,23 @@ before(async () => {
 after(() => lab.down());
 tellFailures(lab);
 
-const holds = (fault: Fault) =>
-  SILENT.has(fault.name) ? `an outage of at most ${ms(SILENT_OUTAGE_MS_MAX)}` : "the address moves on";
-
 for (const fault of FAULTS.filter(({ servedBy }) => servedBy === "the standby")) {
-  test(`claim: safe: ${fault.name}: never two holders, ${holds(fault)}`, { skip }, async (t) => {
-    const round = await runRound(lab, meter, fault);
-    t.diagnostic(describeRound(round));
-    assert.equal(round.overlapMs, 0);
-    assert.deepEqual(round.claims, [round.server]);
-    assert.ok(round.reached, "the client's neighbour table leads to the node that serves");
-    if (SILENT.has(fault.name)) assert.ok(round.report.longestOutageMs <= SILENT_OUTAGE_MS_MAX);
-  });
+  const isSilent = SILENT.has(fault.name);
+  const limit = `an outage of at most ${ms(SILENT_OUTAGE_MS_MAX)}, median of ${String(ROUNDS)}`;
+  test(
+    `claim: safe: ${fault.name}: never two holders, ${isSilent ? limit : "the address moves"}`,
+    { skip },
+    async (t) => {
+      const outagesMs: number[] = [];
+      for (let number = 1; number <= (isSilent ? ROUNDS : 1); number += 1) {
+        const round = await runRound(lab, meter, fault);
+        t.diagnostic(describeRound(round));
+        assert.equal(round.overlapMs, 0);
+        assert.deepEqual(round.claims, [round.server]);
+        assert.ok(round.reached, "the client's neighbour table leads to the node that serves");
+        outagesMs.push(round.report.longestOutageMs);
+      }
+      if (isSilent) assert.ok(median(outagesMs) <= SILENT_OUTAGE_MS_MAX, outagesMs.map(ms).join(", "));
+    },
+  );
 }
