@@ -10,6 +10,7 @@ import type { Server, Socket } from "node:net";
 import type { FromWorker, ToWorker, WorkerCounters } from "../protocol/worker.ts";
 import type { Clock } from "../system/clock.ts";
 import { formatAddress } from "../config/config.ts";
+import { asOrdinary } from "../system/scheduling.ts";
 import { bindListeningSocket } from "./listening-sockets.ts";
 import type { SocketAddress } from "./listening-sockets.ts";
 import { NO_COUNTERS } from "./worker-counters.ts";
@@ -64,9 +65,11 @@ export class WorkerProcess {
   constructor(options: WorkerProcessOptions) {
     this.#options = options;
     this.#startedMs = options.clock();
+    // From its first moment: a start takes longer than traffic should wait for what is urgent.
+    const [execPath, ...execArgv] = asOrdinary(process.execPath, []);
     const child = fork(options.entry, [], {
-      execPath: process.execPath,
-      execArgv: [],
+      execPath,
+      execArgv,
       serialization: "advanced",
       env: { ...options.env },
       stdio: ["ignore", "inherit", "inherit", "ipc"],

@@ -4,7 +4,7 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { tellFailures } from "./failures.ts";
-import { FAULTS, type Fault } from "./faults.ts";
+import { FAULTS } from "./faults.ts";
 import { Lab } from "./lab.ts";
 import { type Meter, ms } from "./meter.ts";
 import { labIsMissing } from "./requirements.ts";

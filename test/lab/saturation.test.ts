@@ -12,7 +12,7 @@ import { VIP } from "./lab-config.ts";
 import type { LoadReport } from "./load.ts";
 import { labIsMissing } from "./requirements.ts";
 
-const SECONDS = 30;
+const SECONDS = 60;
 const CONNECTIONS = 32;
 /** Saturated: the processors rest for at most this share of the time. */
 const IDLE_MAX = 0.05;
