@@ -5,8 +5,8 @@
 // arrived comes twice on the same connection, too.
 
 import type { Advertisement } from "../../src/election/advertisement.ts";
-import type { Change } from "../../src/election/changes.ts";
 import type { Agenda } from "./agenda.ts";
+import type { Told } from "./changes.ts";
 import type { Random } from "./random.ts";
 
 /** The two nodes, by index. */
@@ -30,7 +30,8 @@ export type Segment =
       /** When it was said, in the time of the run: for the invariants. */
       readonly saidAt: number;
     }
-  | { readonly kind: "changes"; readonly changes: readonly Change[] }
+  | { readonly kind: "changes"; readonly told: Told }
+  | { readonly kind: "stored"; readonly id: number }
   | { readonly kind: "close" };
 
 /** What becomes of segments at one end; given by the process that owns the end. */
