@@ -94,7 +94,7 @@ export class PeerLink implements EndListener {
   send(said: Advertisement): void {
     if (this.#isStopped) return;
     const { agenda, network, owner, boot } = this.#options;
-    network.speaks(owner.node, Number(said.group));
+    network.speaks(owner.node, said);
     this.#seq += 1;
     const segment = { kind: "advertisement", boot, seq: this.#seq, said, saidAt: agenda.now } as const;
     this.#said.set(said.group, segment);
