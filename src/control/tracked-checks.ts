@@ -3,12 +3,12 @@
 // the role) is not decided here. A check that has not answered yet counts as good, and its first failures
 // count like all others, so that a restart alone makes no fault.
 
-import { resolve } from "node:path";
 import type { BackendConfig, TrackedCheckConfig } from "../config/config.ts";
 import type { Health } from "../routing/health.ts";
 import type { Clock } from "../system/clock.ts";
 import { explainRun, lastLine, programProblem, run } from "../system/exec.ts";
 import type { Log } from "../system/log.ts";
+import { findProgram } from "../system/program-path.ts";
 import { type ActiveHealth, probeBackend, type ProbeResult } from "./probe.ts";
 import { RepeatedCheck } from "./repeated-check.ts";
 
@@ -154,7 +154,7 @@ async function runCheck(
   [program = "", ...args]: readonly string[],
   options: { readonly configDir: string; readonly timeoutMs: number; readonly abort: AbortSignal },
 ): Promise<ProbeResult> {
-  const path = resolve(options.configDir, program);
+  const path = findProgram(program, options.configDir);
   const problem = programProblem(path);
   if (problem !== undefined) return bad(problem);
   const { timeoutMs, abort: signal } = options;

@@ -183,7 +183,7 @@ test("a program gets its arguments as they are, without a shell, and no environm
 
 test("a relative program stands beside the configuration; one that is missing fails with its path", async (t) => {
   const { folder } = program(t, "exit 0");
-  const relative = track(t, exec("check"), { configDir: folder });
+  const relative = track(t, exec("./check"), { configDir: folder });
   const missing = track(t, exec("no-such-program"), { configDir: folder, fall: 1 });
   await until("answers", () => relative.state() === "good" && missing.state() === "failing");
   assert.equal(

@@ -10,6 +10,7 @@ import { formatConfigError, parseConfig } from "../../config/parse.ts";
 import { readYaml } from "../../config/yaml-source.ts";
 import { errorCode } from "../../system/errno.ts";
 import { programProblem } from "../../system/exec.ts";
+import { findProgram } from "../../system/program-path.ts";
 import { untrustedReason } from "../../system/trusted-file.ts";
 import { EXIT } from "../terminal.ts";
 import type { Terminal } from "../terminal.ts";
@@ -68,26 +69,41 @@ async function findFileProblems({ pair }: Config, directory: string): Promise<re
     const message = await findSecretProblem(resolve(directory, pair.secretFile));
     if (message !== null) problems.push({ path: ["pair", "secretFile"], message });
   }
-  for (const { path, program } of programsOf(pair)) {
-    const problem = programProblem(resolve(directory, program));
+  for (const { path, program } of programsOf(pair, directory)) {
+    const problem = programProblem(program);
     if (problem !== undefined) problems.push({ path, message: `${problem}.` });
   }
   return problems;
 }
 
-/** Every program that the configuration names, and where it names it. */
-function programsOf({ hook, notify, track }: PairConfig): readonly { path: Path; program: string }[] {
-  const named = [
+/** Every program that the configuration names (absolute), and where it names it. */
+function programsOf(
+  { hook, notify, track }: PairConfig,
+  directory: string,
+): readonly { path: Path; program: string }[] {
+  const hooks = [
     { path: ["pair", "hook"], program: hook },
     { path: ["pair", "notify", "on-active"], program: notify.onActive },
     { path: ["pair", "notify", "on-standby"], program: notify.onStandby },
     { path: ["pair", "notify", "on-fault"], program: notify.onFault },
-    ...track.map(({ check }, index) => ({
-      path: ["pair", "track", index, "exec"],
-      program: check.kind === "exec" ? check.command[0] : undefined,
-    })),
   ];
-  return named.flatMap(({ path, program }) => (program === undefined ? [] : [{ path, program }]));
+  const checks = track.map(({ check }, index) => ({
+    path: ["pair", "track", index, "exec"],
+    program: check.kind === "exec" ? check.command[0] : undefined,
+  }));
+  return [
+    ...locate(hooks, (name) => resolve(directory, name)),
+    ...locate(checks, (program) => findProgram(program, directory)),
+  ];
+}
+
+function locate(
+  named: readonly { readonly path: Path; readonly program: string | undefined }[],
+  find: (program: string) => string,
+): readonly { path: Path; program: string }[] {
+  return named.flatMap(({ path, program }) =>
+    program === undefined ? [] : [{ path, program: find(program) }],
+  );
 }
 
 async function findSecretProblem(path: string): Promise<string | null> {
