@@ -92,6 +92,8 @@ export interface ImpairmentStatus {
 export interface ArbiterStatus {
   /** null: none is configured, or no gateway was found. */
   readonly address: string | null;
+  /** How it is asked. */
+  readonly method: "arp" | "ndp" | "icmp" | null;
   /** null: it has never answered. */
   readonly lastAnswerMs: number | null;
   readonly problem: string | null;

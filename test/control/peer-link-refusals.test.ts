@@ -208,7 +208,7 @@ test("garbage from the machine of a peer that does not run is not taken for the 
   assert.ok(!a.events.includes("estranged"));
 });
 
-test("without the secret there is no way in: neither plain WebSocket nor TLS of another kind", async (t) => {
+test("rule 13: without the secret there is no way in: neither plain WebSocket nor TLS of another kind", async (t) => {
   const place = await newPlace();
   const a = nodeOf(t, "a", place);
   const answer = await new Promise<string>((resolve) => {

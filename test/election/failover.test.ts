@@ -2,8 +2,8 @@ import assert from "node:assert/strict";
 import { suite, test } from "node:test";
 import { A, ACTIVE, B, SAFE, STANDBY, story } from "./story.ts";
 
-suite("start (rule 8)", () => {
-  test("a node removes what an earlier life left, listens for one active-down interval, then stands by", () => {
+suite("start", () => {
+  test("rule 8: a node removes what an earlier life left, listens for one active-down interval, then stands by", () => {
     story(
       A,
       `
@@ -76,7 +76,7 @@ suite("start (rule 8)", () => {
 });
 
 suite("the active goes", () => {
-  test("its process dies: claim at once (rules 1, 2)", () => {
+  test("rule 1, rule 2: its process dies: claim at once", () => {
     story(A, STANDBY, `1100  dead  claiming: claim 2, says claiming`);
   });
 
@@ -123,7 +123,7 @@ suite("the active goes", () => {
     );
   });
 
-  test("claim: safe waits until the lease of a dead or silent active must have ended", () => {
+  test("rule 2: claim: safe waits until the lease of a dead or silent active must have ended", () => {
     for (const gone of ["dead", "hears active 1"]) {
       const knownAt = gone === "dead" ? 1100 : 1932;
       story(
@@ -224,8 +224,8 @@ suite("peer that is not understood", () => {
   });
 });
 
-suite("stalled process (rule 5)", () => {
-  test("it reads its queue first, and does not claim when an advertisement was waiting", () => {
+suite("stalled process", () => {
+  test("rule 5: it reads its queue first, and does not claim when an advertisement was waiting", () => {
     story(
       A,
       STANDBY,
@@ -302,7 +302,24 @@ suite("stalled process (rule 5)", () => {
     );
   });
 
-  test("an active that was frozen for most of its lease releases and listens, before it reads anything (rule 4)", () => {
+  test("rule 5: with claim: safe an active that stood still reads who counts on its lease before it renews it", () => {
+    story(
+      { ...A, ...SAFE },
+      `
+         0  start                      listening: release, says leaving
+         0  released                   listening: says listening
+       832  hears fault 0 ...          claiming: claim 1, says claiming
+       832  claimed                    active: announce, says active
+       840  renewals-hang              active
+       900  freezes                    active
+      2200  wakes                      active: read-queue, announce
+      2200  hears awaiting-lease 1     active: announce
+      2200  queue-read                 active
+      `,
+    );
+  });
+
+  test("rule 4: an active that was frozen for most of its lease releases and listens, before it reads anything", () => {
     story(
       A,
       ACTIVE,
@@ -315,7 +332,7 @@ suite("stalled process (rule 5)", () => {
   });
 });
 
-suite("lease (rule 4)", () => {
+suite("lease", () => {
   test("it is renewed each quarter of its time", () => {
     const state = story(
       A,
@@ -329,7 +346,7 @@ suite("lease (rule 4)", () => {
     assert.equal(state.phase.kind === "active" && state.phase.lease.from, 832);
   });
 
-  test("one of which 0.8 have passed is not trusted: release, and listen before claiming anything", () => {
+  test("rule 4: a lease of which 0.8 have passed is not trusted: release, and listen before claiming anything", () => {
     story(
       A,
       ACTIVE,
@@ -410,8 +427,8 @@ suite("release", () => {
   });
 });
 
-suite("address that vanishes (rule 10)", () => {
-  test("it is claimed again at once; the third time in a minute the node yields and names the cause", () => {
+suite("address that vanishes", () => {
+  test("rule 10: a vanished address is claimed again at once; the third time in a minute the node yields and names the cause", () => {
     const state = story(
       A,
       ACTIVE,

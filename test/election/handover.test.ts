@@ -18,23 +18,23 @@ function refused(before: string, reason: RegExp): void {
 
 const IN_TOUCH = `1000  hears standby 1 ready ...  active`;
 
-suite("two actives that meet (rule 7)", () => {
-  test("the one with the older claim releases at once", () => {
+suite("two actives that meet", () => {
+  test("rule 7: the one with the older claim releases at once", () => {
     story(A, ACTIVE, `1100  hears active 2 ...  standby: announce, release, says leaving`);
   });
 
-  test("claims of one epoch: the higher priority stays, the lower yields", () => {
+  test("rule 7: claims of one epoch: the higher priority stays, the lower yields", () => {
     story(A, ACTIVE, `1100  hears active 1 ...  active: announce`);
     story(B, LOWER_ACTIVE, `3000  hears active 1 ...  standby: release, says leaving`);
   });
 
-  test("equal priorities: the greater name stays", () => {
+  test("rule 7: equal priorities: the greater name stays", () => {
     const equal = { priority: 192, peerPriority: 192 };
     story({ ...A, ...equal }, LOWER_ACTIVE, `3000  hears active 1 ...  standby: release, says leaving`);
     story({ ...B, ...equal }, ACTIVE, `1100  hears active 1 ...  active: announce`);
   });
 
-  test("the winner answers at once and announces again when the other has given up", () => {
+  test("rule 7: the winner answers at once and announces again when the other has given up", () => {
     story(
       A,
       ACTIVE,
@@ -73,8 +73,8 @@ suite("two actives that meet (rule 7)", () => {
   });
 });
 
-suite("announcements (rule 3)", () => {
-  test("0, 0.2, 1.1, 2.2, 5 s after a claim, lease end + 0.5 s, then each minute", () => {
+suite("announcements", () => {
+  test("rule 3: 0, 0.2, 1.1, 2.2, 5 s after a claim, lease end + 0.5 s, then each minute", () => {
     const at = [1032, 1932, 3032, 3332, 5832, 65_832, 125_832];
     story(
       A,

@@ -85,7 +85,7 @@ function specify({ name, vip, env, hosts, gateway }: Family): void {
     assert.match(hook("a", "status").stdout, new RegExp(`^${vip} on eth0, (29|30)sec left\n$`));
   });
 
-  test("a renewal never brings the address back: it fails with 4", () => {
+  test("rule 4: a renewal never brings the address back: it fails with 4", () => {
     const { code, stderr } = hook("a", "renew");
     assert.deepEqual([code, stderr], [4, `${vip} is gone from eth0\n`]);
     assert.ok(!holds("a"));
@@ -160,7 +160,7 @@ function specify({ name, vip, env, hosts, gateway }: Family): void {
     assert.ok(output.tookMs < 1800, `took ${String(output.tookMs)} ms`);
   });
 
-  test("an announcement moves the address in a client's neighbour table", async (t) => {
+  test("rule 3: an announcement moves the address in a client's neighbour table", async (t) => {
     hook("a", "claim");
     network.on("c", `ping -c 1 -W 1 ${vip}`);
     assert.equal(network.neighbourMac("c", vip), network.mac("a"));

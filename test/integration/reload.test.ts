@@ -172,7 +172,7 @@ workers: 1
     await a.until("differing hashes", ({ peer }) => peer?.configMatches === false);
   });
 
-  test("touches neither role, epoch, lease nor heartbeats; what needs a restart is named; hashes that differ show on both nodes", async (t) => {
+  test("rule 11: a reload touches neither role, epoch, lease nor heartbeats; what needs a restart is named; hashes that differ show on both nodes", async (t) => {
     const site = Site.open(t);
     const pair = await site.pair({ pair: { lease: "4s" } });
     const { a, b } = await pair.startBoth();

@@ -1,9 +1,10 @@
-// What an operator was told is done stays done: an acknowledged run-time change is on the disk before it acts,
-// survives every restart, gives way only to a newer one, and is the same on both nodes once they have been in
-// touch for a bounded time.
+// What an operator was told is done stays done: a run-time change is on the disk of its node before it acts, and
+// on both disks before the operator hears that both have it; it survives every restart there, gives way only to
+// a newer one, and is the same on both nodes once they have been in touch for a bounded time.
 
 import { type Change, type ChangeTable, compareChanges } from "../../src/election/changes.ts";
-import type { NodeId } from "./network.ts";
+import { type NodeId, otherOf } from "./network.ts";
+import { settingsOf } from "./scenario.ts";
 import type { ObservedWorld } from "./truth.ts";
 import { Violation } from "./violation.ts";
 
@@ -12,7 +13,7 @@ const AGREED_MS = 500;
 
 export class ChangeInvariants {
   readonly #world: ObservedWorld;
-  /** By node and key: the newest that this node has promised or acted upon. */
+  /** By node and key: the newest that this node has promised to keep. */
   readonly #floors: readonly [Map<string, Change>, Map<string, Change>] = [new Map(), new Map()];
   #changedAt = -Infinity;
   /** They agreed then; when nothing has changed since, they still do. */
@@ -22,21 +23,27 @@ export class ChangeInvariants {
     this.#world = world;
   }
 
-  /** An operator was told that it is done. */
-  acknowledged(node: NodeId, change: Change): void {
+  /** An operator ordered it on this node, and it is on the disk there. */
+  stored(node: NodeId, change: Change): void {
     this.#raise(node, change);
     this.#checkKept(node);
   }
 
+  /** The operator was told that both nodes have it. */
+  replicated(node: NodeId, change: Change): void {
+    this.#raise(otherOf(node), change);
+    this.#checkKept(otherOf(node));
+  }
+
   /** The node acts upon it. */
   changed(node: NodeId, change: Change): void {
-    this.#changedAt = this.#world.now;
-    const onDisk = this.#world.machines[node].changes.get(change.key);
+    const { now, scenario, machines } = this.#world;
+    this.#changedAt = now;
+    if (change.node !== settingsOf(scenario, node).node) return;
+    const onDisk = machines[node].changes.get(change.key);
     if (onDisk === undefined || compareChanges(onDisk, change) < 0) {
       throw new Violation(`a change is on the disk before it acts: ${JSON.stringify(change)}`);
     }
-    this.#raise(node, change);
-    this.#checkKept(node);
   }
 
   /** A life of the process begins, or has just begun. */

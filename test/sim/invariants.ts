@@ -16,7 +16,8 @@
 //   as the claimer must wait, nor has the holder's machine known for a lease that it is counted on; and both
 //   reach the arbiter, or there is none. A node that the arbiter does not answer is not excused. Words that
 //   were lost by chance again and again for so long are such a cut. Two that do not share the secret are cut
-//   from each other like that, too. Once they can meet again they have `reunionMs` to do so.
+//   from each other like that, too. Once they can meet again they have `reunionMs` to do so. In a handover
+//   both hold already, so there each moment counts in which the words of one do not reach the other.
 // - A hook that was stopped between its look at the interface and its change of it, and goes on when its lease
 //   has long ended, brings the address back until the process above it has released it.
 
@@ -316,16 +317,17 @@ export class Invariants {
       fail("claim: safe never has two leases alive", `node ${String(this.#addedLast)} added the second`);
     }
     const reachArbiter = !scenario.arbiter || (network.reachesArbiter(0) && network.reachesArbiter(1));
-    if (isThawed || (truth.areApart(this.#group) && reachArbiter)) this.#excusedAt = now;
+    const isHandover = this.#handoverAt > since - 2 * SLOW_HOOK_MS;
+    const areApart = truth.areApart(this.#group) || (isHandover && truth.areHeldUp(this.#group));
+    if (isThawed || (areApart && reachArbiter)) this.#excusedAt = now;
     const releaseMs = this.#hasHookTrouble ? this.#leaseEndMs : 2 * SLOW_HOOK_MS;
     // From a handover a failover may follow, with an overlap of its own.
     const claimedAt = Math.max(this.#claims[0]?.at ?? -Infinity, this.#claims[1]?.at ?? -Infinity);
-    const reunitedAt = (truth.meetableSince ?? now) + this.#reunionMs + releaseMs;
+    const reunitedAt = truth.reunitesSince + this.#reunionMs + releaseMs;
     const isOver = now > Math.max(since, claimedAt, this.#excusedAt) + this.#leaseEndMs;
     if (isOver && now > reunitedAt) {
       fail("two leases overlap for one lease period at most", `${String(now - since)} ms`);
     }
-    const isHandover = this.#handoverAt > since - 2 * SLOW_HOOK_MS;
     const touchedMs = Math.min(truth.inTouchMs, now - since);
     if (!isHandover && !isThawed && touchedMs > 2 * scenario.intervalMs + releaseMs) {
       fail("two nodes in touch do not both hold the address", `${String(now - since)} ms`);

@@ -7,6 +7,7 @@ export const MUTANTS = [
   "claims without listening",
   "renews an expired lease",
   "ignores the tie-break",
+  "does not wait for the lease",
   "skips the queue",
   "ignores the arbiter",
   "doubts the arbiter",
@@ -34,7 +35,9 @@ export function mutateState(mutant: Mutant | undefined, state: State, now: numbe
 }
 
 export function mutateSettings(mutant: Mutant | undefined, settings: Settings): Settings {
-  return mutant === "ignores the arbiter" ? { ...settings, arbiter: false } : settings;
+  if (mutant === "ignores the arbiter") return { ...settings, arbiter: false };
+  if (mutant === "does not wait for the lease") return { ...settings, claim: "fast" };
+  return settings;
 }
 
 export function mutateInput(mutant: Mutant | undefined, input: Input): Input {

@@ -5,8 +5,8 @@
 // arrived comes twice on the same connection, too.
 
 import type { Advertisement } from "../../src/election/advertisement.ts";
-import type { Change } from "../../src/election/changes.ts";
 import type { Agenda } from "./agenda.ts";
+import type { Told } from "./changes.ts";
 import type { Random } from "./random.ts";
 
 /** The two nodes, by index. */
@@ -30,7 +30,8 @@ export type Segment =
       /** When it was said, in the time of the run: for the invariants. */
       readonly saidAt: number;
     }
-  | { readonly kind: "changes"; readonly changes: readonly Change[] }
+  | { readonly kind: "changes"; readonly told: Told }
+  | { readonly kind: "stored"; readonly id: number }
   | { readonly kind: "close" };
 
 /** What becomes of segments at one end; given by the process that owns the end. */
@@ -81,8 +82,9 @@ interface Words {
   arrivedAt: number;
   /** Since when words are on their way without one arriving. */
   unheardSince: number | undefined;
-  /** Since when all that has arrived says `awaiting-lease`. */
-  awaitingSince: number | undefined;
+  /** Since when all that is said says `awaiting-lease`, and when the first of that has arrived. */
+  awaitsSince: number | undefined;
+  countedOnSince: number | undefined;
 }
 
 export class Network {
@@ -111,15 +113,21 @@ export class Network {
   }
 
   /** A process has words for its peer, whether or not a connection is there to carry them. */
-  speaks(from: NodeId, group: number): void {
-    const words = (this.#words[from][group] ??= {
+  speaks(from: NodeId, { group, role }: Advertisement): void {
+    const words = (this.#words[from][Number(group)] ??= {
       saidAt: 0,
       arrivedAt: 0,
       unheardSince: undefined,
-      awaitingSince: undefined,
+      awaitsSince: undefined,
+      countedOnSince: undefined,
     });
     words.saidAt = this.#agenda.now;
     words.unheardSince ??= this.#agenda.now;
+    if (role === "awaiting-lease") words.awaitsSince ??= this.#agenda.now;
+    else {
+      words.awaitsSince = undefined;
+      words.countedOnSince = undefined;
+    }
   }
 
   /** The process has gone: what it said does not count. */
@@ -136,15 +144,16 @@ export class Network {
 
   /** For how long the other machine has known that this node counts on a lease to end; 0: it does not know. */
   countedOnMs(from: NodeId, group: number): number {
-    const since = this.#words[from][group]?.awaitingSince;
+    const since = this.#words[from][group]?.countedOnSince;
     return since === undefined ? 0 : this.#agenda.now - since;
   }
 
-  #heard(from: NodeId, { role, group }: Advertisement, saidAt: number): void {
+  #heard(from: NodeId, { group }: Advertisement, saidAt: number): void {
     const words = this.#words[from][Number(group)];
     if (words === undefined) return;
-    if (role === "awaiting-lease") words.awaitingSince ??= this.#agenda.now;
-    else words.awaitingSince = undefined;
+    if (words.awaitsSince !== undefined && saidAt >= words.awaitsSince) {
+      words.countedOnSince ??= this.#agenda.now;
+    }
     words.arrivedAt = this.#agenda.now;
     words.unheardSince = saidAt >= words.saidAt ? undefined : saidAt;
   }

@@ -4,10 +4,10 @@
 // that opens is told the newest of everything: the words of each group, and all run-time changes.
 
 import type { Advertisement } from "../../src/election/advertisement.ts";
-import type { Change } from "../../src/election/changes.ts";
 import type { Input, Settings } from "../../src/election/state.ts";
 import { activeDownMs } from "../../src/election/timing.ts";
 import type { Agenda, Planned } from "./agenda.ts";
+import type { RunTimeChanges, Told } from "./changes.ts";
 import type { Connection, EndListener, Network, NodeId, Segment } from "./network.ts";
 
 /** As in the real link. */
@@ -39,9 +39,7 @@ export interface LinkOwner {
   /** What concerns every group. */
   input(input: Input): void;
   hear(said: Advertisement): void;
-  receiveChanges(changes: readonly Change[]): void;
-  /** All run-time changes that this node knows. */
-  allChanges(): readonly Change[];
+  readonly changes: RunTimeChanges;
 }
 
 /** What dialling finds on the other machine. */
@@ -96,7 +94,7 @@ export class PeerLink implements EndListener {
   send(said: Advertisement): void {
     if (this.#isStopped) return;
     const { agenda, network, owner, boot } = this.#options;
-    network.speaks(owner.node, Number(said.group));
+    network.speaks(owner.node, said);
     this.#seq += 1;
     const segment = { kind: "advertisement", boot, seq: this.#seq, said, saidAt: agenda.now } as const;
     this.#said.set(said.group, segment);
@@ -104,11 +102,11 @@ export class PeerLink implements EndListener {
   }
 
   /** On every connection: one that breaks is followed by one that is told everything. */
-  sendChanges(changes: readonly Change[]): void {
+  sendChanges(told: Told): void {
     if (this.#isStopped) return;
     const { network, owner } = this.#options;
     for (const connection of this.#known.keys()) {
-      network.send(connection, owner.node, { kind: "changes", changes });
+      network.send(connection, owner.node, { kind: "changes", told });
     }
   }
 
@@ -209,8 +207,8 @@ export class PeerLink implements EndListener {
     const { agenda, network, owner } = this.#options;
     this.#known.set(connection, { connection, heardAt: agenda.now, isProven: false });
     for (const segment of this.#said.values()) network.send(connection, owner.node, segment);
-    const changes = owner.allChanges();
-    if (changes.length > 0) network.send(connection, owner.node, { kind: "changes", changes });
+    const told = owner.changes.everything();
+    if (told !== undefined) network.send(connection, owner.node, { kind: "changes", told });
     this.#watchSilence(connection);
   }
 
@@ -253,11 +251,21 @@ export class PeerLink implements EndListener {
         this.#forget(connection, { redials: true });
         return;
       case "changes":
-        owner.receiveChanges(segment.changes);
+        this.#takeChanges(connection, segment.told);
+        return;
+      case "stored":
+        owner.changes.confirmed(segment.id);
         return;
       case "advertisement":
         this.#hear(connection, known, segment);
     }
+  }
+
+  #takeChanges(connection: Connection, { id, changes }: Told): void {
+    const { network, owner } = this.#options;
+    owner.changes.receive(changes, () => {
+      if (this.#known.has(connection)) network.send(connection, owner.node, { kind: "stored", id });
+    });
   }
 
   #hear(

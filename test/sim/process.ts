@@ -30,6 +30,8 @@ export interface ProcessOptions {
   readonly agenda: Agenda;
   /** Of this node's event loop. */
   readonly random: Random;
+  /** Of what its disk takes. */
+  readonly disk: Random;
   readonly conditions: LoopConditions;
   readonly observer: Observer;
   readonly mutant: Mutant | undefined;
@@ -37,6 +39,9 @@ export interface ProcessOptions {
   /** Undefined: there is no arbiter. */
   readonly makeProber: ((answered: () => void) => Prober) | undefined;
   readonly changed: (change: Change) => void;
+  /** An operator's change is on this disk; and on the peer's, as that says. */
+  readonly stored: (change: Change) => void;
+  readonly replicated: (change: Change) => void;
   /** It begins or ceases to stand still. */
   readonly held: (process: Process) => void;
   /** Has stopped by itself: the process ends. */
@@ -68,9 +73,14 @@ export class Process implements LinkOwner, Loop {
     const maintenance = `maintenance/${node}`;
     this.changes = new RunTimeChanges({
       machine,
+      agenda,
+      random: options.disk,
       node,
+      deliver: (act) => this.deliver(act),
+      stored: options.stored,
+      replicated: options.replicated,
       forgets: mutant === "forgets a change at restart",
-      send: (changes) => this.link.sendChanges(changes),
+      send: (told) => this.link.sendChanges(told),
       act: (change) => {
         options.changed(change);
         if (change.key === maintenance) this.input({ kind: "maintenance", on: change.value === true });
@@ -106,14 +116,6 @@ export class Process implements LinkOwner, Loop {
 
   hear(said: Advertisement): void {
     this.electors[Number(said.group)]?.input({ kind: "advertisement", advertisement: said });
-  }
-
-  receiveChanges(changes: readonly Change[]): void {
-    this.changes.receive(changes);
-  }
-
-  allChanges(): readonly Change[] {
-    return this.changes.all;
   }
 
   get isHeld(): boolean {

@@ -44,6 +44,9 @@ export class Truth {
   readonly #groups: number;
   /** Both live, move, share the secret, and the network passes both ways: since then. Undefined: not now. */
   meetableSince: number | undefined;
+  /** When that last began after a break that costs the connections. */
+  reunitesSince = -Infinity;
+  #metAt = -Infinity;
   /** And each word arrives at once. */
   inTouchSince: number | undefined;
   /** By node: when the arbiter last answered it, or would have. */
@@ -78,6 +81,8 @@ export class Truth {
       this.inTouchSince = undefined;
       return;
     }
+    if (now - this.#metAt > this.#cutMs) this.reunitesSince = now;
+    this.#metAt = now;
     this.meetableSince ??= now;
     if (this.#hearEachOther() && a.link.isConnected && b.link.isConnected) this.inTouchSince ??= now;
     else this.inTouchSince = undefined;
@@ -94,11 +99,20 @@ export class Truth {
 
   /** Both live and move, and the words of one do not reach the other for an active-down interval. */
   areApart(group: number): boolean {
+    return this.#unheardMs(group) >= this.#cutMs;
+  }
+
+  /** Both live and move, and words of one are on their way for longer than words take. */
+  areHeldUp(group: number): boolean {
+    return this.#unheardMs(group) >= FLIGHT_MS_MAX;
+  }
+
+  #unheardMs(group: number): number {
     const { network, processes } = this.#world;
     const [a, b] = processes;
-    if (a === undefined || b === undefined || a.isHeld || b.isHeld) return false;
-    if (a.secret !== b.secret) return true;
-    return Math.max(network.unheardMs(0, group), network.unheardMs(1, group)) >= this.#cutMs;
+    if (a === undefined || b === undefined || a.isHeld || b.isHeld) return 0;
+    if (a.secret !== b.secret) return Infinity;
+    return Math.max(network.unheardMs(0, group), network.unheardMs(1, group));
   }
 
   /** For how long the nodes could have found each other; 0: they cannot now. */

@@ -161,12 +161,14 @@ export class SimWorld {
       return { ...settingsOf(scenario, node, group), configHash };
     });
     this.#changeInvariants.starts(node);
+    const life = `${String(++this.#boots)} of ${nameOf(node)}`;
     const process = new Process({
       settings,
       secret,
       machine,
       agenda: this.#agenda,
-      random: new Random(scenario.seed, `life ${String(++this.#boots)} of ${nameOf(node)}`),
+      random: new Random(scenario.seed, `life ${life}`),
+      disk: new Random(scenario.seed, `disk in life ${life}`),
       conditions: this.#weather.loop,
       mutant: this.#mutant,
       observer: {
@@ -201,6 +203,8 @@ export class SimWorld {
             })
         : undefined,
       changed: (change) => this.#noteChange(node, change),
+      stored: (change) => this.#changeInvariants.stored(node, change),
+      replicated: (change) => this.#changeInvariants.replicated(node, change),
       exited: () => {
         this.processes[node] = undefined;
         this.#tell(node, "exited");
@@ -390,17 +394,14 @@ export class SimWorld {
     });
   }
 
-  /** An operator orders it on this node, again and again until it is acknowledged. */
+  /** An operator orders it on this node, again and again until somebody is there to take the order. */
   #order(node: NodeId, key: string, value: boolean): void {
     const process = this.processes[node];
     if (process === undefined) {
       this.#agenda.after(ORDER_AGAIN_MS, () => this.#order(node, key, value));
       return;
     }
-    process.deliver(() => {
-      const change = process.changes.set(key, value, process.epoch);
-      this.#changeInvariants.acknowledged(node, change);
-    });
+    process.deliver(() => process.changes.set(key, value, () => process.epoch));
   }
 
   #noteChange(node: NodeId, change: Change): void {

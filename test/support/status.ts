@@ -38,7 +38,7 @@ export function sampleStatus(changes: Partial<Status> = {}): Status {
       },
     ],
     maintenance: [],
-    arbiter: { address: "192.168.1.1", lastAnswerMs: 120, problem: null },
+    arbiter: { address: "192.168.1.1", method: "arp", lastAnswerMs: 120, problem: null },
     checks: [{ name: "uplink", failing: false, detail: "" }],
     listeners: [
       { name: "web", bind: "vip:80", open: true, problem: null },
