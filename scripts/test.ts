@@ -38,7 +38,7 @@ function layers(): Layer[] {
     { name: "unit", globs: units.map(glob), concurrency: 2, limitMs: 120_000 },
     { name: "sim", globs: [glob("sim")], concurrency: 2, limitMs: 120_000 },
     { name: "integration", globs: [glob("integration")], concurrency: 1, limitMs: 180_000 },
-    { name: "lab", globs: [glob("hooks"), glob("lab")], concurrency: 1, limitMs: 180_000 },
+    { name: "lab", globs: [glob("hooks"), glob("lab")], concurrency: 1, limitMs: 600_000 },
   ];
 }
 

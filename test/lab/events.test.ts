@@ -3,6 +3,7 @@
 // the next begins with a pair at rest.
 
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
 import { after, before, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { waitUntil } from "../support/wait-until.ts";
@@ -31,6 +32,14 @@ before(async () => {
 after(() => lab.down());
 tellFailures(lab);
 
+/** proc_pid_stat(5): fields 19 and 41. */
+function scheduling(pid: number): { readonly policy: "real-time" | "ordinary"; readonly niceness: number } {
+  const stat = readFileSync(`/proc/${String(pid)}/stat`, "utf8");
+  const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+  const SCHED_OTHER = "0";
+  return { policy: fields[38] === SCHED_OTHER ? "ordinary" : "real-time", niceness: Number(fields[16]) };
+}
+
 test("both booted at once: one of them claims, the other never does", { skip }, async (t) => {
   const bootedMs = performance.now();
   for (const node of NODES) lab.startNode(node);
@@ -47,6 +56,20 @@ test("both booted at once: one of them claims, the other never does", { skip }, 
   assert.equal((await lab.vipair(standby, "role")).trim(), "standby");
   t.diagnostic(`claimed ${ms((claims[0]?.atMs ?? NaN) - bootedMs)} after the boot`);
 });
+
+test(
+  "heartbeats go before traffic: the control process is real-time, its workers are not",
+  { skip },
+  async () => {
+    const { active } = await lab.settle();
+    const control = lab.nodes[active].controlPid();
+    assert.ok(control !== undefined);
+    assert.equal(scheduling(control).policy, "real-time");
+    const workers = lab.nodes[active].workerPids();
+    assert.ok(workers.length > 0);
+    for (const pid of workers) assert.deepEqual(scheduling(pid), { policy: "ordinary", niceness: 0 });
+  },
+);
 
 test("a failed node that returns stays standby, and no request fails", { skip }, async (t) => {
   const { active, standby } = await lab.settle();
