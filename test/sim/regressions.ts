@@ -215,4 +215,36 @@ export const REGRESSIONS: readonly Regression[] = [
       healedAt: 7900,
     },
   },
+  {
+    found: "an active that had stood still renewed the lease before it read that its successor counted on it",
+    scenario: {
+      seed: 116119,
+      leaseMs: 3000,
+      claim: "safe",
+      events: [
+        { time: 2487.3, fault: { on: "active", forMs: 2139.9, kind: "freeze", withChildren: false } },
+        { time: 2670.2, fault: { on: "active", forMs: 3896.9, kind: "one-way cut" } },
+      ],
+      healedAt: 6567.1,
+    },
+  },
+  {
+    found: "a node that began again said that it held nothing while the kernel still had the old lease",
+    scenario: {
+      seed: 148185,
+      leaseMs: 1000,
+      claim: "safe",
+      priorities: [[100, 150]],
+      startsAt: [92.93238027021289, 334.8049594787881],
+      hooks: { slow: 0.02, failing: 0.02, hanging: 0.05 },
+      events: [
+        {
+          time: 1324.916020501405,
+          fault: { on: "active", forMs: 113.98622719570994, kind: "standby", force: false },
+        },
+        { time: 2353.91935845837, fault: { on: "active", forMs: 12.591327691916376, kind: "crash" } },
+      ],
+      healedAt: 15523.963816545438,
+    },
+  },
 ];
