@@ -46,7 +46,9 @@ export function tendAddress(turn: Turn): void {
   // A careful successor that does not hear us counts on this lease to end: only its own word frees us.
   const { peer } = turn.state;
   const isCountedOn = peer.kind === "heard" && peer.said.role === "awaiting-lease";
-  if (!phase.lease.renewing && turn.now >= phase.lease.renewAt && !isCountedOn) {
+  // Rule 5: that word may wait to be read.
+  const isUnread = turn.state.stalledSince !== undefined;
+  if (!phase.lease.renewing && turn.now >= phase.lease.renewAt && !isCountedOn && !isUnread) {
     turn.effects.push({ kind: "renew" });
     update(turn, { phase: { ...phase, lease: { ...phase.lease, renewing: true } } });
   }

@@ -2,7 +2,7 @@
 // run, facts to forget, a line in the log, an answer to the operator.
 
 import type { Lease } from "./state.ts";
-import { activeDownMs, LEASE_MARGIN, LEASE_TRUST, reunionMs, START_WAIT_MS } from "./timing.ts";
+import { activeDownMs, LEASE_MARGIN, LEASE_TRUST, OFFER_MS, reunionMs, START_WAIT_MS } from "./timing.ts";
 import { freshWords, holdsAddress, isContender, isFresh, log, type Turn, update } from "./turn.ts";
 
 /** Starts over: nothing that was known of the peer counts any more. */
@@ -40,8 +40,13 @@ export function leave(
   { handedOver, reason }: { readonly handedOver: boolean; readonly reason: string },
 ): void {
   const { settings, now } = turn;
-  // Handed over: two leases may overlap for one lease period, so this one is renewed no more.
-  const until = handedOver ? lease.from + LEASE_TRUST * settings.leaseMs : now + settings.stopGraceMs;
+  // Handed over: two leases may overlap for one lease period, so this one is renewed no more. The peer's may
+  // have begun as early as the offer, if words about it were held up.
+  const { offer } = turn.state;
+  const offeredAt = offer === undefined ? Infinity : offer.until - OFFER_MS;
+  const until = handedOver
+    ? Math.min(lease.from + LEASE_TRUST * settings.leaseMs, offeredAt + settings.leaseMs)
+    : now + settings.stopGraceMs;
   log(turn, "info", "leaving", { reason, handedOver, forMs: Math.round(until - now) });
   turn.effects.push({ kind: "drain" });
   if (handedOver) answerDone(turn);

@@ -302,6 +302,23 @@ suite("stalled process", () => {
     );
   });
 
+  test("rule 5: with claim: safe an active that stood still reads who counts on its lease before it renews it", () => {
+    story(
+      { ...A, ...SAFE },
+      `
+         0  start                      listening: release, says leaving
+         0  released                   listening: says listening
+       832  hears fault 0 ...          claiming: claim 1, says claiming
+       832  claimed                    active: announce, says active
+       840  renewals-hang              active
+       900  freezes                    active
+      2200  wakes                      active: read-queue, announce
+      2200  hears awaiting-lease 1     active: announce
+      2200  queue-read                 active
+      `,
+    );
+  });
+
   test("rule 4: an active that was frozen for most of its lease releases and listens, before it reads anything", () => {
     story(
       A,
