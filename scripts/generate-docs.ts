@@ -57,6 +57,19 @@ function renderConfiguration(schema: Node): string {
       "- An active node that is not well hands over when its peer is better off **and** has the higher priority then, whatever `preempt` says. So a weight moves the addresses only if it is larger than the difference of the priorities: with 150 and 100 a weight of 60 moves them, the `vitals` defaults of 10 do not, with equal priorities every weight does.",
       "- A check with `fault: true` is stronger: while it fails, its node holds no address at all. If it fails on both nodes, nobody does.",
     ].join("\n"),
+    "## What notify hooks are told",
+    [
+      "A program under `notify` gets no arguments. In its environment stand:",
+      [
+        "- `VIPAIR_GROUP`: the group whose role has changed; `default` when the file names no groups.",
+        "- `VIPAIR_ROLE`: the new role, `active`, `standby` or `fault`. `VIPAIR_PREVIOUS_ROLE`: the one before, empty when vipair has just started.",
+        "- `VIPAIR_REASON`: why, in words for people; may be empty.",
+        "- `VIPAIR_ADDRESSES`: the virtual addresses of the group, with spaces between them.",
+        "- `VIPAIR_NODE` and `VIPAIR_PEER`: the names of this node and of the other one.",
+        "- `VIPAIR_EPOCH`: a number that grows with each claim of the group.",
+      ].join("\n"),
+      "A hook that runs longer than 30 s is killed. While one runs, only the newest role of each group waits.",
+    ].join("\n\n"),
     "## Groups: an address for each node",
     [
       "A plain list of `virtualAddresses` is one group: one node holds all of them. With groups each has an active node of its own, so that both nodes work, and one of them takes both addresses when the other is gone:",

@@ -15,7 +15,7 @@ import {
   readSize,
   SIZE_PATTERN,
 } from "./quantity.ts";
-import { readFilePath } from "./file-values.ts";
+import { readFilePath, readWord } from "./file-values.ts";
 import { readStatusRange } from "./http-values.ts";
 import { invalid, quote } from "./reading.ts";
 import type { Reading } from "./reading.ts";
@@ -180,16 +180,17 @@ export function commandLine({
   /** Reads the text that stands without a list. */
   readonly read: (text: string) => Reading<string>;
 }) {
-  const word = z.string({ error: ({ input }) => wrongType(input, { write: "a text; a number in quotes" }) });
+  const word = text({ title: "text", write: "a text; a number in quotes", read: readWord });
   return either(
     text({ title, write, read }).transform((program) => [program]),
     z
       .array(word)
       .min(1, { error: `The list is empty. Write ${write}.` })
-      .superRefine(([program], context) => {
-        const reading = program === undefined ? undefined : readFilePath(program);
-        if (reading?.kind === "invalid")
-          context.addIssue({ code: "custom", path: [0], message: reading.problem });
+      // Looked at even where another word is wrong, so that the mistakes come at once.
+      .refine(([program]) => program !== "", {
+        path: [0],
+        error: "Write the path of a file.",
+        when: ({ value }) => Array.isArray(value),
       }),
     { write },
   ).meta({ title });
@@ -228,10 +229,19 @@ export function statusRanges() {
     .meta({ title: "status, range of statuses, or a list of them" });
 }
 
-/** A map whose keys are all known. `hints`: what to say of keys that people expect here and that are none. */
+/**
+ * A map whose keys are all known. `hints`: what to say of keys that people expect here and that are none.
+ * `synonyms`: words that people write for a key, unless it is there as well.
+ */
 export function section<const S extends z.core.$ZodLooseShape>(
   shape: S,
-  { hints = {} }: { readonly hints?: Readonly<Record<string, string>> } = {},
+  {
+    hints = {},
+    synonyms = {},
+  }: {
+    readonly hints?: Readonly<Record<string, string>>;
+    readonly synonyms?: Readonly<Record<string, keyof S & string>>;
+  } = {},
 ) {
   const known = Object.keys(shape);
   return z.strictObject(shape, {
@@ -243,7 +253,12 @@ export function section<const S extends z.core.$ZodLooseShape>(
       }
       // One line for each key, in their order: mistakes.ts makes one mistake of each.
       return keys
-        .map((key: string) => (Object.hasOwn(hints, key) ? hints[key] : unknownKey(key, known)))
+        .map((key: string) => {
+          const meant = Object.hasOwn(synonyms, key) ? synonyms[key] : undefined;
+          if (meant !== undefined && isRecord(input) && !Object.hasOwn(input, meant))
+            return didYouMean(meant);
+          return Object.hasOwn(hints, key) ? hints[key] : unknownKey(key, known);
+        })
         .join("\n");
     },
   });
@@ -294,7 +309,7 @@ function wrongType(
   if (typeof input === "object") return `This is a map. ${advice}`;
   const type = typeof input === "string" ? "text" : typeof input === "number" ? "a number" : "true or false";
   if (secret) return `This is ${type} to YAML. Put it in quotes.`;
-  return `${JSON.stringify(input)} is ${type}. ${advice}`;
+  return `${typeof input === "string" ? quote(input) : JSON.stringify(input)} is ${type}. ${advice}`;
 }
 
 function wrongWord(input: unknown, words: readonly string[]): string {
@@ -305,8 +320,13 @@ function wrongWord(input: unknown, words: readonly string[]): string {
 
 function unknownKey(key: string, known: readonly string[]): string {
   const meant = nearest(key, known);
-  if (meant !== undefined) return `Unknown key. Did you mean ${quote(meant)}?`;
+  if (meant !== undefined) return didYouMean(meant);
   return `Unknown key. Known here: ${known.join(", ")}.`;
+}
+
+/** What an unknown key was meant to be; mistakes.ts then does not report that key as missing. */
+export function didYouMean(key: string): string {
+  return `Unknown key. Did you mean ${quote(key)}?`;
 }
 
 /** "fast or safe"; "http, tcp or none". */

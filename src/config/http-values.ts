@@ -3,7 +3,7 @@
 
 import { isHostName, isIpAddress, readCheckAddress, readPort } from "./address.ts";
 import { formatAddress } from "./config.ts";
-import { invalid, ok, quote } from "./reading.ts";
+import { cut, invalid, ok, quote } from "./reading.ts";
 import type { Reading } from "./reading.ts";
 
 export interface StatusRange {
@@ -88,7 +88,7 @@ export function readCheckUrl(text: string): Reading<{ readonly url: string; read
   if (scheme === undefined)
     return invalid(`${quote(text)} is not a URL. Write one, such as http://127.0.0.1:8080/health.`);
   if (scheme.toLowerCase() !== "http")
-    return invalid(`Only http:// is asked, not ${scheme}://. Use exec with a program that asks.`);
+    return invalid(`Only http:// is asked, not ${cut(scheme)}://. Use exec with a program that asks.`);
   if (authority.includes("@")) return invalid("A URL with a name and a password is not asked. Use exec.");
   const hasPort = !/^(\[[^\]]*\]|[^:]*)$/.test(authority);
   const target = readCheckAddress(

@@ -3,6 +3,7 @@
 // judged by the branch that the operator evidently meant, and each unknown key stands for itself.
 
 import type { z } from "zod";
+import { didYouMean } from "./fields.ts";
 import type { Mistake, Path } from "./mistake.ts";
 import { isNear } from "./nearest.ts";
 
@@ -12,10 +13,10 @@ type Issue = z.core.$ZodIssue;
 export function mistakesOf(issues: readonly Issue[]): readonly Mistake[] {
   const flat = issues.flatMap((issue) => flatten(issue, []));
   // A key that is misspelt is also a key that is missing: one slip, one message.
-  const misspelt = flat.filter(({ at }) => at === "key").map(({ path }) => path);
+  const misspelt = flat.filter(({ at }) => at === "key");
   return flat.filter(
     (mistake) =>
-      mistake.at === "key" || !mistake.isMissing || !misspelt.some((path) => isSlipOf(path, mistake.path)),
+      mistake.at === "key" || !mistake.isMissing || !misspelt.some((slip) => isSlipOf(slip, mistake.path)),
   );
 }
 
@@ -54,8 +55,9 @@ function isWrongAtTop(issue: Issue): boolean {
   return issue.code === "invalid_type" || issue.code === "invalid_value";
 }
 
-function isSlipOf(misspelt: Path, missing: Path): boolean {
-  if (misspelt.length !== missing.length) return false;
-  if (misspelt.slice(0, -1).some((part, index) => part !== missing[index])) return false;
-  return isNear(String(misspelt.at(-1)), String(missing.at(-1)));
+function isSlipOf({ path, message }: Found, missing: Path): boolean {
+  if (path.length !== missing.length) return false;
+  if (path.slice(0, -1).some((part, index) => part !== missing[index])) return false;
+  const key = String(missing.at(-1));
+  return isNear(String(path.at(-1)), key) || message === didYouMean(key);
 }

@@ -5,8 +5,8 @@ import { readArbiterAddress, readCheckAddress, readInterfaceAddress, readIpAddre
 import { readCheckUrl } from "./http-values.ts";
 import { formatPath } from "./mistake.ts";
 import type { Mistake } from "./mistake.ts";
-import { isNear } from "./nearest.ts";
-import { TRACK_DEFAULTS } from "./pair-schema.ts";
+import { isNear, nearest } from "./nearest.ts";
+import { FURTHER_PATHS_MAX, GROUPS_MAX, TRACK_DEFAULTS, TRACK_KEYS } from "./pair-schema.ts";
 import { quote } from "./reading.ts";
 import { checkTimeout, duplicates, isEmptyList, isMap } from "./spot.ts";
 import type { Spot } from "./spot.ts";
@@ -72,6 +72,11 @@ function isGroup(item: Spot): boolean {
   return item.has("addresses") || (item.has("group") && !item.has("address"));
 }
 
+/** An address beside the groups. One that names a group has its mistake already. */
+function isStray(item: Spot): boolean {
+  return !isGroup(item) && !item.has("group") && (item.has("address") || item.has("interface"));
+}
+
 // ---------------------------------------------------------------- nodes, secret, paths, arbiter
 
 function checkNodes(top: Spot): readonly Mistake[] {
@@ -123,10 +128,10 @@ function checkSecret(pair: Spot): readonly Mistake[] {
 function checkPaths(top: Spot): readonly Mistake[] {
   const seen = new Map(nodeAddresses(top).map((own) => [own.address, own.spot]));
   const virtual = virtualAddressSpots(top);
-  return top
-    .at("pair")
-    .at("paths")
-    .items.flatMap((path) => {
+  const list = top.at("pair").at("paths");
+  return [
+    ...checkNumber(list, list.items.length, { max: FURTHER_PATHS_MAX, noun: "further paths" }),
+    ...list.items.flatMap((path) => {
       const addresses = pathAddresses(path);
       const found = [
         ...checkNodeNames(top, path),
@@ -137,35 +142,50 @@ function checkPaths(top: Spot): readonly Mistake[] {
       ];
       for (const { spot, address } of addresses) if (!seen.has(address)) seen.set(address, spot);
       return found;
-    });
+    }),
+  ];
+}
+
+function checkNumber(
+  list: Spot,
+  count: number,
+  { max, noun, advice = "" }: { readonly max: number; readonly noun: string; readonly advice?: string },
+): readonly Mistake[] {
+  if (count <= max) return [];
+  return [list.mistake(`${String(count)} ${noun} stand here. Use at most ${String(max)}${advice}.`, "key")];
 }
 
 function checkCompleteness(top: Spot, path: Spot): readonly Mistake[] {
   const nodes = nodesOf(top);
-  const missing = nodes.filter((node) => !path.has(node));
-  // A name that is no node's was meant for the missing one, and has its mistake.
-  const hasStranger = path.entries.some(([name]) => !nodes.includes(name));
-  if (!isMap(path.value) || nodes.length !== 2 || missing.length === 0 || hasStranger) return [];
+  const strangers = path.entries.map(([name]) => name).filter((name) => !nodes.includes(name));
+  const isTooShort = path.entries.length < nodes.length;
+  const missing = nodes
+    .filter((node) => !path.has(node))
+    // A misspelt node has its mistake already, but it is not two nodes.
+    .filter((node) => isTooShort || !strangers.some((name) => isNear(name, node)));
+  if (!isMap(path.value) || nodes.length !== 2 || missing.length === 0) return [];
   return [path.mistake(`There is no address for ${missing.join(" and ")}. A path has one for each node.`)];
 }
 
 /** `seen`: the addresses of the paths before this one. */
 function checkRepetition(path: readonly OwnAddress[], seen: ReadonlyMap<string, Spot>): readonly Mistake[] {
-  // One mistake for each path: who repeats a path repeats both of its addresses.
-  for (const { spot, address } of path) {
-    const first = seen.get(address);
-    if (first === undefined) continue;
-    return [
-      spot.mistake(
-        `${quote(address)} is ${formatPath(first.path)} already. Each path has addresses of its own; those in pair.nodes are the first path.`,
-      ),
-    ];
-  }
-  return duplicates(
-    path.map(({ spot }) => spot),
-    (spot) => spot.read(readIpAddress),
-    (address, first) => `${quote(address)} is ${first} too. Each node needs its own.`,
-  );
+  const fresh = path.filter(({ address }) => !seen.has(address));
+  return [
+    ...path.flatMap(({ spot, address }) => {
+      const first = seen.get(address);
+      if (first === undefined) return [];
+      return [
+        spot.mistake(
+          `${quote(address)} is ${formatPath(first.path)} already. Each path has addresses of its own; those in pair.nodes are the first path.`,
+        ),
+      ];
+    }),
+    ...duplicates(
+      fresh.map(({ spot }) => spot),
+      (spot) => spot.read(readIpAddress),
+      (address, first) => `${quote(address)} is ${first} too. Each node needs its own.`,
+    ),
+  ];
 }
 
 /** `moving`: the virtual address that is this one. */
@@ -245,18 +265,20 @@ function checkVirtualAddresses(top: Spot): readonly Mistake[] {
 }
 
 function checkGroups(top: Spot): readonly Mistake[] {
-  const items = top.at("virtualAddresses").items.filter(({ value }) => isMap(value));
-  const groups = items.filter(isGroup);
-  const [first] = items;
-  const other = first && items.find((item) => isGroup(item) !== isGroup(first));
+  const list = top.at("virtualAddresses");
+  const groups = list.items.filter(isGroup);
+  const strays = groups.length === 0 ? [] : list.items.filter(isStray);
   return [
-    ...(other === undefined
-      ? []
-      : [
-          other.mistake(
-            `${isGroup(other) ? "A group, after addresses without one" : "An address without a group, after groups"}. Put every address into a group, or none.`,
-          ),
-        ]),
+    ...checkNumber(list, groups.length, {
+      max: GROUPS_MAX,
+      noun: "groups",
+      advice: "; a group may have many addresses",
+    }),
+    ...strays.map((stray) =>
+      stray.mistake(
+        "This address is in no group, and others are. Put it into one: { group: NAME, addresses: [{ address: …, interface: … }] }.",
+      ),
+    ),
     ...duplicates(
       groups.map((group) => group.at("group")),
       (name) => name.text,
@@ -299,7 +321,8 @@ function nodesOf(top: Spot): readonly string[] {
 
 // ---------------------------------------------------------------- tracked checks
 
-const CHECK_KINDS = ["exec", "tcp", "http"] as const;
+const CHECK_KINDS: readonly string[] = ["exec", "tcp", "http"];
+const CHECK_EFFECTS: readonly string[] = ["weight", "fault"];
 
 function checkTrack(top: Spot): readonly Mistake[] {
   const checks = top.at("pair").at("track").items;
@@ -311,7 +334,7 @@ function checkTrack(top: Spot): readonly Mistake[] {
       (name, first) => `${quote(name)} is ${first} already. Use another name.`,
     ),
     ...checks.flatMap((check) => [
-      ...(isMap(check.value) ? [...checkKind(check), ...checkEffect(check)] : []),
+      ...(isMap(check.value) ? [...checkKind(check), ...checkEffect(check), ...checkLacks(check)] : []),
       ...checkTimeout(check, TRACK_DEFAULTS),
       ...checkTarget(check, virtual),
     ]),
@@ -319,29 +342,34 @@ function checkTrack(top: Spot): readonly Mistake[] {
 }
 
 function checkKind(check: Spot): readonly Mistake[] {
-  const [first, second] = check.entries.filter(([key]) => CHECK_KINDS.some((kind) => kind === key));
-  if (first !== undefined && second !== undefined) {
-    return [
-      second[1].mistake(
-        `There is ${first[0]} as well. Keep one of the two, and write another check for the other.`,
-        "key",
-      ),
-    ];
-  }
-  if (first !== undefined || check.has("kind") || CHECK_KINDS.some((kind) => check.mentions(kind))) return [];
-  return [check.mistake("Nothing is checked. Add exec: PROGRAM, tcp: ADDRESS:PORT, or http: URL.")];
+  const [first, ...others] = check.entries.filter(([key]) => CHECK_KINDS.includes(key));
+  return others.map(([, other]) =>
+    other.mistake(
+      `There is ${first?.[0] ?? ""} as well. A check has one of them; write another check for this one.`,
+      "key",
+    ),
+  );
 }
 
 function checkEffect(check: Spot): readonly Mistake[] {
-  if (check.has("weight") && check.at("fault").value === true) {
-    return [check.at("fault").mistake("There is a weight as well. Keep one of the two.", "key")];
-  }
-  if (check.mentions("weight") || check.mentions("fault")) return [];
-  return [
-    check.mistake(
-      "The check has no effect. Add weight: 1 to 253, by which the priority falls, or fault: true.",
-    ),
-  ];
+  if (!check.has("weight") || check.at("fault").value !== true) return [];
+  return [check.at("fault").mistake("There is a weight as well. Keep one of the two.", "key")];
+}
+
+function checkLacks(check: Spot): readonly Mistake[] {
+  const lacks = [
+    {
+      keys: CHECK_KINDS,
+      message: "Nothing is checked. Add exec: PROGRAM, tcp: ADDRESS:PORT, or http: URL.",
+    },
+    {
+      keys: CHECK_EFFECTS,
+      message: "The check has no effect. Add weight: 1 to 253, by which the priority falls, or fault: true.",
+    },
+  ].filter(({ keys }) => !keys.some((key) => check.mentions(key, TRACK_KEYS)));
+  // A key that is like no other was meant for what is missing, and has its mistake: `script:`, say.
+  const strangers = check.entries.filter(([key]) => nearest(key, TRACK_KEYS) === undefined);
+  return lacks.slice(strangers.length).map(({ message }) => check.mistake(message));
 }
 
 /** Through a virtual address a standby would check the active node, and both would be ill at once. */

@@ -19,6 +19,10 @@ const HOUR = 60 * MINUTE;
 export const PAIR_DEFAULTS = { peerPort: 7946 };
 export const TRACK_DEFAULTS = { interval: "1s", timeout: "1s" };
 
+/** Each path has a connection of its own, and each group an election. */
+export const FURTHER_PATHS_MAX = 4;
+export const GROUPS_MAX = 16;
+
 const SECRET_CHARACTERS = { min: SECRET_LENGTH_MIN, max: 512 };
 /** A lower priority never becomes 0, which says that a node resigns: 254 - 253 = 1. */
 const WEIGHT_MAX = 253;
@@ -126,6 +130,9 @@ const track = section(
   ],
 });
 
+/** What may stand in a tracked check. */
+export const TRACK_KEYS: readonly string[] = Object.keys(track.shape);
+
 const vitals = section({
   interval: duration({ fromMs: SECOND, toMs: HOUR })
     .prefault("10s")
@@ -223,14 +230,15 @@ export const pair = section(
       }),
       "paths, such as { pi-a: 10.0.0.1, pi-b: 10.0.0.2 }",
     )
+      .meta({ maxItems: FURTHER_PATHS_MAX })
       .prefault([])
       .describe(
-        "Further ways for the peer link, such as a direct cable: for each an address of either node, by the name of the node. The nodes' own addresses are the first path and do not stand here. The pair is in touch while any one works.",
+        `Further ways for the peer link, such as a direct cable, at most ${String(FURTHER_PATHS_MAX)}: for each an address of either node, by the name of the node. The nodes' own addresses are the first path and do not stand here. The pair is in touch while any one works.`,
       ),
     roleChangesPerMinute: count({ from: 1, to: 1000 })
       .prefault(4)
       .describe(
-        "A node that changed its role more often than this within a minute stays where it is, until a quiet minute has passed or `vipair resume` is typed.",
+        "A node that became active or ceased to be more often than this within a minute stays where it is, until a minute has passed without a change or `vipair resume` is typed. Changes that an operator ordered are not counted. Meanwhile facts still move the role (a process that died, a lost carrier, a peer that says that it does not serve, a lease that may have ended); a peer that is merely silent, tracked checks, vitals and preferences do not.",
       ),
     track: list(track, "checks")
       .prefault([])
@@ -280,26 +288,29 @@ const virtualAddress = section(
   },
 ).meta({ title: "an address" });
 
-const group = section({
-  group: name().describe("Names the group in logs and status."),
-  priorities: byNode(priority(), {
-    write: "the priorities by the names of the nodes, such as { pi-a: 150, pi-b: 100 }",
-  })
-    .prefault({})
-    .describe(
-      "The priorities of the nodes in this group, by the name of the node. A node that is not named has its own.",
-    ),
-  preempt: z
-    .exactOptional(yesOrNo())
-    .describe(
-      "Whether a node with the higher priority takes this group back when it returns. As `pair.preempt` when absent.",
-    ),
-  addresses: list(virtualAddress, "virtual addresses")
-    .min(1, {
-      error: "The list is empty. Add an address, such as { address: 192.168.1.50/24, interface: eth0 }.",
+const group = section(
+  {
+    group: name().describe("Names the group in logs and status."),
+    priorities: byNode(priority(), {
+      write: "the priorities by the names of the nodes, such as { pi-a: 150, pi-b: 100 }",
     })
-    .describe("The addresses of the group. They move together."),
-}).meta({ title: "a group" });
+      .prefault({})
+      .describe(
+        "The priorities of the nodes in this group, by the name of the node. A node that is not named has its own.",
+      ),
+    preempt: z
+      .exactOptional(yesOrNo())
+      .describe(
+        "Whether a node with the higher priority takes this group back when it returns. As `pair.preempt` when absent.",
+      ),
+    addresses: list(virtualAddress, "virtual addresses")
+      .min(1, {
+        error: "The list is empty. Add an address, such as { address: 192.168.1.50/24, interface: eth0 }.",
+      })
+      .describe("The addresses of the group. They move together."),
+  },
+  { synonyms: { name: "group" } },
+).meta({ title: "a group" });
 
 /** Addresses, or groups of addresses; cross-checks.ts sees to it that the two are not mixed. */
 export const virtualAddresses = list(

@@ -18,6 +18,10 @@ const QUOTED_CHARACTERS_MAX = 60;
 
 /** The operator's text for a message: in quotes, control characters escaped, long text cut. */
 export function quote(text: string): string {
-  const shown = text.length > QUOTED_CHARACTERS_MAX ? `${text.slice(0, QUOTED_CHARACTERS_MAX)}…` : text;
-  return JSON.stringify(shown);
+  return JSON.stringify(cut(text));
+}
+
+/** The operator's text as a part of advice: long text cut. */
+export function cut(text: string): string {
+  return text.length > QUOTED_CHARACTERS_MAX ? `${text.slice(0, QUOTED_CHARACTERS_MAX)}…` : text;
 }

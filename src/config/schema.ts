@@ -7,7 +7,7 @@ import * as address from "./address.ts";
 import * as http from "./http-values.ts";
 import { choice, count, countOrAuto, duration, either, kindOf, list, name, named } from "./fields.ts";
 import { section, size, sizeOrUnlimited, statusRanges, text } from "./fields.ts";
-import { GROUPS_HINT, pair, virtualAddresses } from "./pair-schema.ts";
+import { GROUPS_HINT, GROUPS_MAX, pair, virtualAddresses } from "./pair-schema.ts";
 import { ok } from "./reading.ts";
 
 const SECOND = 1000;
@@ -208,7 +208,7 @@ export const configFile = section(
     virtualAddresses: virtualAddresses
       .prefault([])
       .describe(
-        "The addresses that move between the nodes: a list of addresses, which one node holds all of, or a list of groups, each with an active node of its own.",
+        `The addresses that move between the nodes: a list of addresses, which one node holds all of, or a list of at most ${String(GROUPS_MAX)} groups, each with an active node of its own.`,
       ),
     listeners: list(listener, "listeners")
       .min(1, { error: "The list is empty. Add a listener: name, bind and pool." })

@@ -26,9 +26,12 @@ export class Spot {
     return isMap(this.value) && Object.hasOwn(this.value, key);
   }
 
-  /** The key or a misspelling of it is there: the schema has a word to say about that, and one is enough. */
-  mentions(key: string): boolean {
-    return this.has(key) || this.entries.some(([name]) => isNear(name, key));
+  /**
+   * The key or a misspelling of it is there: the schema has a word to say about that, and one is enough.
+   * `known`: keys that may stand here, and that are themselves however much they look like the one.
+   */
+  mentions(key: string, known: readonly string[] = []): boolean {
+    return this.has(key) || this.entries.some(([name]) => !known.includes(name) && isNear(name, key));
   }
 
   get text(): string | undefined {

@@ -1,7 +1,8 @@
 // Each mistake in how the nodes reach each other and their arbiter, one a row: what is changed in a good file, and the error for it.
 
-import { describe } from "node:test";
-import { changed, expectEach, PAIR_YAML } from "./pair-yaml.ts";
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import { changed, errorsOf, expectConfig, expectEach, PAIR_YAML } from "./pair-yaml.ts";
 
 describe("arbiter", () => {
   expectEach(PAIR_YAML, [
@@ -107,11 +108,6 @@ describe("paths", () => {
     ],
     [
       "  secret:",
-      "  paths: [{ pi-a: 10.0.0.1, peer: 10.0.0.2 }]\n  secret:",
-      '5:29  pair.paths[0].peer: There is no node "peer". Use pi-a or pi-b.',
-    ],
-    [
-      "  secret:",
       "  paths: [{}]\n  secret:",
       "5:11  pair.paths[0]: There is no address for pi-a and pi-b. A path has one for each node.",
     ],
@@ -119,11 +115,6 @@ describe("paths", () => {
       "  secret:",
       "  paths: [{ pi-a: 10.0.0.1, pi-b: 10.0.0.1 }]\n  secret:",
       '5:35  pair.paths[0].pi-b: "10.0.0.1" is pair.paths[0].pi-a too. Each node needs its own.',
-    ],
-    [
-      "  secret:",
-      "  paths: [{ pi-a: 192.168.1.11, pi-b: 192.168.1.12 }]\n  secret:",
-      '5:19  pair.paths[0].pi-a: "192.168.1.11" is pair.nodes.pi-a.address already. Each path has addresses of its own; those in pair.nodes are the first path.',
     ],
     [
       "  secret:",
@@ -181,6 +172,50 @@ describe("paths", () => {
       '5:35  pair.paths[0].pi-b: "fe80::2" is link-local: without its interface it names no machine. Use another one of the node, such as fd00::11.',
     ],
   ]);
+});
+
+const withPaths = (...paths: readonly string[]): string =>
+  changed(PAIR_YAML, ["  secret:", `  paths: [${paths.join(", ")}]\n  secret:`]);
+
+const numbered = (count: number): readonly string[] =>
+  Array.from(
+    { length: count },
+    (_, index) => `{ pi-a: 10.0.${String(index)}.1, pi-b: 10.0.${String(index)}.2 }`,
+  );
+
+describe("paths, with more than one mistake", () => {
+  test("a stranger that is not like the missing node does not hide that it is missing", () => {
+    assert.deepEqual(errorsOf(withPaths("{ pi-a: 10.0.0.1, peer: 10.0.0.2 }")), [
+      "5:11  pair.paths[0]: There is no address for pi-b. A path has one for each node.",
+      '5:29  pair.paths[0].peer: There is no node "peer". Use pi-a or pi-b.',
+    ]);
+  });
+
+  test("one misspelt node is not both of them", () => {
+    assert.deepEqual(errorsOf(withPaths("{ pi-c: 10.0.0.2 }")), [
+      "5:11  pair.paths[0]: There is no address for pi-a and pi-b. A path has one for each node.",
+      '5:13  pair.paths[0].pi-c: There is no node "pi-c". Use pi-a or pi-b.',
+    ]);
+  });
+
+  test("who repeats a path is told of both addresses", () => {
+    const already = "already. Each path has addresses of its own; those in pair.nodes are the first path.";
+    assert.deepEqual(errorsOf(withPaths("{ pi-a: 192.168.1.11, pi-b: 192.168.1.12 }")), [
+      `5:19  pair.paths[0].pi-a: "192.168.1.11" is pair.nodes.pi-a.address ${already}`,
+      `5:39  pair.paths[0].pi-b: "192.168.1.12" is pair.nodes.pi-b.address ${already}`,
+    ]);
+  });
+
+  test("four further paths are possible", () => {
+    assert.equal(expectConfig(withPaths(...numbered(4))).pair?.paths.length, 5);
+  });
+
+  test("five further paths are too many, whatever else is wrong with them", () => {
+    assert.deepEqual(errorsOf(withPaths(...numbered(4), "{ pi-a: 10.0.4.1, pi-b: 5 }")), [
+      "5:3  pair.paths: 5 further paths stand here. Use at most 4.",
+      "5:179  pair.paths[4].pi-b: 5 is a number. Write an IP address, such as 192.168.1.11.",
+    ]);
+  });
 });
 
 describe("listeners beside paths", () => {

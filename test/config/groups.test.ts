@@ -86,12 +86,12 @@ describe("groups", () => {
     [
       "  - { address: 192.168.1.50/24, interface: eth0 }\n",
       "  - { group: web, addresses: [{ address: 192.168.1.50/24, interface: eth0 }] }\n  - { address: 192.168.1.51/24, interface: eth0 }\n",
-      "8:5  virtualAddresses[1]: An address without a group, after groups. Put every address into a group, or none.",
+      "8:5  virtualAddresses[1]: This address is in no group, and others are. Put it into one: { group: NAME, addresses: [{ address: …, interface: … }] }.",
     ],
     [
       "  - { address: 192.168.1.50/24, interface: eth0 }\n",
       "  - { address: 192.168.1.50/24, interface: eth0 }\n  - { group: web, addresses: [{ address: 192.168.1.51/24, interface: eth0 }] }\n",
-      "8:5  virtualAddresses[1]: A group, after addresses without one. Put every address into a group, or none.",
+      "7:5  virtualAddresses[0]: This address is in no group, and others are. Put it into one: { group: NAME, addresses: [{ address: …, interface: … }] }.",
     ],
     [
       "  - { address: 192.168.1.50/24, interface: eth0 }\n",
@@ -107,6 +107,16 @@ describe("groups", () => {
       "  - { address: 192.168.1.50/24, interface: eth0 }\n",
       "  - { group: web }\n",
       "7:5  virtualAddresses[0].addresses: Missing. Write a list of virtual addresses.",
+    ],
+    [
+      "  - { address: 192.168.1.50/24, interface: eth0 }\n",
+      "  - { name: web, addresses: [{ address: 192.168.1.50/24, interface: eth0 }] }\n",
+      '7:7  virtualAddresses[0].name: Unknown key. Did you mean "group"?',
+    ],
+    [
+      "  - { address: 192.168.1.50/24, interface: eth0 }\n",
+      "  - { name: web, group: web, addresses: [{ address: 192.168.1.50/24, interface: eth0 }] }\n",
+      "7:7  virtualAddresses[0].name: Unknown key. Known here: group, priorities, preempt, addresses.",
     ],
     [
       "  - { address: 192.168.1.50/24, interface: eth0 }\n",
@@ -239,6 +249,54 @@ describe("groups", () => {
       "8:1  groups: Unknown key. Groups stand in virtualAddresses. Write the list as groups: - { group: NAME, priorities: { NODE: 150 }, addresses: [{ address: …, interface: … }] }.",
     ],
   ]);
+});
+
+const withEntries = (...entries: readonly string[]): string =>
+  changed(PAIR_YAML, [ADDRESS, entries.map((entry) => `  - ${entry}\n`).join("")]);
+
+const numbered = (index: number): string =>
+  `{ group: g${String(index)}, addresses: [{ address: 10.0.0.${String(index + 1)}/24, interface: eth0 }] }`;
+
+const stray = (index: number): string => `{ address: 10.0.1.${String(index)}/24, interface: eth0 }`;
+
+describe("groups, with more than one mistake", () => {
+  test("each address without a group is a mistake when there are groups", () => {
+    const yaml = withEntries(stray(1), numbered(1), stray(2), "{ adress: 10.0.1.3/24, interface: eth0 }");
+    assert.deepEqual(
+      errorsOf(yaml).map((error) => error.replace(/\. Put .*$/, "")),
+      [
+        "7:5  virtualAddresses[0]: This address is in no group, and others are",
+        "9:5  virtualAddresses[2]: This address is in no group, and others are",
+        "10:5  virtualAddresses[3]: This address is in no group, and others are",
+        '10:7  virtualAddresses[3].adress: Unknown key. Did you mean "address"?',
+      ],
+    );
+  });
+
+  test("an address that was given a group of its own is told so once, beside groups too", () => {
+    assert.deepEqual(
+      errorsOf(withEntries(numbered(1), "{ group: web, address: 10.0.1.1/24, interface: eth0 }")),
+      [
+        "8:7  virtualAddresses[1].group: An address has no group of its own. Write the list as groups: - { group: NAME, priorities: { NODE: 150 }, addresses: [{ address: …, interface: … }] }.",
+      ],
+    );
+  });
+
+  test("sixteen groups are possible", () => {
+    const yaml = withEntries(...Array.from({ length: 16 }, (_, index) => numbered(index)));
+    assert.equal(expectConfig(yaml).groups.length, 16);
+  });
+
+  test("seventeen groups are too many, and many addresses are not", () => {
+    const groups = Array.from({ length: 17 }, (_, index) => numbered(index));
+    assert.deepEqual(errorsOf(withEntries(...groups)), [
+      "6:1  virtualAddresses: 17 groups stand here. Use at most 16; a group may have many addresses.",
+    ]);
+    const addresses = groups.map(
+      (_, index) => `{ address: 10.0.0.${String(index + 1)}/24, interface: eth0 }`,
+    );
+    assert.equal(expectConfig(withEntries(...addresses)).virtualAddresses.length, 17);
+  });
 });
 
 describe("misplaced keys", () => {

@@ -22,6 +22,19 @@ test("the hash input has no trace of the secret, neither of its text nor of its 
   assert.equal(hashInput(["secret: a secret of the pair", "secretFile: /etc/secret"]), hashInput());
 });
 
+test("a node that is called secret is no secret: its addresses and priorities change the hash input", () => {
+  for (const name of ["secret", "secretFile"]) {
+    const node: readonly Change[] = [
+      ["pi-a:", `${name}:`],
+      ["  secret: a", `  paths: [{ ${name}: 10.0.0.1, pi-b: 10.0.0.2 }]\n  secret: a`],
+      [ADDRESS, `{ group: web, priorities: { ${name}: 7 }, addresses: [${ADDRESS}] }`],
+    ];
+    assert.notEqual(hashInput(...node), hashInput(...node, ["10.0.0.1", "10.0.0.3"]));
+    assert.notEqual(hashInput(...node), hashInput(...node, [`${name}: 7`, `${name}: 8`]));
+    assert.doesNotMatch(hashInput(...node), /a secret of the pair/);
+  }
+});
+
 test("a group that is what a plain list of addresses means has the same hash input", () => {
   const spelledOut: Change = [
     ADDRESS,

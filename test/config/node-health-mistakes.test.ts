@@ -1,7 +1,8 @@
 // Each mistake in what a node watches about itself and whom it tells, one a row: what is changed in a good file, and the error for it.
 
-import { describe } from "node:test";
-import { expectEach, PAIR_YAML } from "./pair-yaml.ts";
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import { changed, errorsOf, expectEach, PAIR_YAML } from "./pair-yaml.ts";
 
 describe("tracked checks", () => {
   expectEach(PAIR_YAML, [
@@ -23,12 +24,32 @@ describe("tracked checks", () => {
     [
       "  secret:",
       "  track: [{ name: a, tcp: 127.0.0.1:53, http: 'http://127.0.0.1/', weight: 1 }]\n  secret:",
-      "5:41  pair.track[0].http: There is tcp as well. Keep one of the two, and write another check for the other.",
+      "5:41  pair.track[0].http: There is tcp as well. A check has one of them; write another check for this one.",
     ],
     [
       "  secret:",
       "  track: [{ name: a, tcp: 127.0.0.1:53 }]\n  secret:",
       "5:11  pair.track[0]: The check has no effect. Add weight: 1 to 253, by which the priority falls, or fault: true.",
+    ],
+    [
+      "  secret:",
+      "  track: [{ name: a, exec: x, fall: 3 }]\n  secret:",
+      "5:11  pair.track[0]: The check has no effect. Add weight: 1 to 253, by which the priority falls, or fault: true.",
+    ],
+    [
+      "  secret:",
+      "  track: [{ name: a, script: x, weight: 1 }]\n  secret:",
+      "5:22  pair.track[0].script: Unknown key. Known here: name, exec, tcp, http, interval, timeout, rise, fall, weight, fault.",
+    ],
+    [
+      "  secret:",
+      "  track: [{ name: a, exec: x, penalty: 1 }]\n  secret:",
+      "5:31  pair.track[0].penalty: Unknown key. Known here: name, exec, tcp, http, interval, timeout, rise, fall, weight, fault.",
+    ],
+    [
+      "  secret:",
+      '  track: [{ name: a, exec: [x, "a\\0b"], weight: 1 }]\n  secret:',
+      "5:32  pair.track[0].exec[1]: A NUL character cannot stand here. Leave it out.",
     ],
     [
       "  secret:",
@@ -196,6 +217,53 @@ describe("tracked checks", () => {
       '5:63  pair.track[0].interval: "50ms" is too small. Use 100ms to 1h.',
     ],
   ]);
+});
+
+const errorsWith = (check: string): readonly string[] =>
+  errorsOf(changed(PAIR_YAML, ["  secret:", `  track: [${check}]\n  secret:`]));
+
+describe("tracked checks, with more than one mistake or a long one", () => {
+  test("each further kind of one check is a mistake", () => {
+    assert.deepEqual(errorsWith("{ name: a, exec: x, tcp: 127.0.0.1:53, http: 'http://a/', weight: 1 }"), [
+      "5:31  pair.track[0].tcp: There is exec as well. A check has one of them; write another check for this one.",
+      "5:50  pair.track[0].http: There is exec as well. A check has one of them; write another check for this one.",
+    ]);
+  });
+
+  test("an empty program does not hide a wrong argument", () => {
+    assert.deepEqual(errorsWith('{ name: a, exec: ["", 80, "\\0"], weight: 1 }'), [
+      "5:29  pair.track[0].exec[0]: Write the path of a file.",
+      "5:33  pair.track[0].exec[1]: 80 is a number. Write a text; a number in quotes.",
+      "5:37  pair.track[0].exec[2]: A NUL character cannot stand here. Leave it out.",
+    ]);
+  });
+
+  test("a misspelt effect does not stand for the kind that is missing", () => {
+    assert.deepEqual(errorsWith("{ name: a, wieght: 1 }"), [
+      "5:11  pair.track[0]: Nothing is checked. Add exec: PROGRAM, tcp: ADDRESS:PORT, or http: URL.",
+      '5:22  pair.track[0].wieght: Unknown key. Did you mean "weight"?',
+    ]);
+  });
+
+  test("one unknown key stands for the kind or for the effect, not for both", () => {
+    assert.deepEqual(errorsWith("{ name: a, script: x }"), [
+      "5:11  pair.track[0]: The check has no effect. Add weight: 1 to 253, by which the priority falls, or fault: true.",
+      "5:22  pair.track[0].script: Unknown key. Known here: name, exec, tcp, http, interval, timeout, rise, fall, weight, fault.",
+    ]);
+  });
+
+  for (const [what, check] of [
+    ["program with spaces", `exec: ${"long ".repeat(2000)}`],
+    ["scheme", `http: ${"x".repeat(10_000)}://a`],
+    ["text in place of a number", `tcp: 127.0.0.1:53, rise: ${"x".repeat(10_000)}`],
+  ] as const) {
+    test(`a ${what} of 10,000 characters is cut in the message`, () => {
+      const [error = "", ...others] = errorsWith(`{ name: a, ${check}, weight: 1 }`);
+      assert.deepEqual(others, []);
+      assert.match(error, /…/);
+      assert.ok(error.length < 300, error);
+    });
+  }
 });
 
 describe("vitals", () => {

@@ -4,6 +4,61 @@ import * as fc from "fast-check";
 import { formatConfigError, parseConfig } from "../../src/config/parse.ts";
 import { ALONE_YAML, changed, errorsOf, expectConfig, PAIR_YAML } from "./pair-yaml.ts";
 
+const EVERY_KEY_YAML = `\
+pair:
+  nodes:
+    a: { address: fd00::A, priority: 254 }
+    b: { address: "fd00:0:0::b", priority: 1 }
+  secretFile: secret
+  port: 7000
+  advertisementInterval: 20ms
+  preempt: true
+  preemptDelay: 1m
+  claim: safe
+  lease: 1s
+  hook: hooks/vip
+  arbiter: { kind: gateway, address: "FE80::1" }
+  paths: [{ b: 10.0.0.2, a: 10.0.0.1 }, { a: fd01::A, b: fd01::b }]
+  roleChangesPerMinute: 6
+  track:
+    - { name: dns, tcp: "[::1]:53", interval: 5s, timeout: 2s, rise: 1, fall: 3, weight: 60 }
+    - { name: web, http: "http://LocalHost:8080", fault: true }
+    - { name: disk, exec: checks/disk, weight: 1 }
+    - { name: named, exec: [/usr/bin/pgrep, -x, named], weight: 253 }
+  vitals:
+    interval: 1m
+    temperature: { above: 75, weight: 20 }
+    memory: { above: 90 }
+    disk: { weight: 0 }
+    underVoltage: { weight: 60 }
+  notify: { on-active: hooks/active, on-standby: /bin/true, on-fault: hooks/with space }
+virtualAddresses:
+  - group: web
+    priorities: { a: 200 }
+    addresses: [{ address: fd00::50/64, interface: br-lan.10 }, { address: 10.0.0.50/24, interface: eth1 }]
+  - { group: mail, priorities: { a: 100, b: 200 }, preempt: false, addresses: [{ address: fd00::51/64, interface: eth0 }] }
+listeners:
+  - name: web
+    bind: "[::]:80"
+    routes:
+      - { match: { host: "*.Example.LAN", path: /v1, method: GET }, pool: api }
+      - { pool: api }
+    timeouts: { head: 5s, idle: 2m }
+    limits: { head: 8KiB, body: 10MiB }
+    trustedProxies: [10.0.0.0/8, 192.168.1.1]
+pools:
+  api:
+    balance: round-robin
+    backends: [{ name: big, address: "[fd00::21]:8080", weight: 3 }, Web-1.lan:80]
+    health:
+      { kind: http, path: "/health?x=1", host: www.example.lan, expectedStatus: [200, 300-399], interval: 2s, timeout: 2s, rise: 1, fall: 3 }
+    timeouts: { connect: 1s, response: 2s, body: 3s, tunnelIdle: 4s }
+  rest: { backends: [localhost:1], health: { kind: none } }
+workers: 2
+logging: { level: debug }
+shutdownGrace: 1s
+`;
+
 describe("what a configuration means", () => {
   test("a node alone needs listeners and pools; everything else has a default", () => {
     assert.deepEqual(expectConfig(ALONE_YAML), {
@@ -72,60 +127,7 @@ describe("what a configuration means", () => {
   });
 
   test("every key that is given is heard", () => {
-    const config = expectConfig(`
-pair:
-  nodes:
-    a: { address: fd00::A, priority: 254 }
-    b: { address: "fd00:0:0::b", priority: 1 }
-  secretFile: secret
-  port: 7000
-  advertisementInterval: 20ms
-  preempt: true
-  preemptDelay: 1m
-  claim: safe
-  lease: 1s
-  hook: hooks/vip
-  arbiter: { kind: gateway, address: "FE80::1" }
-  paths: [{ b: 10.0.0.2, a: 10.0.0.1 }, { a: fd01::A, b: fd01::b }]
-  roleChangesPerMinute: 6
-  track:
-    - { name: dns, tcp: "[::1]:53", interval: 5s, timeout: 2s, rise: 1, fall: 3, weight: 60 }
-    - { name: web, http: "http://LocalHost:8080", fault: true }
-    - { name: disk, exec: checks/disk, weight: 1 }
-    - { name: named, exec: [/usr/bin/pgrep, -x, named], weight: 253 }
-  vitals:
-    interval: 1m
-    temperature: { above: 75, weight: 20 }
-    memory: { above: 90 }
-    disk: { weight: 0 }
-    underVoltage: { weight: 60 }
-  notify: { on-active: hooks/active, on-standby: /bin/true, on-fault: hooks/with space }
-virtualAddresses:
-  - group: web
-    priorities: { a: 200 }
-    addresses: [{ address: fd00::50/64, interface: br-lan.10 }, { address: 10.0.0.50/24, interface: eth1 }]
-  - { group: mail, priorities: { a: 100, b: 200 }, preempt: false, addresses: [{ address: fd00::51/64, interface: eth0 }] }
-listeners:
-  - name: web
-    bind: "[::]:80"
-    routes:
-      - { match: { host: "*.Example.LAN", path: /v1, method: GET }, pool: api }
-      - { pool: api }
-    timeouts: { head: 5s, idle: 2m }
-    limits: { head: 8KiB, body: 10MiB }
-    trustedProxies: [10.0.0.0/8, 192.168.1.1]
-pools:
-  api:
-    balance: round-robin
-    backends: [{ name: big, address: "[fd00::21]:8080", weight: 3 }, Web-1.lan:80]
-    health:
-      { kind: http, path: "/health?x=1", host: www.example.lan, expectedStatus: [200, 300-399], interval: 2s, timeout: 2s, rise: 1, fall: 3 }
-    timeouts: { connect: 1s, response: 2s, body: 3s, tunnelIdle: 4s }
-  rest: { backends: [localhost:1], health: { kind: none } }
-workers: 2
-logging: { level: debug }
-shutdownGrace: 1s
-`);
+    const config = expectConfig(EVERY_KEY_YAML);
     assert.deepEqual(config, {
       pair: {
         nodes: [
@@ -354,15 +356,23 @@ pools:
         "  secret:",
         `\
   arbiter: { kind: gateway, address: 192.168.1.11 }
-  paths: [{ pi-a: 10.0.0.1, pi-b: fd00::1 }, { pi-a: 10.0.0.1, pi-x: 10.0.0.3 }]
-  track: [{ name: a, tcp: 127.0.0.1:53, timeout: 9s }, { name: a, exec: x y, weight: 300 }]
-  vitals: { disk: { above: 10 } }
-  notify: { on-backup: x }
+  paths: [{ pi-a: 10.0.0.1, pi-b: fd00::1 }, { pi-a: 10.0.0.1, db: 10.0.0.3 }]
+  roleChangesPerMinute: often
+  track:
+    - { name: a, exec: "x y", tcp: 127.0.0.1, http: "https://a", timeout: 9s, fall: 3 }
+    - { name: a, exec: [80, "\\0"], weight: 300, fault: true }
+    - { script: x, rise: 0 }
+  vitals: { interval: 1, disk: { above: 10 }, cpu: {} }
+  notify: { on-backup: x, on-fault: "" }
   secret:`,
       ],
       [
         "  - { address: 192.168.1.50/24, interface: eth0 }",
-        "  - { group: '', addresses: [{ address: 10.0.0.9/24, interface: eth0 }] }",
+        `\
+  - { group: web, priorities: { pi-c: 300 }, addresses: [{ address: 10.0.0.9, interface: eth0 }] }
+  - { group: web, prempt: true, addresses: [{ address: 192.168.1.11/24, interface: eth0 }] }
+  - { name: mail, addresses: [] }
+  - { address: 192.168.1.50/24, interface: eth0 }`,
       ],
     );
     assert.deepEqual(
@@ -370,16 +380,40 @@ pools:
       [
         "5:38  pair.arbiter.address",
         "6:35  pair.paths[0].pi-b",
+        "6:46  pair.paths[1]",
         "6:54  pair.paths[1].pi-a",
-        "6:64  pair.paths[1].pi-x",
-        "7:11  pair.track[0]",
-        "7:50  pair.track[0].timeout",
-        "7:64  pair.track[1].name",
-        "7:73  pair.track[1].exec",
-        "7:86  pair.track[1].weight",
-        "8:28  pair.vitals.disk.above",
-        "9:13  pair.notify.on-backup",
-        "12:14  virtualAddresses[0].group",
+        "6:64  pair.paths[1].db",
+        "7:25  pair.roleChangesPerMinute",
+        "9:7  pair.track[0]",
+        "9:24  pair.track[0].exec",
+        "9:31  pair.track[0].tcp",
+        "9:36  pair.track[0].tcp",
+        "9:47  pair.track[0].http",
+        "9:53  pair.track[0].http",
+        "9:75  pair.track[0].timeout",
+        "10:15  pair.track[1].name",
+        "10:25  pair.track[1].exec[0]",
+        "10:29  pair.track[1].exec[1]",
+        "10:44  pair.track[1].weight",
+        "10:49  pair.track[1].fault",
+        "11:7  pair.track[2].name",
+        "11:7  pair.track[2]",
+        "11:9  pair.track[2].script",
+        "11:26  pair.track[2].rise",
+        "12:23  pair.vitals.interval",
+        "12:41  pair.vitals.disk.above",
+        "12:47  pair.vitals.cpu",
+        "13:13  pair.notify.on-backup",
+        "13:37  pair.notify.on-fault",
+        "16:33  virtualAddresses[0].priorities.pi-c",
+        "16:39  virtualAddresses[0].priorities.pi-c",
+        "16:69  virtualAddresses[0].addresses[0].address",
+        "17:14  virtualAddresses[1].group",
+        "17:19  virtualAddresses[1].prempt",
+        "17:56  virtualAddresses[1].addresses[0].address",
+        "18:7  virtualAddresses[2].name",
+        "18:19  virtualAddresses[2].addresses",
+        "19:5  virtualAddresses[3]",
       ],
     );
   });
@@ -415,14 +449,14 @@ pools:
       fc.string({ maxLength: 8 }),
       fc.constantFrom("\n", "[]", "{}", ": ", "- ", "~", "*x", "0"),
     );
-    const change = fc.tuple(fc.nat(PAIR_YAML.length), fc.nat(12), piece);
+    const change = fc.tuple(fc.nat(EVERY_KEY_YAML.length), fc.nat(12), piece);
     const mutated = fc
-      .array(change, { minLength: 1, maxLength: 4 })
-      .map((changes) =>
-        changes.reduce(
-          (text, [at, cut, added]) => text.slice(0, at) + added + text.slice(at + cut),
-          PAIR_YAML,
-        ),
+      .tuple(fc.constantFrom(PAIR_YAML, EVERY_KEY_YAML), fc.array(change, { minLength: 1, maxLength: 4 }))
+      .map(([good, changes]) =>
+        changes.reduce<string>((text, [place, cut, added]) => {
+          const at = place % (text.length + 1);
+          return text.slice(0, at) + added + text.slice(at + cut);
+        }, good),
       );
     fc.assert(
       fc.property(mutated, (yaml) => expectErrorsInside(yaml)),
