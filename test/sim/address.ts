@@ -19,7 +19,7 @@ export interface HookConditions {
 
 const NORMAL_MS = { from: 3, to: 40 } as const;
 export const SLOW_HOOK_MS = 300;
-const TIMEOUT_MS = 2000;
+export const HOOK_TIMEOUT_MS = 2000;
 /** From the kill of a hook until its end is known. */
 const ABORT_MS = 1;
 /** The kernel removes an address up to this late (measured: 1.01 to 1.04 s for a lease of 1 s). */
@@ -192,7 +192,7 @@ export class Address {
 
 /** As in src/control/vip.ts. */
 function timeoutMs(action: HookAction, leaseMs: number): number {
-  if (action === "renew") return Math.min(TIMEOUT_MS, leaseMs / 2);
-  if (action === "announce") return Math.min(TIMEOUT_MS, leaseMs / 4);
-  return TIMEOUT_MS;
+  if (action === "renew") return Math.min(HOOK_TIMEOUT_MS, leaseMs / 2);
+  if (action === "announce") return Math.min(HOOK_TIMEOUT_MS, leaseMs / 4);
+  return HOOK_TIMEOUT_MS;
 }

@@ -17,7 +17,8 @@
 //   reach the arbiter, or there is none. A node that the arbiter does not answer is not excused. Words that
 //   were lost by chance again and again for so long are such a cut. Two that do not share the secret are cut
 //   from each other like that, too. Once they can meet again they have `reunionMs` to do so. In a handover
-//   both hold already, so there each moment counts in which the words of one do not reach the other.
+//   both hold already, so there each moment counts in which the words of one do not reach the other, and the
+//   time that a node needs to notice that its arbiter is silent.
 // - A hook that was stopped between its look at the interface and its change of it, and goes on when its lease
 //   has long ended, brings the address back until the process above it has released it.
 
@@ -33,7 +34,7 @@ import {
   LEASE_TRUST,
   REDIAL_MEMORY_MS,
 } from "../../src/election/timing.ts";
-import { SLOW_HOOK_MS } from "./address.ts";
+import { HOOK_TIMEOUT_MS, SLOW_HOOK_MS } from "./address.ts";
 import type { Elector } from "./elector.ts";
 import { otherOf } from "./network.ts";
 import type { NodeId } from "./network.ts";
@@ -87,6 +88,8 @@ export class Invariants {
   readonly #group: number;
   readonly #reunionMs: number;
   readonly #leaseEndMs: number;
+  /** A renewal waits that long behind a hook that hangs. */
+  readonly #hangMs: number;
   readonly #hasHookTrouble: boolean;
   readonly #takeover: Takeover;
   readonly #settling: Settling;
@@ -104,8 +107,9 @@ export class Invariants {
     this.#world = world;
     this.#group = group;
     this.#reunionMs = reunionMs(scenario);
-    this.#leaseEndMs = scenario.leaseMs * CLOCKS + SLOW_HOOK_MS + EXPIRY_MS;
     this.#hasHookTrouble = scenario.hooks.failing > 0 || scenario.hooks.hanging > 0;
+    this.#leaseEndMs = scenario.leaseMs * CLOCKS + SLOW_HOOK_MS + EXPIRY_MS;
+    this.#hangMs = scenario.hooks.hanging > 0 ? HOOK_TIMEOUT_MS : 0;
     this.#takeover = new Takeover(world, group);
     this.#settling = new Settling(world, group);
   }
@@ -244,6 +248,18 @@ export class Invariants {
     return now - truth.arbiterAt[node] < silentMs + this.#leaseEndMs;
   }
 
+  /** There is none, or it answers, or has fallen silent too short a time ago to be noticed. */
+  #mayTrustArbiter(node: NodeId): boolean {
+    const { now, scenario, truth } = this.#world;
+    if (!scenario.arbiter) return true;
+    const { priority, intervalMs } = settingsOf(scenario, node, this.#group);
+    const noticeMs = Math.max(
+      activeDownMs(priority, intervalMs),
+      ARBITER_SILENT * arbiterIntervalMs(intervalMs),
+    );
+    return now - truth.arbiterAt[node] < noticeMs * CLOCKS + ROUNDING_MS;
+  }
+
   #checkReason(elector: Elector, before: State, state: State, effects: Step["effects"]): void {
     const isRoleChange = roleOf(before) !== roleOf(state);
     if (isRoleChange) this.roleChanges += 1;
@@ -304,7 +320,7 @@ export class Invariants {
   }
 
   #checkOverlap(): void {
-    const { now, machines, scenario, truth, network } = this.#world;
+    const { now, machines, scenario, truth } = this.#world;
     if (!machines[0].addresses[this.#group]!.isHeld || !machines[1].addresses[this.#group]!.isHeld) {
       this.#overlapSince = undefined;
       return;
@@ -316,15 +332,14 @@ export class Invariants {
     if (isNew && scenario.claim === "safe" && !isThawed && claim?.isExcused !== true) {
       fail("claim: safe never has two leases alive", `node ${String(this.#addedLast)} added the second`);
     }
-    const reachArbiter = !scenario.arbiter || (network.reachesArbiter(0) && network.reachesArbiter(1));
     const isHandover = this.#handoverAt > since - 2 * SLOW_HOOK_MS;
     const areApart = truth.areApart(this.#group) || (isHandover && truth.areHeldUp(this.#group));
-    if (isThawed || (areApart && reachArbiter)) this.#excusedAt = now;
+    if (isThawed || (areApart && this.#mayTrustArbiter(0) && this.#mayTrustArbiter(1))) this.#excusedAt = now;
     const releaseMs = this.#hasHookTrouble ? this.#leaseEndMs : 2 * SLOW_HOOK_MS;
     // From a handover a failover may follow, with an overlap of its own.
     const claimedAt = Math.max(this.#claims[0]?.at ?? -Infinity, this.#claims[1]?.at ?? -Infinity);
     const reunitedAt = truth.reunitesSince + this.#reunionMs + releaseMs;
-    const isOver = now > Math.max(since, claimedAt, this.#excusedAt) + this.#leaseEndMs;
+    const isOver = now > Math.max(since, claimedAt, this.#excusedAt) + this.#leaseEndMs + this.#hangMs;
     if (isOver && now > reunitedAt) {
       fail("two leases overlap for one lease period at most", `${String(now - since)} ms`);
     }

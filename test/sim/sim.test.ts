@@ -41,13 +41,10 @@ suite("simulated pair", () => {
   });
 
   test("a failing run can be made small: what the failure does not need is left out", () => {
-    const mutant = "renews an expired lease";
-    const needed = {
-      time: 4000,
-      fault: { kind: "freeze", on: "active", forMs: 5000, withChildren: false },
-    } as const;
+    const mutant = "ignores the arbiter";
+    const needed = { time: 4000, fault: { kind: "silent port", on: "active", forMs: 5000 } } as const;
     const idle = { time: 2500, fault: { kind: "drain", on: 0, forMs: 100 } } as const;
-    const scenario = { ...CALM, stopGraceMs: 1000, arbiter: false, events: [idle, needed] };
+    const scenario = { ...CALM, stopGraceMs: 1000, leaseMs: 3000, events: [idle, needed] };
     const smallest = shrink(scenario, { mutant });
     assert.notEqual(play(smallest, { mutant }), undefined);
     assert.deepEqual(smallest, { ...CALM, events: [needed], healedAt: 9000 });

@@ -97,8 +97,11 @@ export class Truth {
     return true;
   }
 
-  /** Both live and move, and the words of one do not reach the other for an active-down interval. */
+  /** Both live; the network is cut between them, or the words of one do not reach the other for an active-down interval. */
   areApart(group: number): boolean {
+    const { network, processes } = this.#world;
+    const isCut = network.isOnLan(0) && network.isOnLan(1) && !network.passesBothWays();
+    if (isCut && processes[0] !== undefined && processes[1] !== undefined) return true;
     return this.#unheardMs(group) >= this.#cutMs;
   }
 
