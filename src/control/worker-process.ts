@@ -41,6 +41,8 @@ export interface WorkerProcessOptions {
   /** The whole environment of the worker: it inherits nothing, so that it holds no secrets. */
   readonly env: Readonly<Record<string, string>>;
   readonly clock: Clock;
+  /** Nobody serves until it does: it starts before everything else that wants to run. */
+  readonly urgent?: boolean;
   readonly onReady: () => void;
   readonly onBackendFailure: (failure: BackendFailure) => void;
   readonly onExit: (exit: WorkerExit) => void;
@@ -65,8 +67,9 @@ export class WorkerProcess {
   constructor(options: WorkerProcessOptions) {
     this.#options = options;
     this.#startedMs = options.clock();
-    // From its first moment: a start takes longer than traffic should wait for what is urgent.
-    const [execPath, ...execArgv] = asOrdinary(process.execPath, []);
+    // A start takes longer than the traffic of other workers should wait; see dropPrivileges for the rest.
+    const [execPath, ...execArgv] =
+      options.urgent === true ? [process.execPath] : asOrdinary(process.execPath, []);
     const child = fork(options.entry, [], {
       execPath,
       execArgv,

@@ -238,6 +238,7 @@ export class Workers {
       entry: this.#entry,
       env: workerEnvironment(),
       clock: this.#options.clock,
+      urgent: this.#deaths.length > 0 && this.#readyWorkers().length === 0,
       onReady: () => {
         if (worker === this.#spare) this.#options.log.debug({ worker: worker.pid }, "spare worker ready");
         else this.#equip(worker);
