@@ -6,7 +6,7 @@ import type { GroupConfig, NodeConfig, PairConfig, VirtualAddress } from "../con
 import type { Advertisement } from "../election/advertisement.ts";
 import { reasonOf, roleOf } from "../election/role.ts";
 import type { Effect, Input, Maintenance, Settings, State } from "../election/state.ts";
-import { impairmentOf, priorityOf } from "../election/turn.ts";
+import { impairmentOf, impairmentsOf, priorityOf } from "../election/turn.ts";
 import type { GroupStatus, Role } from "../protocol/status.ts";
 import { type Clock, wallTime } from "../system/clock.ts";
 import type { Log } from "../system/log.ts";
@@ -167,7 +167,8 @@ export class Group {
 
   status(): GroupStatus {
     const { state } = this.#driver;
-    const { settings } = this.#options;
+    const { settings, clock } = this.#options;
+    const now = clock();
     const words = state.peer.kind === "heard" ? state.peer.said : undefined;
     return {
       name: this.name,
@@ -176,8 +177,12 @@ export class Group {
       epoch: state.epoch,
       since: this.#since,
       priority: settings.priority,
-      effectivePriority: priorityOf({ settings, state }),
-      impairments: state.impairments.map(({ cause, detail, weight }) => ({ cause, detail, weight })),
+      effectivePriority: priorityOf({ settings, state, now }),
+      impairments: impairmentsOf({ settings, state, now }).map(({ cause, detail, weight }) => ({
+        cause,
+        detail,
+        weight,
+      })),
       damped: state.dampedUntil !== undefined,
       // What a lost peer said last would mislead: it may be anything by now.
       peerRole: words === undefined || !this.#options.events.isConnected() ? "unknown" : peerRole(words.role),
@@ -192,7 +197,7 @@ export class Group {
   /** Why this node should not go into maintenance now; undefined when nothing speaks against it. */
   objectionToStandby(): string | undefined {
     const { state } = this.#driver;
-    const { peer } = this.#options;
+    const { peer, settings, clock } = this.#options;
     const { phase } = state;
     const words =
       this.#options.events.isConnected() && state.peer.kind === "heard" ? state.peer.said : undefined;
@@ -200,7 +205,8 @@ export class Group {
     if (phase.kind !== "active" && phase.kind !== "claiming") return undefined;
     if (words === undefined) return `${peer.name} is not in touch`;
     if (!words.ready) return `${peer.name} is not ready: it is ${words.role}`;
-    if (words.impairment > impairmentOf(state)) return `${peer.name} is worse off than this node`;
+    if (words.impairment > impairmentOf({ settings, state, now: clock() }))
+      return `${peer.name} is worse off than this node`;
     return undefined;
   }
 

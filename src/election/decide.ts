@@ -127,7 +127,7 @@ function decideActive(turn: Turn, phase: ActivePhase): void {
     }
     // It is claiming on our own offer: hold until it holds.
   }
-  if (isIsolated(turn)) return leaveToOthers(turn);
+  if (!phase.forced && isIsolated(turn)) return leaveToOthers(turn);
   if (turn.state.offer === undefined) considerHandover(turn, phase);
   tendAddress(turn);
 }

@@ -9,6 +9,7 @@ import { FORCED_OFFER_MS, OFFER_AGAIN_MS, OFFER_MS } from "./timing.ts";
 import {
   freshWords,
   impairmentOf,
+  impairmentsOf,
   isFresh,
   isPeerReady,
   log,
@@ -34,7 +35,9 @@ export function considerHandover(turn: Turn, phase: ActivePhase): void {
   }
   if (isDamped(state) || freshWords(turn)?.damped === true || !mayAgain) return;
   if (isWorseThanPeer(turn)) {
-    const what = state.impairments.map(({ cause, detail }) => `${cause}: ${detail}`).join("; ");
+    const what = impairmentsOf(turn)
+      .map(({ cause, detail }) => `${cause}: ${detail}`)
+      .join("; ");
     return offer(turn, phase, { reason: `this node is impaired: ${what}`, ordered: false });
   }
   if (turn.settings.preempt) considerPreemption(turn, phase);
@@ -53,7 +56,7 @@ function goAway(
 function isWorseThanPeer(turn: Turn): boolean {
   const said = freshWords(turn);
   if (said?.ready !== true) return false;
-  return impairmentOf(turn.state) > said.impairment && priorityOf(turn) < said.priority;
+  return impairmentOf(turn) > said.impairment && priorityOf(turn) < said.priority;
 }
 
 /** A preferred peer gets the role back when it has been ready for the whole delay. */
@@ -192,7 +195,7 @@ function tryAgain({ settings }: Turn, { kind }: Phase): string {
 }
 
 function isPeerWorse(turn: Turn): boolean {
-  return (freshWords(turn)?.impairment ?? 0) > impairmentOf(turn.state);
+  return (freshWords(turn)?.impairment ?? 0) > impairmentOf(turn);
 }
 
 function whyNotReady(turn: Turn): string {

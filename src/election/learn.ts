@@ -93,6 +93,7 @@ function hear(turn: Turn, said: Advertisement): void {
   const at = isActive ? now : (turn.state.stalledSince ?? now);
   const peer = { kind: "heard", said, at } as const;
   update(turn, { peer, epoch: Math.max(turn.state.epoch, said.epoch) });
+  endForce(turn);
   const { phase } = turn.state;
   switch (phase.kind) {
     case "standby":
@@ -138,6 +139,7 @@ function hearArbiter(turn: Turn): void {
   const { settings, now } = turn;
   const wasSilent = isArbiterSilent(turn);
   update(turn, { arbiter: { kind: "answered", at: now } });
+  endForce(turn);
   if (!wasSilent || isInTouch(turn)) return;
   const aloneAt = now + reunionMs(settings.priority, settings.intervalMs);
   const { phase } = turn.state;
@@ -163,6 +165,12 @@ function hearArbiter(turn: Turn): void {
     case "fault":
     case "stopped":
   }
+}
+
+/** Somebody is heard again, so that the silence of all would be news. */
+function endForce(turn: Turn): void {
+  const { phase } = turn.state;
+  if (phase.kind === "active" && phase.forced) update(turn, { phase: { ...phase, forced: false } });
 }
 
 function learnImpairment(turn: Turn, { cause, detail, weight }: Impairment): void {
@@ -204,7 +212,8 @@ function learnClaimed(turn: Turn, { epoch, startedAt }: Extract<Input, { kind: "
     return update(turn, { phase: { ...phase, lease, announceAt, reclaiming: false } });
   }
   if (phase.kind !== "claiming" || phase.epoch !== epoch) return;
-  const rest = { preemptAt: undefined, lossesAt: [], reclaiming: false } as const;
+  const forced = phase.vacancy.forced === true;
+  const rest = { preemptAt: undefined, lossesAt: [], reclaiming: false, forced } as const;
   update(turn, { phase: { kind: "active", epoch, lease, announceAt, ...rest }, offerAgainAt: undefined });
   answerDone(turn);
   log(turn, "info", "active", {

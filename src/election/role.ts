@@ -1,7 +1,7 @@
 // The role that people see, and one sentence on what the node is waiting for.
 
 import type { Settings, State } from "./state.ts";
-import { arbiterVouches, isInTouch, type Turn } from "./turn.ts";
+import { arbiterVouches, impairmentsOf, isInTouch, type Knowledge, type Turn } from "./turn.ts";
 
 /** `claiming` and `leaving` are seen as standby: the node does not (or no longer) serve the address alone. */
 export function roleOf({ phase }: State): "active" | "standby" | "fault" {
@@ -41,10 +41,14 @@ export function reasonOf(settings: Settings, state: State, now: number): string 
     case "active":
       if (offer !== undefined) return "handing over";
       if (maintenance !== "off") return `goes into maintenance as soon as ${settings.peer} can take over`;
-      return dampingOf(state, now) ?? impairmentsOf(state);
+      return dampingOf(state, now) ?? describeImpairments({ settings, state, now });
     case "standby":
       if (maintenance !== "off") return IN_MAINTENANCE;
-      return dampingOf(state, now) ?? cutOff({ settings, state, now }) ?? impairmentsOf(state);
+      return (
+        dampingOf(state, now) ??
+        cutOff({ settings, state, now }) ??
+        describeImpairments({ settings, state, now })
+      );
     case "stopped":
       return undefined;
   }
@@ -58,13 +62,14 @@ function dampingOf({ dampedUntil, roleChangesAt }: State, now: number): string |
   return `changed roles ${String(roleChangesAt.length)} times in a minute and stays where it is for ${seconds} s without a change, or until \`vipair resume\``;
 }
 
-function cutOff(turn: Pick<Turn, "settings" | "state" | "now">): string | undefined {
+function cutOff(turn: Knowledge): string | undefined {
   const asked: Turn = { ...turn, effects: [] };
   if (isInTouch(asked) || arbiterVouches(asked)) return undefined;
   return `hears neither ${turn.settings.peer} nor the arbiter, so it may be the one that is cut off, and claims nothing`;
 }
 
-function impairmentsOf({ impairments }: State): string | undefined {
+function describeImpairments(knowledge: Knowledge): string | undefined {
+  const impairments = impairmentsOf(knowledge);
   if (impairments.length === 0) return undefined;
   return impairments
     .map(({ cause, detail, weight }) => `${cause}: ${detail} (priority -${String(weight)})`)

@@ -1,21 +1,22 @@
 // What a node tells its peer, derived from its state alone, and when it says it.
 
 import type { Advertisement, Intent, PeerRole } from "./advertisement.ts";
-import type { Settings, State } from "./state.ts";
+import type { State } from "./state.ts";
 import { isDamped } from "./damping.ts";
 import { impairmentOf, isContender, priorityOf, type Turn, update } from "./turn.ts";
 
 /** Advertises each interval, and at once when there is news. */
 export function speak(turn: Turn): void {
   const { state, settings, now } = turn;
-  const words = advertisementOf(settings, state);
+  const words = advertisementOf(turn);
   const isNews = state.said === undefined || !isSame(state.said, words);
   if (!isNews && now < state.advertiseAt) return;
   turn.effects.push({ kind: "advertise", advertisement: words });
   update(turn, { said: words, advertiseAt: now + settings.intervalMs });
 }
 
-function advertisementOf(settings: Settings, state: State): Advertisement {
+function advertisementOf(turn: Turn): Advertisement {
+  const { settings, state } = turn;
   const { phase } = state;
   const role = roleOnWire(state);
   const isResigned = role === "leaving" || role === "fault" || role === "maintenance" || role === "stopped";
@@ -23,8 +24,8 @@ function advertisementOf(settings: Settings, state: State): Advertisement {
     group: settings.group,
     node: settings.node,
     role,
-    priority: isResigned ? 0 : priorityOf({ settings, state }),
-    impairment: impairmentOf(state),
+    priority: isResigned ? 0 : priorityOf(turn),
+    impairment: impairmentOf(turn),
     damped: isDamped(state),
     // A contender is judged by the epoch of its own claim, not by the newest that it has heard of.
     epoch:

@@ -91,6 +91,8 @@ export interface Vacancy {
   readonly reason: string;
   /** An operator wants it so. */
   readonly ordered: boolean;
+  /** Whatever silence and the arbiter say. */
+  readonly forced?: true;
   /** The active offered it and still serves. */
   readonly handover: boolean;
   /** A lease of the predecessor may still run. */
@@ -109,6 +111,8 @@ export interface ActivePhase {
   readonly lossesAt: readonly number[];
   /** It has vanished, and the hooks bring it back right now. */
   readonly reclaiming: boolean;
+  /** An operator insisted: being cut off is no reason to let go, until the peer or the arbiter is heard. */
+  readonly forced: boolean;
 }
 
 export interface Lease {

@@ -20,7 +20,7 @@ import {
   START_WAIT_MS,
   VACANCY_ACTIVE_DOWNS,
 } from "./timing.ts";
-import { log, type Turn, update } from "./turn.ts";
+import { arbiterLostAt, log, type Turn, update } from "./turn.ts";
 
 /** What an earlier life of the node has left behind. */
 export interface Memory {
@@ -98,6 +98,7 @@ export function nextDeadline(settings: Settings, state: State): number {
   if (peer.kind === "heard") look(peer.at + activeDown);
   if (peer.kind === "estranged" || peer.kind === "dead") look(peer.at + REDIAL_MEMORY_MS);
   if (arbiter.kind === "answered") look(arbiter.at + ARBITER_SILENT * arbiterIntervalMs(settings.intervalMs));
+  look(arbiterLostAt({ settings, state, now: at }));
   switch (phase.kind) {
     case "listening":
       look(phase.until);

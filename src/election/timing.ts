@@ -28,6 +28,12 @@ export const ARBITER_VOUCHES = 2;
 export const ARBITER_SILENT = 3;
 
 /**
+ * A node whose arbiter is silent for so long while it hears its peer is worse off than one whose arbiter
+ * answers. An active waits longer, so that a gateway that died is silent to both by then, and nothing moves.
+ */
+export const ARBITER_LOST_MS = { standby: 2000, active: 5000 } as const;
+
+/**
  * Two nodes that a network lets talk again have found each other after this time: a dial that hangs in the old
  * silence runs out, the pace of dialling passes, and a handshake with a busy process takes its time.
  */

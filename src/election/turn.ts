@@ -2,9 +2,10 @@
 // deciding and speaking all ask of it.
 
 import { type Advertisement, IMPAIRMENT_MAX } from "./advertisement.ts";
-import type { Effect, Fault, LogLevel, Peer, Phase, Settings, State } from "./state.ts";
+import type { Effect, Fault, Impairment, LogLevel, Peer, Phase, Settings, State } from "./state.ts";
 import {
   activeDownMs,
+  ARBITER_LOST_MS,
   ARBITER_SILENT,
   ARBITER_VOUCHES,
   arbiterIntervalMs,
@@ -17,6 +18,9 @@ export interface Turn {
   state: State;
   readonly effects: Effect[];
 }
+
+/** What a question about the node needs. */
+export type Knowledge = Pick<Turn, "settings" | "state" | "now">;
 
 export function log(
   turn: Turn,
@@ -86,15 +90,35 @@ export function isArbiterSilent({ settings, now, state: { arbiter } }: Turn): bo
   );
 }
 
+/** When the silence of the arbiter becomes an impairment; undefined: there is none, or it has never answered. */
+export function arbiterLostAt({ settings, state: { arbiter, phase } }: Knowledge): number | undefined {
+  if (!settings.arbiter || arbiter.kind !== "answered") return undefined;
+  return arbiter.at + (holdsAddress(phase) ? ARBITER_LOST_MS.active : ARBITER_LOST_MS.standby);
+}
+
+/** Everything that makes this node the worse of the two at this moment. */
+export function impairmentsOf(knowledge: Knowledge): readonly Impairment[] {
+  const { impairments } = knowledge.state;
+  const lostAt = arbiterLostAt(knowledge);
+  if (lostAt === undefined || knowledge.now < lostAt) return impairments;
+  return [...impairments, ARBITER_LOST];
+}
+
+const ARBITER_LOST: Impairment = {
+  cause: "arbiter",
+  detail: "the arbiter does not answer this node",
+  weight: IMPAIRMENT_MAX,
+};
+
 /** The sum of all weights that are taken off the priority; 0: the node is well. */
-export function impairmentOf({ impairments }: State): number {
-  const sum = impairments.reduce((total, { weight }) => total + weight, 0);
+export function impairmentOf(knowledge: Knowledge): number {
+  const sum = impairmentsOf(knowledge).reduce((total, { weight }) => total + weight, 0);
   return Math.min(sum, IMPAIRMENT_MAX);
 }
 
 /** Effective priority: what the configuration says, less what is wrong; 1 at the least. */
-export function priorityOf({ settings, state }: Pick<Turn, "settings" | "state">): number {
-  return Math.max(1, settings.priority - impairmentOf(state));
+export function priorityOf(knowledge: Knowledge): number {
+  return Math.max(1, knowledge.settings.priority - impairmentOf(knowledge));
 }
 
 interface Claimant {

@@ -45,7 +45,13 @@ export function decideStandby(turn: Turn, phase: Waiting): void {
 }
 
 /** An operator wants this node active, whatever is known of the peer. */
-const FORCED: Vacancy = { reason: "forced by an operator", ordered: true, handover: false, mayHold: true };
+const FORCED: Vacancy = {
+  reason: "forced by an operator",
+  ordered: true,
+  forced: true,
+  handover: false,
+  mayHold: true,
+};
 
 /** claim: safe waits for the lease of the predecessor even then. */
 export function claimByForce(turn: Turn): void {

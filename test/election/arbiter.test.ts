@@ -103,7 +103,7 @@ suite("rule 6: the arbiter tells who of the two is cut off", () => {
       ASKED_ACTIVE,
       `
       10100  arbiter silent             active
-      10100  hears standby 1 ready ...  active
+      10100  hears standby 1 ready impaired-253 ...  active
       18000                             active
       `,
     );

@@ -1,3 +1,4 @@
+import assert from "node:assert/strict";
 import { suite, test } from "node:test";
 import { A, SAFE, SETTLED, STANDBY, story } from "./story.ts";
 
@@ -77,6 +78,43 @@ suite("rule 9: the node that is worse off yields to the other", () => {
       43200               active: says active offer
       `,
     );
+  });
+
+  test("rule 9: an active whose arbiter is silent for 5 s hands over to a peer whose arbiter answers", () => {
+    story(
+      { ...A, arbiter: true },
+      SETTLED,
+      `
+      10000  hears standby 1 ready ...  active
+      10100  arbiter answers            active
+      10101  arbiter silent             active
+      15099                             active
+      15100                             active: says active offer
+      `,
+    );
+  });
+
+  test("rule 9: not when the gateway is silent to both: the standby says so first", () => {
+    story(
+      { ...A, arbiter: true },
+      SETTLED,
+      `
+      10100  arbiter answers                         active
+      10101  arbiter silent                          active
+      12200  hears standby 1 ready impaired-253 ...  active
+      60000                                          active
+      `,
+    );
+    const state = story(
+      { ...A, arbiter: true },
+      STANDBY,
+      `
+      1100  arbiter answers  standby
+      1101  arbiter silent   standby
+      3200                   standby
+      `,
+    );
+    assert.equal(state.said?.impairment, 253);
   });
 
   test("an impairment that ends gives the priority back, and nothing moves", () => {

@@ -148,7 +148,7 @@ suite("switchover by force", () => {
     );
   });
 
-  test("on a standby that hears no active it claims", () => {
+  test("on a standby that hears no active it claims, and serves until somebody is heard and lost again", () => {
     story(
       { ...A, arbiter: true },
       STANDBY,
@@ -156,6 +156,12 @@ suite("switchover by force", () => {
       1100  hears active 1      standby
       5000                      standby
       5001  forced-switchover   claiming: claim 2, says claiming
+      5010  claimed             active: done, announce, says active
+      9000                      active: announce, announce, announce, announce
+      9100  arbiter answers     active
+      9200  arbiter silent      active
+      9867                      active
+      9868                      listening: release, says leaving
     `,
     );
   });

@@ -14,7 +14,8 @@
 //
 // - The nodes are cut from each other: words of the holder have not reached the claimer's machine for as long
 //   as the claimer must wait, nor has the holder's machine known for a lease that it is counted on; and both
-//   reach the arbiter, or there is none. A node that the arbiter does not answer is not excused. Words that
+//   reach the arbiter, or there is none. A node that the arbiter does not answer is not excused, unless an
+//   operator has made it active by force. Words that
 //   were lost by chance again and again for so long are such a cut. Two that do not share the secret are cut
 //   from each other like that, too. Once they can meet again they have `reunionMs` to do so. In a handover
 //   both hold already, so there each moment counts in which the words of one do not reach the other, and the
@@ -34,6 +35,7 @@ import {
   LEASE_TRUST,
   REDIAL_MEMORY_MS,
 } from "../../src/election/timing.ts";
+import { priorityOf } from "../../src/election/turn.ts";
 import { HOOK_TIMEOUT_MS, SLOW_HOOK_MS } from "./address.ts";
 import type { Elector } from "./elector.ts";
 import { otherOf } from "./network.ts";
@@ -295,7 +297,8 @@ export class Invariants {
 
   // Rule 6: an active that hears neither its peer nor its arbiter lets go.
   #checkIsolation({ node, settings, late }: Elector, { phase, stalledSince }: State, clock: number): void {
-    if (phase.kind !== "active" || !this.#world.scenario.arbiter) return;
+    // By force an operator has taken the matter into his hands, until somebody is heard again.
+    if (phase.kind !== "active" || phase.forced || !this.#world.scenario.arbiter) return;
     if (stalledSince !== undefined || late.byMs > 0) return;
     const told = this.#told[node];
     const silentMs = ARBITER_SILENT * arbiterIntervalMs(settings.intervalMs);
@@ -304,12 +307,12 @@ export class Invariants {
     }
   }
 
-  #checkTieBreak(elector: Elector, said: Advertisement, { phase, offer, impairments }: State): void {
+  #checkTieBreak(elector: Elector, said: Advertisement, state: State): void {
+    const { phase, offer, at } = state;
     if (phase.kind !== "active" || offer !== undefined) return;
     if (said.role !== "active" && said.role !== "claiming") return;
     const { node } = elector.settings;
-    const weight = impairments.reduce((sum, one) => sum + one.weight, 0);
-    const priority = Math.max(1, elector.settings.priority - weight);
+    const priority = priorityOf({ settings: elector.settings, state, now: at });
     const isHigher =
       said.epoch !== phase.epoch
         ? said.epoch > phase.epoch
@@ -334,7 +337,8 @@ export class Invariants {
     }
     const isHandover = this.#handoverAt > since - 2 * SLOW_HOOK_MS;
     const areApart = truth.areApart(this.#group) || (isHandover && truth.areHeldUp(this.#group));
-    if (isThawed || (areApart && this.#mayTrustArbiter(0) && this.#mayTrustArbiter(1))) this.#excusedAt = now;
+    const mayHold = (node: NodeId) => this.#isForced(node) || this.#mayTrustArbiter(node);
+    if (isThawed || (areApart && mayHold(0) && mayHold(1))) this.#excusedAt = now;
     const releaseMs = this.#hasHookTrouble ? this.#leaseEndMs : 2 * SLOW_HOOK_MS;
     // From a handover a failover may follow, with an overlap of its own.
     const claimedAt = Math.max(this.#claims[0]?.at ?? -Infinity, this.#claims[1]?.at ?? -Infinity);
@@ -347,6 +351,11 @@ export class Invariants {
     if (!isHandover && !isThawed && touchedMs > 2 * scenario.intervalMs + releaseMs) {
       fail("two nodes in touch do not both hold the address", `${String(now - since)} ms`);
     }
+  }
+
+  #isForced(node: NodeId): boolean {
+    const phase = this.#world.processes[node]?.electors[this.#group]?.state.phase;
+    return phase?.kind === "active" && phase.forced;
   }
 
   #checkBothActive(): void {

@@ -70,7 +70,9 @@ export class Takeover {
     const { now } = this.#world;
     if (this.#expected !== undefined) {
       const { of, by, after } = this.#expected;
-      if (this.#stateOf(of)?.phase.kind === "active") this.#expected = undefined;
+      const state = this.#stateOf(of);
+      // An order for maintenance may have been on its way to the disk when the fault struck.
+      if (state?.phase.kind === "active" || state?.maintenance !== "off") this.#expected = undefined;
       else if (now > by) fail("a healthy standby takes over in time", `after ${after}`);
     }
     if (this.#isRough) return;
