@@ -1,12 +1,13 @@
 // A whole pair on loopback through everything that moves the role.
 
 import assert from "node:assert/strict";
-import { describe, test, type TestContext } from "node:test";
+import { describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { activeDownMs } from "../../src/election/timing.ts";
 import { OpenLoopClient } from "../../src/cli/open-loop-client.ts";
 import { ask } from "../support/http-client.ts";
-import { PORT, Site, type PairSite } from "../support/site.ts";
+import { PORT, Site } from "../support/site.ts";
+import { SparedClient } from "../support/spared-client.ts";
 import type { VipairProcess } from "../support/vipair-process.ts";
 import { waitUntil } from "../support/wait-until.ts";
 
@@ -20,13 +21,6 @@ async function becameActive(node: VipairProcess, since: number): Promise<number>
   return line.readAtMs;
 }
 
-/** Ends when exactly this node is active and the other one a standby that would take over. */
-async function isSettled(pair: PairSite, active: VipairProcess, standby: VipairProcess): Promise<void> {
-  await active.becomes("active");
-  await pair.isWell(standby);
-  assert.equal((await active.status()).role, "active");
-}
-
 describe("failover", { concurrency: false }, () => {
   test("the life of a pair", async (whole) => {
     const site = Site.open(whole);
@@ -37,7 +31,7 @@ describe("failover", { concurrency: false }, () => {
     await whole.test(
       "of two nodes booted at once exactly one becomes active: the one with the higher priority",
       async () => {
-        await isSettled(pair, nodes.a, nodes.b);
+        await pair.isSettled(nodes.a, nodes.b);
         assert.ok(!nodes.b.lines.some(({ msg }) => msg === "claiming"));
         const [active, standby] = [await nodes.a.status(), await nodes.b.status()];
         assert.deepEqual([active.role, standby.role], ["active", "standby"]);
@@ -85,7 +79,7 @@ describe("failover", { concurrency: false }, () => {
 
     await whole.test("the dead node returns as standby, and takes nothing back", async () => {
       nodes.a = pair.start("a");
-      await isSettled(pair, nodes.b, nodes.a);
+      await pair.isSettled(nodes.b, nodes.a);
       await sleep(activeDownMs(150, 500));
       assert.equal((await nodes.a.status()).role, "standby");
       assert.ok(!nodes.a.lines.some(({ msg }) => msg === "claiming"));
@@ -103,7 +97,7 @@ describe("failover", { concurrency: false }, () => {
           const { code, stdout, stderr } = await nodes[on].command("switchover");
           assert.deepEqual({ code, stderr }, { code: 0, stderr: "" });
           assert.match(stdout, new RegExp(`\\b${to}\\b`));
-          await isSettled(pair, nodes[to], nodes[from]);
+          await pair.isSettled(nodes[to], nodes[from]);
           t.diagnostic(await client.stop());
         },
       );
@@ -113,7 +107,7 @@ describe("failover", { concurrency: false }, () => {
       const { epoch } = await nodes.b.status();
       await nodes.a.kill();
       nodes.a = pair.start("a");
-      await isSettled(pair, nodes.b, nodes.a);
+      await pair.isSettled(nodes.b, nodes.a);
       assert.equal((await nodes.a.status()).epoch, epoch);
     });
 
@@ -181,7 +175,7 @@ describe("failover by the clock", { concurrency: 4 }, () => {
     a.signalAll("SIGCONT");
     const line = await a.logged("yielding", ({ msg }) => msg === "yielding", { since });
     assert.ok(line.readAtMs - thawedAtMs < 3 * INTERVAL_MS + ALLOWANCE_MS);
-    await isSettled(pair, b, a);
+    await pair.isSettled(b, a);
     await waitUntil(
       () =>
         pair.hookCalls().some(({ node, action, stage, atMs }) => {
@@ -211,40 +205,6 @@ describe("failover by the clock", { concurrency: 4 }, () => {
     await a.kill();
     await b.becomes("active");
     const again = pair.start("a");
-    await isSettled(pair, again, b);
+    await pair.isSettled(again, b);
   });
 });
-
-/**
- * A client for a role that moves by plan: whatever a node takes is answered.
- *
- * On loopback both nodes listen on the same address, so the kernel spreads new connections over both until the
- * old one closes its socket. Who comes in the 30 microseconds between its last look into the accept queue and the
- * close is reset by the kernel, unseen by any node (decision 0002). That is one client at the most, it never
- * reaches the backend, and on a network it does not exist: there new connections go to the new node
- * long before, and test/lab requires that none fails.
- */
-class SparedClient {
-  readonly #client: OpenLoopClient;
-  readonly #backend: PairSite["backend"];
-  readonly #requestsBefore: number;
-
-  /** Starts asking; at the end of the test it asks no more, also when the test has failed. */
-  constructor(t: TestContext, pair: PairSite) {
-    this.#backend = pair.backend;
-    this.#requestsBefore = pair.backend.requests();
-    this.#client = new OpenLoopClient({ host: pair.virtualAddress, port: PORT });
-    this.#client.start();
-    t.after(() => this.#client.stop());
-  }
-
-  /** Judges what it saw, and says it in a line. */
-  async stop(): Promise<string> {
-    const { total, outcomes } = await this.#client.stop();
-    const { ok = 0, reset = 0, ...others } = outcomes;
-    const taken = this.#backend.requests() - this.#requestsBefore;
-    assert.deepEqual({ others, answered: ok }, { others: {}, answered: taken });
-    assert.ok(reset <= 1, `${String(reset)} connections were reset`);
-    return `${String(total)} requests, ${String(reset)} reset`;
-  }
-}

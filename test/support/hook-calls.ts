@@ -10,6 +10,7 @@ export interface HookCall {
   readonly action: string;
   readonly stage: "begin" | "done";
   readonly epoch: number;
+  readonly address: string;
 }
 
 interface Entry extends HookCall {
@@ -18,6 +19,7 @@ interface Entry extends HookCall {
 
 interface Holding {
   readonly node: string;
+  readonly address: string;
   readonly fromMs: number;
   readonly toMs: number;
 }
@@ -27,13 +29,13 @@ export function hookCalls(folder: string): readonly HookCall[] {
   return readEntries(folder);
 }
 
-/** The longest time during which two nodes held the address at once, leases included; milliseconds. */
+/** The longest time during which two nodes held an address at once, leases included; milliseconds. */
 export function longestOverlapMs(folder: string): number {
   const holdings = holdingsOf(readEntries(folder));
   let longest = 0;
   for (const one of holdings) {
     for (const other of holdings) {
-      if (one.node >= other.node) continue;
+      if (one.node >= other.node || one.address !== other.address) continue;
       longest = Math.max(longest, Math.min(one.toMs, other.toMs) - Math.max(one.fromMs, other.fromMs));
     }
   }
@@ -44,17 +46,18 @@ export function longestOverlapMs(folder: string): number {
 function holdingsOf(entries: readonly Entry[]): readonly Holding[] {
   const holdings: Holding[] = [];
   const open = new Map<string, Holding>();
-  for (const { node, action, stage, atMs, leaseEndMs } of entries) {
+  for (const { node, address, action, stage, atMs, leaseEndMs } of entries) {
     if (stage !== "done") continue;
-    const held = open.get(node);
+    const place = `${node} ${address}`;
+    const held = open.get(place);
     if (action === "claim" || action === "renew") {
       // Claimed anew after its lease had ended: two holdings.
       if (held !== undefined && atMs > held.toMs) holdings.push(held);
       const fromMs = held !== undefined && atMs <= held.toMs ? held.fromMs : atMs;
-      open.set(node, { node, fromMs, toMs: leaseEndMs });
+      open.set(place, { node, address, fromMs, toMs: leaseEndMs });
     } else if (action === "release" && held !== undefined) {
       holdings.push({ ...held, toMs: Math.min(atMs, held.toMs) });
-      open.delete(node);
+      open.delete(place);
     }
   }
   return [...holdings, ...open.values()];
@@ -72,7 +75,7 @@ function readEntries(folder: string): readonly Entry[] {
     .trim()
     .split("\n")
     .map((line) => {
-      const [atMs, node = "", action = "", stage, epoch, leaseEndMs] = line.split(" ");
+      const [atMs, node = "", action = "", stage, epoch, leaseEndMs, address = ""] = line.split(" ");
       return {
         atMs: Number(atMs),
         node,
@@ -80,6 +83,7 @@ function readEntries(folder: string): readonly Entry[] {
         stage: stage === "begin" ? "begin" : "done",
         epoch: Number(epoch),
         leaseEndMs: Number(leaseEndMs),
+        address,
       };
     });
 }

@@ -10,7 +10,7 @@ now=$(($(date +%s%N) / 1000000))
 lease_end=$((now + VIPAIR_LEASE_SECONDS * 1000))
 
 note() {
-  echo "$(($(date +%s%N) / 1000000)) $VIPAIR_NODE $action $1 $VIPAIR_EPOCH $lease_end" >>"$here/calls"
+  echo "$(($(date +%s%N) / 1000000)) $VIPAIR_NODE $action $1 $VIPAIR_EPOCH $lease_end $VIPAIR_ADDRESS" >>"$here/calls"
 }
 
 # held NODE: whether the address is on that node's interface.

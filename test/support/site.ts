@@ -220,6 +220,14 @@ export class PairSite {
     );
   }
 
+  /** Ends when exactly this node is active and the other one a standby that would take over. */
+  async isSettled(active: VipairProcess, standby: VipairProcess): Promise<void> {
+    await active.becomes("active");
+    await this.isWell(standby);
+    const { role } = await active.status();
+    if (role !== "active") throw new Error(`the active is ${role} again`);
+  }
+
   /** Makes an action of the hook fail or hang on a node. */
   sabotage(node: NodeName, action: "claim" | "renew" | "release", way: "fails" | "hangs"): () => void {
     const path = this.site.file(`${action}-${way}.${node}`, "");
