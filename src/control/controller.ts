@@ -16,7 +16,8 @@ import { drainTable, noBackendProblem } from "./backend-table.ts";
 import type { SwitchoverOutcome } from "./group.ts";
 import { HealthChecker } from "./health-checker.ts";
 import { Listeners } from "./listeners.ts";
-import { type MaintenanceOutcome, Pair } from "./pair.ts";
+import type { MaintenanceOutcome } from "./maintenance.ts";
+import { Pair } from "./pair.ts";
 import { pairMembers, resolveHook } from "./pair-members.ts";
 import { StateFile } from "./state-file.ts";
 import { Workers } from "./workers.ts";
@@ -234,8 +235,7 @@ export class Controller {
       };
     }
     if (this.#pair === undefined) return { kind: "refused", reason: ALONE };
-    const { replicated } = await this.#pair.setChange(drainKey(order.pool, order.backend), order.draining);
-    return { kind: "done", replicated };
+    return this.#pair.setChange(drainKey(order.pool, order.backend), order.draining);
   }
 
   #makePair(): Pair | undefined {

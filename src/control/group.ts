@@ -194,6 +194,13 @@ export class Group {
     };
   }
 
+  /** Whether that node is active in this group, as far as this one knows. */
+  isServedBy(who: "self" | "peer"): boolean {
+    if (who === "self") return this.#role === "active";
+    const { peer } = this.#driver.state;
+    return peer.kind === "heard" && peer.said.role === "active" && this.#options.events.isConnected();
+  }
+
   /** Why this node should not go into maintenance now; undefined when nothing speaks against it. */
   objectionToStandby(): string | undefined {
     const { state } = this.#driver;

@@ -9,6 +9,7 @@ import type { ArbiterStatus, CheckStatus, GroupStatus, PeerStatus, Role } from "
 import type { Clock } from "../system/clock.ts";
 import { type Log, withSubject } from "../system/log.ts";
 import { type AddressUsers, Group, type SwitchoverOutcome } from "./group.ts";
+import { type ChangeOutcome, Maintenance, type MaintenanceOutcome, maintenanceKey } from "./maintenance.ts";
 import { NodeHealth } from "./node-health.ts";
 import { Notifier } from "./notifier.ts";
 import { PeerLink } from "./peer-link.ts";
@@ -39,10 +40,6 @@ export interface PairOptions {
   readonly onStopped: () => void;
 }
 
-export type MaintenanceOutcome =
-  | { readonly kind: "done"; readonly replicated: boolean; readonly pending: string | null }
-  | { readonly kind: "refused"; readonly reason: string };
-
 /** A hook that is missing or a secret that cannot be read is looked for again so often. */
 const RECHECK_MS = 1000;
 
@@ -52,15 +49,13 @@ const RECHECK_MS = 1000;
  */
 const STOP_SHARE = 0.8;
 
-/** `vipair standby` waits so long for the role to go; it goes later, too, but then the operator is told so. */
-const STANDBY_WAIT_MS = 10_000;
-
 export class Pair {
   readonly #options: PairOptions;
   readonly #groups: readonly Group[];
   readonly #health: NodeHealth;
   readonly #changes: RunTimeChanges;
   readonly #notifier: Notifier;
+  readonly #maintenance: Maintenance;
   #link: PeerLink | undefined;
   #recheck: NodeJS.Timeout | undefined;
   #epoch: number;
@@ -71,8 +66,6 @@ export class Pair {
   readonly #draining = new Set<string>();
   readonly #allDraining = Promise.withResolvers<void>();
   #hasStopped = false;
-  /** Who waits for a group to let go. */
-  readonly #waiting = new Set<() => void>();
 
   constructor(options: PairOptions) {
     this.#options = options;
@@ -101,6 +94,12 @@ export class Pair {
       log,
     });
     this.#groups = config.groups.map((group) => this.#makeGroup(group));
+    this.#maintenance = new Maintenance({
+      self: self.name,
+      groups: this.#groups,
+      isSet: (key) => this.isSet(key),
+      setChange: (key, value) => this.setChange(key, value),
+    });
     this.#health = new NodeHealth({
       pair,
       virtualAddresses: config.virtualAddresses,
@@ -164,41 +163,24 @@ export class Pair {
     return { ...outcome, active: (was === "active") === (outcome.kind === "done") ? peer.name : self.name };
   }
 
-  /** Rule 12: persisted first, replicated, and only then the node lets go. */
-  async standby({
-    node,
-    force,
-  }: {
-    readonly node: string;
-    readonly force: boolean;
-  }): Promise<MaintenanceOutcome> {
-    const { self } = this.#options;
-    const isSelf = node === self.name;
-    const objection = isSelf && !force ? this.#objectionToStandby() : undefined;
-    if (objection !== undefined) {
-      return { kind: "refused", reason: `${objection}; --force takes ${node} out of service all the same` };
-    }
-    const { replicated } = await this.#changes.set(maintenanceKey(node), true);
-    if (!isSelf)
-      return { kind: "done", replicated, pending: replicated ? null : `${node} has not been told yet` };
-    if (force) this.#tellAll({ kind: "maintenance", on: true, force });
-    await this.#untilIdle();
-    const busy = this.#groups.find((group) => group.status().role === "active");
-    const pending =
-      busy === undefined ? null : `still active: ${busy.status().reason ?? "the peer does not take over"}`;
-    return { kind: "done", replicated, pending };
+  /** Takes a node out of service. */
+  standby(order: { readonly node: string; readonly force: boolean }): Promise<MaintenanceOutcome> {
+    return this.#maintenance.begin(order);
   }
 
-  /** Ends maintenance, and on this node flap damping as well; possible at any time. */
-  async resume(node: string): Promise<MaintenanceOutcome> {
+  /** Takes a node back, and on this node ends flap damping as well; possible at any time. */
+  resume(node: string): Promise<MaintenanceOutcome> {
     if (node === this.#options.self.name) this.#tellAll({ kind: "resume" });
-    const isOn = this.#changes.get(maintenanceKey(node)) === true;
-    const { replicated } = isOn ? await this.#changes.set(maintenanceKey(node), false) : { replicated: true };
-    return { kind: "done", replicated, pending: null };
+    return this.#maintenance.end(node);
   }
 
-  setChange(key: string, value: boolean): Promise<{ readonly replicated: boolean }> {
-    return this.#changes.set(key, value);
+  /** Stores the change here, then on the peer; refused when it cannot be stored here. */
+  async setChange(key: string, value: boolean): Promise<ChangeOutcome> {
+    try {
+      return { kind: "done", ...(await this.#changes.set(key, value)) };
+    } catch (error) {
+      return { kind: "refused", reason: error instanceof Error ? error.message : String(error) };
+    }
   }
 
   isSet(key: string): boolean {
@@ -320,32 +302,6 @@ export class Pair {
     }
   }
 
-  #objectionToStandby(): string | undefined {
-    for (const group of this.#groups) {
-      const objection = group.objectionToStandby();
-      if (objection !== undefined) return objection;
-    }
-    return undefined;
-  }
-
-  /** Until no group is active here any more, or the operator has waited long enough. */
-  async #untilIdle(): Promise<void> {
-    const isIdle = () => this.#groups.every((group) => group.status().role !== "active");
-    if (isIdle()) return;
-    await new Promise<void>((resolve) => {
-      const end = () => {
-        clearTimeout(timer);
-        this.#waiting.delete(look);
-        resolve();
-      };
-      const look = () => {
-        if (isIdle()) end();
-      };
-      const timer = setTimeout(end, STANDBY_WAIT_MS);
-      this.#waiting.add(look);
-    });
-  }
-
   #applyChanges(): void {
     const on = this.isSet(maintenanceKey(this.#options.self.name));
     this.#tellAll({ kind: "maintenance", on });
@@ -439,7 +395,7 @@ export class Pair {
     const { state } = group;
     this.#rememberEpoch(state.epoch);
     this.#compareConfigs(state);
-    for (const look of this.#waiting) look();
+    this.#maintenance.noteStep();
     if (!group.isStopped || this.#hasStopped) return;
     this.#noteDraining();
     if (!this.#groups.every(({ isStopped }) => isStopped)) return;
@@ -469,10 +425,6 @@ export class Pair {
       this.#options.log.warn({ reason: String(error) }, "the epoch could not be stored");
     }
   }
-}
-
-function maintenanceKey(node: string): string {
-  return `maintenance/${node}`;
 }
 
 /** The group that the whole node is named after: active if any is, in fault only if all are. */

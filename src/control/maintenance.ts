@@ -1,0 +1,108 @@
+// Taking a node out of service and back (DESIGN section 5, rule 12): the order is stored first, replicated, and
+// only then the node lets go. What the node then does is decided in election/; here is what the operator is told.
+
+import type { Group } from "./group.ts";
+
+export type ChangeOutcome =
+  | { readonly kind: "done"; readonly replicated: boolean }
+  | { readonly kind: "refused"; readonly reason: string };
+
+export type MaintenanceOutcome =
+  | { readonly kind: "done"; readonly replicated: boolean; readonly pending: string | null }
+  | { readonly kind: "refused"; readonly reason: string };
+
+export interface MaintenanceOptions {
+  /** The name of this node. */
+  readonly self: string;
+  readonly groups: readonly Group[];
+  readonly isSet: (key: string) => boolean;
+  readonly setChange: (key: string, value: boolean) => Promise<ChangeOutcome>;
+}
+
+/** An order waits so long for the role to go; it goes later, too, but then the operator is told so. */
+const WAIT_MS = 10_000;
+
+/** The run-time change that says whether a node is in maintenance. */
+export function maintenanceKey(node: string): string {
+  return `maintenance/${node}`;
+}
+
+export class Maintenance {
+  readonly #options: MaintenanceOptions;
+  /** Orders that wait for the role to go. */
+  readonly #waiting = new Set<() => void>();
+
+  constructor(options: MaintenanceOptions) {
+    this.#options = options;
+  }
+
+  /** After each step of an election: somebody may wait for what it changed. */
+  noteStep(): void {
+    for (const look of this.#waiting) look();
+  }
+
+  async begin({
+    node,
+    force,
+  }: {
+    readonly node: string;
+    readonly force: boolean;
+  }): Promise<MaintenanceOutcome> {
+    const { self, groups, setChange } = this.#options;
+    const isSelf = node === self;
+    const objection = force ? undefined : this.#objectionTo(node);
+    if (objection !== undefined) {
+      return { kind: "refused", reason: `${objection}; --force takes ${node} out of service all the same` };
+    }
+    const set = await setChange(maintenanceKey(node), true);
+    if (set.kind === "refused") return set;
+    const { replicated } = set;
+    if (isSelf && force) {
+      for (const group of groups) group.input({ kind: "maintenance", on: true, force });
+    }
+    if (!isSelf && !replicated) return { kind: "done", replicated, pending: `${node} has not been told yet` };
+    await this.#untilGone(isSelf ? "self" : "peer");
+    const busy = groups.find((group) => group.isServedBy(isSelf ? "self" : "peer"));
+    const why = isSelf ? busy?.status().reason : undefined;
+    const pending = busy === undefined ? null : `still active: ${why ?? "nobody has taken over yet"}`;
+    return { kind: "done", replicated, pending };
+  }
+
+  async end(node: string): Promise<MaintenanceOutcome> {
+    const { isSet, setChange } = this.#options;
+    if (!isSet(maintenanceKey(node))) return { kind: "done", replicated: true, pending: null };
+    const set = await setChange(maintenanceKey(node), false);
+    return set.kind === "refused" ? set : { ...set, pending: null };
+  }
+
+  #objectionTo(node: string): string | undefined {
+    const { self, groups, isSet } = this.#options;
+    // What speaks against its own way out the other node knows, and waits.
+    if (node !== self) {
+      return isSet(maintenanceKey(self)) ? `${self} is in maintenance itself` : undefined;
+    }
+    for (const group of groups) {
+      const objection = group.objectionToStandby();
+      if (objection !== undefined) return objection;
+    }
+    return undefined;
+  }
+
+  /** Until no group is active there any more, or the operator has waited long enough. */
+  async #untilGone(who: "self" | "peer"): Promise<void> {
+    const hasGone = () => !this.#options.groups.some((group) => group.isServedBy(who));
+    if (hasGone()) return;
+    await new Promise<void>((resolve) => {
+      const end = () => {
+        clearTimeout(timer);
+        this.#waiting.delete(look);
+        resolve();
+      };
+      const look = () => {
+        if (hasGone()) end();
+      };
+      const timer = setTimeout(end, WAIT_MS);
+      this.#waiting.add(look);
+    });
+  }
+}
