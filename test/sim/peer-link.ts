@@ -46,6 +46,7 @@ export interface LinkOwner {
 export interface PeerProcess {
   readonly link: PeerLink;
   readonly secret: string;
+  readonly isHeld: boolean;
 }
 
 export interface LinkOptions {
@@ -159,6 +160,11 @@ export class PeerLink implements EndListener {
         if (this.#known.size === 0) owner.input({ kind: "peer-dead", everHeard: this.#life !== undefined });
       });
     } else if (peer.secret !== this.#options.secret) {
+      // One that stands still takes the connection and says nothing.
+      if (peer.isHeld) {
+        silent(connectTimeoutMs(settings));
+        return;
+      }
       finish(2 * roundTripMs, () => {
         this.#dialLater();
         if (this.isConnected) return;
