@@ -8,6 +8,7 @@ import {
   activeDownMs,
   HOOK_SLACK_MS,
   LEASE_MARGIN,
+  REDIAL_MEMORY_MS,
   VACANCY_ACTIVE_DOWNS,
 } from "../../src/election/timing.ts";
 import { SLOW_HOOK_MS } from "./address.ts";
@@ -94,7 +95,9 @@ export class Takeover {
     const { priority } = settingsOf(scenario, node, this.#group);
     const { intervalMs, leaseMs, claim } = scenario;
     // The last word of the other may still be on its way; a node that ranks lower leaves it some time.
-    const knownMs = (1 + VACANCY_ACTIVE_DOWNS) * activeDownMs(priority, intervalMs);
+    // One that was not understood is taken for silent late (decision 0006).
+    const estrangedMs = this.#stateOf(node)?.peer.kind === "estranged" ? REDIAL_MEMORY_MS : 0;
+    const knownMs = (1 + VACANCY_ACTIVE_DOWNS) * activeDownMs(priority, intervalMs) + estrangedMs;
     const waitMs = claim === "safe" ? leaseMs * LEASE_MARGIN + HOOK_SLACK_MS + leaseMs : 0;
     if (now - since > CLOCKS * (knownMs + waitMs) + 2 * SLOW_HOOK_MS + 2 * intervalMs) {
       fail("a standby that could take over for so long has done so", settingsOf(scenario, node).node);
