@@ -93,13 +93,106 @@ test("a switchover answers who is active now", async (t) => {
   assert.deepEqual(body, { active: "pi-b", tookMs: 45 });
 });
 
-test("a switchover that is not possible answers 409 and why", async (t) => {
+const refuse = async () =>
+  Promise.resolve({ kind: "refused", error: "pi-b is in fault: no carrier" } as const);
+
+test("an order that is not possible answers 409 and why", async (t) => {
+  const socket = await started(t, { switchover: refuse, standby: refuse, resume: refuse, drain: refuse });
+  const { switchover, standby, resume, drain } = ADMIN_PATHS;
+  for (const path of [switchover, standby, resume, drain]) {
+    const { status, body } = await ask(socket, "POST", path, '{"pool":"web","backend":"big"}');
+    assert.deepEqual({ status, body }, { status: 409, body: { error: "pi-b is in fault: no carrier" } });
+  }
+});
+
+test("an order is handed on as it was written, and what is not said is left out", async (t) => {
+  const orders: unknown[] = [];
+  const note = (order: object) => orders.push(order);
   const socket = await started(t, {
-    switchover: async () => Promise.resolve({ kind: "refused", error: "pi-b is in fault: no carrier" }),
+    switchover: async (order) => {
+      note(order);
+      return Promise.resolve({ kind: "done", result: { active: "pi-b", tookMs: 45 } });
+    },
+    standby: async (order) => {
+      note(order);
+      return maintained(order.node ?? "pi-a");
+    },
+    resume: async (order) => {
+      note(order);
+      return maintained(order.node ?? "pi-a");
+    },
+    drain: async (order) => {
+      note(order);
+      return Promise.resolve({ kind: "done", result: { replicated: false } });
+    },
   });
-  const { status, body } = await ask(socket, "POST", ADMIN_PATHS.switchover);
-  assert.equal(status, 409);
-  assert.deepEqual(body, { error: "pi-b is in fault: no carrier" });
+  const { switchover, standby, resume, drain } = ADMIN_PATHS;
+  for (const [path, body, order, result] of [
+    [
+      switchover,
+      '{"group":"west","force":true}',
+      { group: "west", force: true },
+      { active: "pi-b", tookMs: 45 },
+    ],
+    [switchover, "{}", { force: false }, { active: "pi-b", tookMs: 45 }],
+    [standby, "", { force: false }, { node: "pi-a", replicated: true, pending: null }],
+    [
+      standby,
+      '{"node":"pi-b","force":true}',
+      { node: "pi-b", force: true },
+      { node: "pi-b", replicated: true, pending: null },
+    ],
+    [
+      resume,
+      '{"node":"pi-b"}',
+      { node: "pi-b", force: false },
+      { node: "pi-b", replicated: true, pending: null },
+    ],
+    [
+      drain,
+      '{"pool":"web","backend":"big","draining":true}',
+      { pool: "web", backend: "big", draining: true },
+      { replicated: false },
+    ],
+    [
+      drain,
+      '{"pool":"web","backend":"big"}',
+      { pool: "web", backend: "big", draining: false },
+      { replicated: false },
+    ],
+  ] as const) {
+    const answer = await ask(socket, "POST", path, body);
+    assert.deepEqual(answer, { status: 200, allow: undefined, body: result });
+    assert.deepEqual(orders.splice(0), [order]);
+  }
+});
+
+const unexpected = async () => Promise.reject(new Error("unexpected"));
+
+test("an order that makes no sense gets 400 and why, and is handed to nobody", async (t) => {
+  const socket = await started(t, {
+    switchover: unexpected,
+    standby: unexpected,
+    resume: unexpected,
+    drain: unexpected,
+  });
+  const { switchover, standby, resume, drain } = ADMIN_PATHS;
+  for (const [path, body, error] of [
+    [switchover, "force", "the body must be empty or a JSON object"],
+    [standby, "[]", "the body must be empty or a JSON object"],
+    [resume, "null", "the body must be empty or a JSON object"],
+    [switchover, '{"group":1}', "group must be the name of a group"],
+    [standby, '{"node":{}}', "node must be the name of a node"],
+    [resume, '{"node":true}', "node must be the name of a node"],
+    [drain, "", "pool and backend must be names"],
+    [drain, '{"pool":"web","backend":1}', "pool and backend must be names"],
+  ] as const) {
+    assert.deepEqual(await ask(socket, "POST", path, body), {
+      status: 400,
+      allow: undefined,
+      body: { error },
+    });
+  }
 });
 
 test("what is not in the API gets 404, another method 405, a huge body 413, each in JSON", async (t) => {

@@ -101,8 +101,16 @@ test("role prints one word", async (t) => {
 
 test("without a vipair every question ends with 3 and says so", async (t) => {
   const runtimeDir = temporaryDir(t);
-  for (const command of ["role", "status", "switchover"]) {
-    const { code, out, err } = await vipair(command, "--runtime-dir", runtimeDir);
+  for (const command of [
+    "role",
+    "status",
+    "switchover",
+    "standby",
+    "resume",
+    "drain web/big",
+    "ready web/big",
+  ]) {
+    const { code, out, err } = await vipair(...command.split(" "), "--runtime-dir", runtimeDir);
     assert.deepEqual({ code, out }, { code: 3, out: "" });
     assert.equal(err, `vipair: no vipair runs with the runtime directory ${runtimeDir}\n`);
   }
@@ -183,6 +191,116 @@ test("a switchover that is refused ends with 1 and the reason", async (t) => {
   });
   const { code, out, err } = await vipair("switchover", "--runtime-dir", runtimeDir);
   assert.deepEqual({ code, out, err }, { code: 1, out: "", err: "vipair: pi-b is in fault: no carrier\n" });
+});
+
+test("switchover, standby, resume, drain and ready send what was typed", async (t) => {
+  const orders: unknown[] = [];
+  const note =
+    <Result>(what: string, result: Result) =>
+    async (order: object) => {
+      orders.push({ what, ...order });
+      return Promise.resolve({ kind: "done", result } as const);
+    };
+  const maintained = { node: "pi-a", replicated: true, pending: null };
+  const runtimeDir = await runningNode(t, {
+    switchover: note("switchover", { active: "pi-b", tookMs: 45 }),
+    standby: note("standby", maintained),
+    resume: note("resume", maintained),
+    drain: note("drain", { replicated: true }),
+  });
+  for (const [line, order] of [
+    ["switchover", { what: "switchover", force: false }],
+    ["switchover --group west --force", { what: "switchover", group: "west", force: true }],
+    ["standby", { what: "standby", force: false }],
+    ["standby pi-b --force", { what: "standby", node: "pi-b", force: true }],
+    ["resume", { what: "resume", force: false }],
+    ["resume pi-b", { what: "resume", node: "pi-b", force: false }],
+    ["drain web/big", { what: "drain", pool: "web", backend: "big", draining: true }],
+    ["ready web/[::1]:80", { what: "drain", pool: "web", backend: "[::1]:80", draining: false }],
+  ] as const) {
+    const { code, err } = await vipair(...line.split(" "), "--runtime-dir", runtimeDir);
+    assert.deepEqual({ code, err }, { code: 0, err: "" }, line);
+    assert.deepEqual(orders.pop(), order, line);
+    assert.equal(orders.length, 0);
+  }
+});
+
+test("an order says what was done, and whether the other node knows", async (t) => {
+  const runtimeDir = await runningNode(t);
+  const away = await runningNode(t, {
+    drain: async () => Promise.resolve({ kind: "done", result: { replicated: false } }),
+  });
+  const unknown = " (the other node is not in touch and learns of it when it is)";
+  for (const [dir, line, said] of [
+    [runtimeDir, "standby", "pi-a is in maintenance; `vipair resume` ends it"],
+    [runtimeDir, "resume pi-b", `pi-b is back in service${unknown}`],
+    [runtimeDir, "drain web/big", "web/big gets no new requests"],
+    [runtimeDir, "ready web/big", "web/big gets requests again"],
+    [away, "drain web/big", `web/big gets no new requests${unknown}`],
+  ] as const) {
+    const { code, out, err } = await vipair(...line.split(" "), "--runtime-dir", dir);
+    assert.deepEqual({ code, out, err }, { code: 0, out: `${said}\n`, err: "" });
+  }
+});
+
+test("a standby that is ordered but waits ends with 1 and says what it waits for", async (t) => {
+  const pending = "still active: goes into maintenance as soon as pi-b can take over";
+  const runtimeDir = await runningNode(t, {
+    standby: async () =>
+      Promise.resolve({ kind: "done", result: { node: "pi-a", replicated: true, pending } }),
+  });
+  const { code, out, err } = await vipair("standby", "--runtime-dir", runtimeDir);
+  assert.deepEqual({ code, out }, { code: 1, out: "" });
+  assert.equal(err, `vipair: maintenance of pi-a is ordered, but not yet in effect: ${pending}\n`);
+});
+
+const refuse = async () => Promise.resolve({ kind: "refused", error: "not now" } as const);
+
+test("an order that is refused ends with 1 and the reason", async (t) => {
+  const runtimeDir = await runningNode(t, { standby: refuse, resume: refuse, drain: refuse });
+  for (const line of ["standby", "resume", "drain web/big", "ready web/big"]) {
+    const { code, out, err } = await vipair(...line.split(" "), "--runtime-dir", runtimeDir);
+    assert.deepEqual({ code, out, err }, { code: 1, out: "", err: "vipair: not now\n" });
+  }
+});
+
+test("a backend that is not written as POOL/BACKEND ends with 2, and nobody is asked", async (t) => {
+  const runtimeDir = temporaryDir(t);
+  for (const target of ["web", "web/", "/big"]) {
+    const { code, err } = await vipair("drain", target, "--runtime-dir", runtimeDir);
+    assert.equal(code, 2);
+    assert.equal(
+      err,
+      `vipair: "${target}" is no backend. Write POOL/BACKEND, such as web/192.168.1.21:8080\n`,
+    );
+  }
+  assert.equal((await vipair("drain", "--runtime-dir", runtimeDir)).code, 2);
+});
+
+test("status lists the groups when there are several, nodes in maintenance, and a lowered priority", async (t) => {
+  const sample = sampleStatus();
+  const [east] = sample.groups;
+  assert.ok(east !== undefined);
+  const west = { ...east, name: "west", role: "standby", peerRole: "active", epoch: 12 } as const;
+  const show = async (changes: Partial<Status>) => {
+    const runtimeDir = await runningNode(t, { status: async () => Promise.resolve(sampleStatus(changes)) });
+    return (await vipair("status", "--runtime-dir", runtimeDir)).out;
+  };
+  assert.match(
+    await show({ groups: [{ ...east, name: "east" }, west] }),
+    new RegExp(
+      "^groups +east {2}active {3}priority 150 {2}epoch 7 {3}peer standby {2}192\\.168\\.1\\.50\n" +
+        " +west {2}standby {2}priority 150 {2}epoch 12 {2}peer active {3}192\\.168\\.1\\.50$",
+      "m",
+    ),
+  );
+  const impaired = await show({
+    groups: [{ ...east, effectivePriority: 90 }],
+    maintenance: ["pi-a", "pi-b"],
+  });
+  assert.match(impaired, /^node +pi-a {2}priority 150 \(now 90\)$/m);
+  assert.match(impaired, /^maintenance +pi-a\n +pi-b$/m);
+  assert.doesNotMatch(impaired, /^groups/m);
 });
 
 test("something else behind the socket is a clear failure", async (t) => {

@@ -1,0 +1,54 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import type { PoolConfig } from "../../src/config/config.ts";
+import { drainTable, noBackendProblem } from "../../src/control/backend-table.ts";
+import type { BackendHealth } from "../../src/protocol/worker.ts";
+import { expectConfig } from "../config/pair-yaml.ts";
+
+/** Pools with the backends x and y, and what each is checked by. */
+function pools(health: Readonly<Record<string, "tcp" | "none">>): readonly PoolConfig[] {
+  const list = Object.entries(health).map(
+    ([name, kind]) =>
+      `  ${name}: { backends: [{ name: x, address: 127.0.0.1:1 }, { name: y, address: 127.0.0.1:2 }], health: { kind: ${kind} } }`,
+  );
+  const first = Object.keys(health)[0] ?? "";
+  return expectConfig(
+    `listeners: [{ name: l, bind: 127.0.0.1:80, pool: ${first} }]\npools:\n${list.join("\n")}\n`,
+  ).pools;
+}
+
+test("a drained backend is drained whatever its health; one that nobody has looked at is up", () => {
+  const table = drainTable(
+    pools({ web: "tcp", api: "tcp" }),
+    { web: { x: "down", y: "suspect" }, api: { y: "down" } },
+    (pool, backend) => `${pool}/${backend}` === "web/x" || `${pool}/${backend}` === "api/y",
+  );
+  assert.deepEqual(table, { web: { x: "drain", y: "suspect" }, api: { x: "up", y: "drain" } });
+});
+
+for (const [what, web, api, problem] of [
+  ["every backend of every pool is down", ["down", "down"], ["down", "down"], 4],
+  ["one is up", ["down", "down"], ["down", "up"], undefined],
+  ["one is suspect, which still gets requests", ["suspect", "down"], ["down", "down"], undefined],
+] as const) {
+  test(`rule 9: ${problem === undefined ? "a backend can" : "no backend can"} be reached when ${what}`, () => {
+    const health: Record<string, Record<string, BackendHealth>> = {
+      web: { x: web[0], y: web[1] },
+      api: { x: api[0], y: api[1] },
+    };
+    const expected =
+      problem === undefined ? undefined : `none of ${String(problem)} backends can be reached from here`;
+    assert.equal(noBackendProblem(pools({ web: "tcp", api: "tcp" }), health), expected);
+  });
+}
+
+test("rule 9: backends that nobody checks say nothing about what a node can reach", () => {
+  const down = { x: "down", y: "down" } as const;
+  assert.equal(noBackendProblem(pools({ web: "none" }), { web: down }), undefined);
+  assert.equal(noBackendProblem([], {}), undefined);
+  assert.match(noBackendProblem(pools({ web: "tcp", api: "none" }), { web: down }) ?? "", /^none of 2 /);
+});
+
+test("before the first look every backend counts as reached", () => {
+  assert.equal(noBackendProblem(pools({ web: "tcp" }), {}), undefined);
+});
