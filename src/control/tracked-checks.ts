@@ -32,7 +32,7 @@ export interface TrackedChecksOptions {
 export interface TrackedCheckChange {
   readonly name: string;
   readonly failing: boolean;
-  /** For people: `check uplink fails: connect refused`. */
+  /** Why it fails, for people: `connect refused`; empty when it is good. */
   readonly detail: string;
 }
 
@@ -110,8 +110,7 @@ class TrackedCheck {
     const name = this.#name;
     if (failing) log.warn({ check: name, reason: this.#problem }, "tracked check fails");
     else log.info({ check: name }, "tracked check is good again");
-    const detail = failing ? `check ${name} fails: ${this.#problem}` : `check ${name} is good again`;
-    onChange({ name, failing, detail });
+    onChange({ name, failing, detail: this.#problem });
   }
 }
 
