@@ -3,7 +3,7 @@
 
 import type { Advertisement } from "./advertisement.ts";
 import { endDamping } from "./damping.ts";
-import { announceTimes, isLeaseStale } from "./lease.ts";
+import { announceTimes, isCountedOn, isLeaseStale } from "./lease.ts";
 import { answerDone } from "./phases.ts";
 import type { Impairment, Input, Lease, Settings } from "./state.ts";
 import {
@@ -99,6 +99,8 @@ function hear(turn: Turn, said: Advertisement): void {
     case "standby":
     case "awaiting-lease": {
       if (isContender(peer)) return update(turn, { phase: { kind: "standby", vacantSince: undefined } });
+      // An operator's force goes on waiting for the lease, and for nothing else.
+      if (phase.kind === "awaiting-lease" && phase.forced) return;
       // A careful node that waited for a silent peer has met it again: now the two decide together who goes first.
       const wasHeld = phase.kind === "awaiting-lease" || phase.vacantSince === undefined;
       if (wasHeld) update(turn, { phase: { kind: "standby", vacantSince: now } });
@@ -244,8 +246,9 @@ function learnLoss(turn: Turn, reason: string): void {
   const { phase } = turn.state;
   if (phase.kind === "leaving") return update(turn, { phase: { ...phase, until: now } });
   // One loss is noticed by whoever follows the interface and by the next renewal. And a lease that has run out
-  // is no loss (rule 4): a successor may hold the address by now.
-  if (phase.kind !== "active" || phase.reclaiming || isLeaseStale(turn, phase.lease)) return;
+  // is no loss (rule 4), nor one that a successor waits for to end: it may hold the address by now.
+  if (phase.kind !== "active" || phase.reclaiming) return;
+  if (isLeaseStale(turn, phase.lease) || isCountedOn(turn)) return;
   const lossesAt = [...phase.lossesAt.filter((at) => now - at < LOSS_WINDOW_MS), now];
   log(turn, "error", "the address vanished from the interface", { reason, times: lossesAt.length });
   const isLast = lossesAt.length >= LOSSES_MAX;

@@ -39,16 +39,18 @@ function failRenewal(turn: Turn): void {
   enterFault(turn);
 }
 
+/** A careful successor that does not hear us counts on our lease to end: only its own word frees us. */
+export function isCountedOn({ state: { peer } }: Pick<Turn, "state">): boolean {
+  return peer.kind === "heard" && peer.said.role === "awaiting-lease";
+}
+
 /** Renews the lease and tells the network, when either is due. */
 export function tendAddress(turn: Turn): void {
   const { phase } = turn.state;
   if (phase.kind !== "active" && phase.kind !== "leaving") return;
-  // A careful successor that does not hear us counts on this lease to end: only its own word frees us.
-  const { peer } = turn.state;
-  const isCountedOn = peer.kind === "heard" && peer.said.role === "awaiting-lease";
   // Rule 5: that word may wait to be read.
   const isUnread = turn.state.stalledSince !== undefined;
-  if (!phase.lease.renewing && turn.now >= phase.lease.renewAt && !isCountedOn && !isUnread) {
+  if (!phase.lease.renewing && turn.now >= phase.lease.renewAt && !isCountedOn(turn) && !isUnread) {
     turn.effects.push({ kind: "renew" });
     update(turn, { phase: { ...phase, lease: { ...phase.lease, renewing: true } } });
   }

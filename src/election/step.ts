@@ -15,6 +15,7 @@ import {
   LEASE_MARGIN,
   LEASE_TRUST,
   REDIAL_MEMORY_MS,
+  refusalMemoryMs,
   reunionMs,
   skewMs,
   START_WAIT_MS,
@@ -96,7 +97,10 @@ export function nextDeadline(settings: Settings, state: State): number {
   look(state.dampedUntil);
   for (const fault of state.faults) look(fault.until);
   if (peer.kind === "heard") look(peer.at + activeDown);
-  if (peer.kind === "estranged" || peer.kind === "dead") look(peer.at + REDIAL_MEMORY_MS);
+  if (peer.kind === "estranged") look(peer.at + REDIAL_MEMORY_MS);
+  if (peer.kind === "estranged" || peer.kind === "dead") {
+    look(peer.at + refusalMemoryMs(settings.priority, settings.intervalMs));
+  }
   if (arbiter.kind === "answered") look(arbiter.at + ARBITER_SILENT * arbiterIntervalMs(settings.intervalMs));
   look(arbiterLostAt({ settings, state, now: at }));
   switch (phase.kind) {

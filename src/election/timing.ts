@@ -51,11 +51,16 @@ export const LEASE_MARGIN = 1.05;
 /** And that much more: a hook that was running when its process died sets the lease as late as that. */
 export const HOOK_SLACK_MS = 300;
 
-/**
- * A peer that is estranged or dead shows so with each redial, and those are at most 1 s apart; one that did
- * not for so long is taken for silent.
- */
+/** An estranged peer shows that it lives with each redial, at most 1 s apart; after this it is taken for silent. */
 export const REDIAL_MEMORY_MS = 3000;
+
+/**
+ * A refusal (of a dead peer) or a rejection (of an estranged one) proves for so long that the network between the
+ * machines works: they come with each redial, once in an advertisement interval (100 ms to 1 s).
+ */
+export function refusalMemoryMs(priority: number, intervalMs: number): number {
+  return activeDownMs(priority, intervalMs) + Math.min(Math.max(intervalMs, 100), 1000);
+}
 
 /** How long a peer may take to accept the role: its hooks time out after 2 s. */
 export const OFFER_MS = 3000;

@@ -9,7 +9,7 @@ import {
   ARBITER_SILENT,
   ARBITER_VOUCHES,
   arbiterIntervalMs,
-  REDIAL_MEMORY_MS,
+  refusalMemoryMs,
 } from "./timing.ts";
 
 export interface Turn {
@@ -71,7 +71,7 @@ export function isInTouch(turn: Turn): boolean {
       return isFresh(turn);
     case "dead":
     case "estranged":
-      return turn.now - peer.at < REDIAL_MEMORY_MS;
+      return turn.now - peer.at < refusalMemoryMs(turn.settings.priority, turn.settings.intervalMs);
   }
 }
 

@@ -11,7 +11,16 @@ import {
   skewMs,
   VACANCY_ACTIVE_DOWNS,
 } from "./timing.ts";
-import { arbiterVouches, freshWords, isContender, log, outranksPeer, type Turn, update } from "./turn.ts";
+import {
+  arbiterVouches,
+  freshWords,
+  isContender,
+  isInTouch,
+  log,
+  outranksPeer,
+  type Turn,
+  update,
+} from "./turn.ts";
 
 type Waiting = Extract<Phase, { kind: "standby" | "awaiting-lease" }>;
 
@@ -112,7 +121,8 @@ export function decideAnnouncing(
   { epoch, vacancy }: Extract<Phase, { kind: "announcing" }>,
 ): void {
   const said = freshWords(turn);
-  if (said === undefined || turn.state.maintenance !== "off") return standBy(turn);
+  const isOutdated = turn.state.epoch > epoch;
+  if (said === undefined || isOutdated || turn.state.maintenance !== "off") return standBy(turn);
   if (isContender(turn.state.peer) || said.role === "leaving" || said.heard !== epoch) return;
   runClaim(turn, { epoch, vacancy, probe: false });
 }
@@ -138,7 +148,7 @@ function findVacancy(turn: Turn, phase: Waiting): Vacancy | undefined {
     case "unknown":
       return guess(turn, "nothing was heard of the peer since the start");
     case "dead":
-      return now - peer.at < REDIAL_MEMORY_MS
+      return isInTouch(turn)
         ? fact("the peer's process is dead", peer)
         : guess(turn, "the peer's process was dead, and now its machine is silent");
     case "estranged":

@@ -128,8 +128,8 @@ suite("rule 6: the arbiter tells who of the two is cut off", () => {
       `
       10010  dead            active
       10010  arbiter silent  active
-      13009                  active
-      13010                  listening: release, says leaving
+      11097                  active
+      11098                  listening: release, says leaving
       `,
     );
   });

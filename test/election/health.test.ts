@@ -188,6 +188,18 @@ suite("rule 10: an address that vanished", () => {
     );
   });
 
+  test("rule 10: with claim: safe a lease that a successor waits for is not set anew", () => {
+    story(
+      { ...A, ...SAFE },
+      SETTLED,
+      `
+      10100  hears awaiting-lease 1  active
+      10200  address-gone            active
+      11500                          listening: release, says leaving
+      `,
+    );
+  });
+
   test("rule 4: a lease that ran out while the process stood still is no loss", () => {
     story(
       A,

@@ -177,6 +177,18 @@ suite("switchover by force", () => {
       7400                     claiming: claim 2, says claiming
       `,
     );
+    // Nor does it begin anew with each word of a peer that does not serve.
+    story(
+      { ...A, ...SAFE, arbiter: true },
+      STANDBY,
+      `
+      1100  hears active 1         standby
+      5000  forced-switchover      awaiting-lease: says awaiting-lease
+      5100  hears listening 1 ...  awaiting-lease
+      7399                         awaiting-lease
+      7400                         claiming: claim 2, says claiming
+      `,
+    );
   });
 
   test("to a peer that is worse off only by force", () => {
