@@ -59,7 +59,8 @@ export const REDIAL_MEMORY_MS = 3000;
  * machines works: they come with each redial, once in an advertisement interval (100 ms to 1 s).
  */
 export function refusalMemoryMs(priority: number, intervalMs: number): number {
-  return activeDownMs(priority, intervalMs) + Math.min(Math.max(intervalMs, 100), 1000);
+  const redialMs = Math.min(Math.max(intervalMs, 100), 1000);
+  return Math.min(activeDownMs(priority, intervalMs) + redialMs, REDIAL_MEMORY_MS);
 }
 
 /** How long a peer may take to accept the role: its hooks time out after 2 s. */
