@@ -113,7 +113,7 @@ describe("alone", { concurrency: 3 }, () => {
     assert.equal((await there.status()).role, "active");
   });
 
-  test("a switchover without a pair is refused with the reason", async (t) => {
+  test("what only a pair can do is refused with the reason on a node alone", async (t) => {
     const site = Site.open(t);
     const address = await site.address();
     const vipair = site.start({
@@ -121,9 +121,11 @@ describe("alone", { concurrency: 3 }, () => {
       runtimeDir: join(site.folder, "run"),
     });
     await vipair.isReady();
-    const { code, stderr } = await vipair.command("switchover");
-    assert.equal(code, 1);
-    assert.match(stderr, /no pair/);
+    for (const command of [["switchover"], ["standby"], ["resume"], ["drain", `web/${address}:9`]]) {
+      const { code, stderr } = await vipair.command(...command);
+      assert.equal(code, 1);
+      assert.match(stderr, /no pair/);
+    }
   });
 
   test("a node that the pair does not know is told the names that it knows", async (t) => {
