@@ -72,11 +72,11 @@ export class AdminServer {
         {
           method: "POST",
           answer: async ({ group, force }) =>
-            typeof group === "string" || group === undefined
+            (typeof group === "string" || group === undefined) && isFlag(force)
               ? answerOrder(
                   options.switchover({ ...(group !== undefined && { group }), force: force === true }),
                 )
-              : failure(400, "group must be the name of a group"),
+              : failure(400, "group must be the name of a group, force true or false"),
         },
       ],
       [ADMIN_PATHS.standby, { method: "POST", answer: (order) => answerMaintenance(order, options.standby) }],
@@ -86,9 +86,9 @@ export class AdminServer {
         {
           method: "POST",
           answer: async ({ pool, backend, draining }) =>
-            typeof pool === "string" && typeof backend === "string"
-              ? answerOrder(options.drain({ pool, backend, draining: draining === true }))
-              : failure(400, "pool and backend must be names"),
+            typeof pool === "string" && typeof backend === "string" && typeof draining === "boolean"
+              ? answerOrder(options.drain({ pool, backend, draining }))
+              : failure(400, "pool and backend must be names, draining true or false"),
         },
       ],
     ]);
@@ -172,7 +172,9 @@ async function answerMaintenance(
   { node, force }: Readonly<Record<string, unknown>>,
   carryOut: (order: MaintenanceOrder) => Promise<Outcome<MaintenanceResult>>,
 ): Promise<Answer> {
-  if (typeof node !== "string" && node !== undefined) return failure(400, "node must be the name of a node");
+  if ((typeof node !== "string" && node !== undefined) || !isFlag(force)) {
+    return failure(400, "node must be the name of a node, force true or false");
+  }
   return answerOrder(carryOut({ ...(node !== undefined && { node }), force: force === true }));
 }
 
@@ -202,6 +204,11 @@ async function readBody(incoming: IncomingMessage): Promise<string | undefined> 
     if (bytes > BODY_BYTES_MAX) return undefined;
   }
   return Buffer.concat(chunks).toString();
+}
+
+/** Absent counts as false. */
+function isFlag(value: unknown): value is boolean | undefined {
+  return value === undefined || typeof value === "boolean";
 }
 
 /** No body means no wishes; undefined when it is no JSON object. */

@@ -3,7 +3,7 @@
 // kept and replicated; hooks tell the world of a new role. Who is active is decided per group, in group.ts.
 
 import type { Config, NodeConfig, PairConfig } from "../config/config.ts";
-import type { Input, State } from "../election/state.ts";
+import type { Input } from "../election/state.ts";
 import { activeDownMs } from "../election/timing.ts";
 import type { ArbiterStatus, CheckStatus, GroupStatus, PeerStatus, Role } from "../protocol/status.ts";
 import type { Clock } from "../system/clock.ts";
@@ -62,6 +62,8 @@ export class Pair {
   #startProblem: string | undefined;
   #configHash: string;
   #configsDiffer = false;
+  /** As the peer said last, of whichever group: after a change of groups it may have none of ours. */
+  #theirHash: string | undefined;
   /** Groups that have ended their way out, or wait for the connections of the node to end. */
   readonly #draining = new Set<string>();
   readonly #allDraining = Promise.withResolvers<void>();
@@ -310,8 +312,7 @@ export class Pair {
 
   #peerStatus(groups: readonly GroupStatus[]): PeerStatus {
     const link = this.#link?.status();
-    const said = this.#groups.map(({ state: { peer } }) => (peer.kind === "heard" ? peer.said : undefined));
-    const theirs = said.find((words) => words !== undefined)?.configHash;
+    const theirs = this.#theirHash;
     const roles = groups.map(({ peerRole }) => peerRole);
     return {
       node: this.#options.peer.name,
@@ -367,6 +368,7 @@ export class Pair {
       log,
       events: {
         advertisement: (advertisement) => {
+          this.#compareConfigs(advertisement.configHash);
           for (const group of this.#groups) {
             if (group.name === advertisement.group) group.input({ kind: "advertisement", advertisement });
           }
@@ -394,7 +396,6 @@ export class Pair {
   #note(group: Group): void {
     const { state } = group;
     this.#rememberEpoch(state.epoch);
-    this.#compareConfigs(state);
     this.#maintenance.noteStep();
     if (!group.isStopped || this.#hasStopped) return;
     this.#noteDraining();
@@ -404,9 +405,8 @@ export class Pair {
   }
 
   /** Rule 11: files that differ are worth an alarm on both nodes, and never a change of roles. */
-  #compareConfigs({ peer }: State): void {
-    if (peer.kind !== "heard") return;
-    const theirs = peer.said.configHash;
+  #compareConfigs(theirs: string): void {
+    this.#theirHash = theirs;
     const differ = theirs !== this.#configHash;
     if (differ === this.#configsDiffer) return;
     this.#configsDiffer = differ;

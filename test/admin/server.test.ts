@@ -100,7 +100,12 @@ test("an order that is not possible answers 409 and why", async (t) => {
   const socket = await started(t, { switchover: refuse, standby: refuse, resume: refuse, drain: refuse });
   const { switchover, standby, resume, drain } = ADMIN_PATHS;
   for (const path of [switchover, standby, resume, drain]) {
-    const { status, body } = await ask(socket, "POST", path, '{"pool":"web","backend":"big"}');
+    const { status, body } = await ask(
+      socket,
+      "POST",
+      path,
+      '{"pool":"web","backend":"big","draining":true}',
+    );
     assert.deepEqual({ status, body }, { status: 409, body: { error: "pi-b is in fault: no carrier" } });
   }
 });
@@ -156,7 +161,7 @@ test("an order is handed on as it was written, and what is not said is left out"
     ],
     [
       drain,
-      '{"pool":"web","backend":"big"}',
+      '{"pool":"web","backend":"big","draining":false}',
       { pool: "web", backend: "big", draining: false },
       { replicated: false },
     ],
@@ -181,11 +186,17 @@ test("an order that makes no sense gets 400 and why, and is handed to nobody", a
     [switchover, "force", "the body must be empty or a JSON object"],
     [standby, "[]", "the body must be empty or a JSON object"],
     [resume, "null", "the body must be empty or a JSON object"],
-    [switchover, '{"group":1}', "group must be the name of a group"],
-    [standby, '{"node":{}}', "node must be the name of a node"],
-    [resume, '{"node":true}', "node must be the name of a node"],
-    [drain, "", "pool and backend must be names"],
-    [drain, '{"pool":"web","backend":1}', "pool and backend must be names"],
+    [switchover, '{"group":1}', "group must be the name of a group, force true or false"],
+    [standby, '{"node":{}}', "node must be the name of a node, force true or false"],
+    [resume, '{"node":true}', "node must be the name of a node, force true or false"],
+    [drain, "", "pool and backend must be names, draining true or false"],
+    [switchover, '{"force":"yes"}', "group must be the name of a group, force true or false"],
+    [
+      drain,
+      '{"pool":"web","backend":"big","draining":"true"}',
+      "pool and backend must be names, draining true or false",
+    ],
+    [drain, '{"pool":"web","backend":1}', "pool and backend must be names, draining true or false"],
   ] as const) {
     assert.deepEqual(await ask(socket, "POST", path, body), {
       status: 400,

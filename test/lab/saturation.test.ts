@@ -69,15 +69,6 @@ test(
     const end = processorTime();
     const idle = (end.idle - begin.idle) / (end.total - begin.total);
 
-    for (const l of Object.values(labs))
-      for (const n of ["a", "b"] as const)
-        console.log(
-          n,
-          l
-            .logOf(n)
-            .filter((x) => /spawnMs|stalled|claiming/.test(x))
-            .join("\n"),
-        );
     for (const [index, { interval, lab, active, standby }] of pairs.entries()) {
       const answered = (reports[index] ?? []).reduce((sum, report) => sum + report.answered, 0);
       const failed = (reports[index] ?? []).reduce((sum, report) => sum + report.failed, 0);
