@@ -35,10 +35,10 @@ function layers(): Layer[] {
     .filter((entry) => entry.isDirectory() && !NOT_UNIT.has(entry.name))
     .map((entry) => entry.name);
   return [
-    { name: "unit", globs: units.map(glob), concurrency: 2, limitMs: 120_000 },
-    { name: "sim", globs: [glob("sim")], concurrency: 2, limitMs: 120_000 },
-    { name: "integration", globs: [glob("integration")], concurrency: 1, limitMs: 180_000 },
-    { name: "lab", globs: [glob("hooks"), glob("lab")], concurrency: 1, limitMs: 600_000 },
+    { name: "unit", globs: units.map(glob), concurrency: 2, limitMs: 240_000 },
+    { name: "sim", globs: [glob("sim")], concurrency: 2, limitMs: 240_000 },
+    { name: "integration", globs: [glob("integration")], concurrency: 1, limitMs: 480_000 },
+    { name: "lab", globs: [glob("hooks"), glob("lab")], concurrency: 1, limitMs: 720_000 },
   ];
 }
 
