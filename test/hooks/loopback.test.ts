@@ -98,9 +98,9 @@ test("the state directory is private, and one that is a link or a file is refuse
 
 /** A control process with two workers, one of which is stopped, that has claimed the address. */
 async function startHolder(t: TestContext, dir: string) {
-  // The claim runs as a direct child of the shell, as a hook does of the control process.
+  // The claim runs below a shell of the shell's own, as a hook does below the control process's launcher.
   const script = `sleep 60 & stopped=$!; sleep 60 & running=$!; kill -STOP $stopped
-    "${HOOK}" claim; echo "$stopped $running"; wait`;
+    sh -c '"${HOOK}" claim; :'; echo "$stopped $running"; wait`;
   const control = spawn("/bin/sh", ["-c", script], {
     env: {
       PATH: process.env["PATH"] ?? "/usr/bin:/bin",

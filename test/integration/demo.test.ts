@@ -123,6 +123,8 @@ test("the demo's script recovers in every step and leaves nothing behind", async
   }
   const [, killOutage] = /pi-[ab] killed .*\n +outage (\d+) ms/.exec(demo.output) ?? [];
   assert.ok(Number(killOutage) <= KILL_OUTAGE_MS_MAX, demo.output);
+  // Stopped workers of the frozen node that were left in the group of listeners would cost requests until then.
+  assert.match(demo.output, /pi-[ab] thawed .*\n +no outage/);
   assert.match(demo.output, /^7 steps, every one recovered/m);
   assert.equal(existsSync(demo.folder), false);
   assert.deepEqual(leftoversOf(sessions), []);
