@@ -12,8 +12,8 @@ import { runVipair } from "../support/vipair-process.ts";
 const NEEDS_ROOT = process.getuid?.() === 0 ? false : "needs root";
 const NOBODY = 65_534;
 
-describe("rule 14: what others can write is refused", { concurrency: 4, skip: NEEDS_ROOT }, () => {
-  test("a configuration that everybody can write starts nothing, and check says why", async (t) => {
+describe("what others can write", { concurrency: 4, skip: NEEDS_ROOT }, () => {
+  test("rule 14: a configuration that everybody can write starts nothing, and check says why", async (t) => {
     const site = Site.open(t);
     const config = site.config({ listeners: [], pools: {} });
     chmodSync(config, 0o666);
@@ -29,7 +29,7 @@ describe("rule 14: what others can write is refused", { concurrency: 4, skip: NE
     assert.match(check.stderr, /:1:1 .*could be changed by someone other than root.*chmod go-w/);
   });
 
-  test("a configuration behind a link that somebody else could turn is refused", async (t) => {
+  test("rule 14: a configuration behind a link that somebody else could turn is refused", async (t) => {
     const site = Site.open(t);
     const config = site.config({ listeners: [], pools: {} });
     const home = join(site.folder, "home");
@@ -41,7 +41,7 @@ describe("rule 14: what others can write is refused", { concurrency: 4, skip: NE
     assert.match(vipair.stderr, new RegExp(`${home} belongs to uid 65534. Run chown root:root ${home},`));
   });
 
-  test("a configuration that has become unsafe is not used at a reload; the node goes on with what it has", async (t) => {
+  test("rule 14: a configuration that has become unsafe is not used at a reload; the node goes on with what it has", async (t) => {
     const site = Site.open(t);
     const host = await site.address();
     const backend = await site.backend("one");
@@ -61,7 +61,7 @@ describe("rule 14: what others can write is refused", { concurrency: 4, skip: NE
     assert.equal((await ask({ host })).body, "one");
   });
 
-  test("a hook that its group can write is a fault of the node, which ends with the chmod that it names", async (t) => {
+  test("rule 14: a hook that its group can write is a fault of the node, which ends with the chmod that it names", async (t) => {
     const site = Site.open(t);
     const pair = await site.pair();
     const hook = join(site.folder, "hook");
@@ -80,7 +80,7 @@ describe("rule 14: what others can write is refused", { concurrency: 4, skip: NE
     await a.becomes("active");
   });
 
-  test("a secret that somebody else could write is not used; one that everybody can read is, with a warning", async (t) => {
+  test("rule 14: a secret that somebody else could write is not used; one that everybody can read is, with a warning", async (t) => {
     const site = Site.open(t);
     const pair = await site.pair();
     const secret = join(site.folder, "secret");

@@ -37,12 +37,12 @@ function reasonFor(path: string): string | undefined {
   return findUntrustedSteps(path, { owner: UID });
 }
 
-test("a file that only its owner can write is trusted, also below a sticky directory that everybody can write", (t) => {
+test("rule 14: a file that only its owner can write is trusted, also below a sticky directory that everybody can write", (t) => {
   const { hook } = place(t);
   assert.equal(reasonFor(hook), undefined);
 });
 
-test("a file that everybody can write is refused, with what to do", (t) => {
+test("rule 14: a file that everybody can write is refused, with what to do", (t) => {
   const { hook } = place(t);
   chmodSync(hook, 0o757);
   assert.equal(
@@ -52,7 +52,7 @@ test("a file that everybody can write is refused, with what to do", (t) => {
   );
 });
 
-test("a directory on the way that everybody can write is refused, unless it is sticky", (t) => {
+test("rule 14: a directory on the way that everybody can write is refused, unless it is sticky", (t) => {
   const { opt, hook } = place(t);
   chmodSync(opt, 0o777);
   assert.match(reasonFor(hook) ?? "", new RegExp(`${opt} can be written by everybody`));
@@ -60,7 +60,7 @@ test("a directory on the way that everybody can write is refused, unless it is s
   assert.equal(reasonFor(hook), undefined);
 });
 
-test("the places of all links on the way count, not only the file at the end", (t) => {
+test("rule 14: the places of all links on the way count, not only the file at the end", (t) => {
   const { folder, opt, hook } = place(t);
   const open = join(folder, "open");
   mkdirSync(open);
@@ -82,7 +82,7 @@ test("the places of all links on the way count, not only the file at the end", (
   assert.equal(reasonFor(join(opt, "hook")), undefined);
 });
 
-test("a path that leads nowhere has no reason: whoever opens it says so", (t) => {
+test("rule 14: a path that leads nowhere has no reason: whoever opens it says so", (t) => {
   const { folder } = place(t);
   chmodSync(folder, 0o777);
   symlinkSync("loop", join(folder, "loop"));
@@ -90,30 +90,34 @@ test("a path that leads nowhere has no reason: whoever opens it says so", (t) =>
   assert.equal(reasonFor(join(folder, "missing")), undefined);
 });
 
-test("a file, a directory and a link of another user are refused, each with its owner", NEEDS_ROOT, (t) => {
-  const { folder, opt, hook } = place(t);
-  const link = join(folder, "link");
-  symlinkSync("opt/hook", link);
-  lchownSync(link, NOBODY, NOBODY);
-  chownSync(opt, NOBODY, NOBODY);
-  chownSync(hook, NOBODY, NOBODY);
-  assert.equal(
-    untrustedReason(link),
-    `${link} could be changed by someone other than root: ${link} belongs to uid 65534, ${opt} belongs to ` +
-      `uid 65534, ${hook} belongs to uid 65534. Run chown -h root:root ${link} ${opt} ${hook}, ` +
-      "or put it where only root can write",
-  );
-  lchownSync(link, 0, 0);
-  chownSync(opt, 0, 0);
-  assert.match(
-    untrustedReason(link) ?? "",
-    new RegExp(`: ${hook} belongs to uid 65534. Run chown root:root ${hook},`),
-  );
-  chownSync(hook, 0, 0);
-  assert.equal(untrustedReason(link), undefined);
-});
+test(
+  "rule 14: a file, a directory and a link of another user are refused, each with its owner",
+  NEEDS_ROOT,
+  (t) => {
+    const { folder, opt, hook } = place(t);
+    const link = join(folder, "link");
+    symlinkSync("opt/hook", link);
+    lchownSync(link, NOBODY, NOBODY);
+    chownSync(opt, NOBODY, NOBODY);
+    chownSync(hook, NOBODY, NOBODY);
+    assert.equal(
+      untrustedReason(link),
+      `${link} could be changed by someone other than root: ${link} belongs to uid 65534, ${opt} belongs to ` +
+        `uid 65534, ${hook} belongs to uid 65534. Run chown -h root:root ${link} ${opt} ${hook}, ` +
+        "or put it where only root can write",
+    );
+    lchownSync(link, 0, 0);
+    chownSync(opt, 0, 0);
+    assert.match(
+      untrustedReason(link) ?? "",
+      new RegExp(`: ${hook} belongs to uid 65534. Run chown root:root ${hook},`),
+    );
+    chownSync(hook, 0, 0);
+    assert.equal(untrustedReason(link), undefined);
+  },
+);
 
-test("what the group can write is refused, unless the group is root", NEEDS_ROOT, (t) => {
+test("rule 14: what the group can write is refused, unless the group is root", NEEDS_ROOT, (t) => {
   const { opt, hook } = place(t);
   chmodSync(opt, 0o775);
   chmodSync(hook, 0o775);
@@ -126,7 +130,7 @@ test("what the group can write is refused, unless the group is root", NEEDS_ROOT
 });
 
 test(
-  "whoever is not root trusts what the system lets it read",
+  "rule 14: whoever is not root trusts what the system lets it read",
   { skip: UID === 0 ? "runs as root" : false },
   (t) => {
     const { hook } = place(t);
