@@ -91,7 +91,7 @@ const track = section(
         }),
       )
       .describe(
-        "A program; good when it ends with 0. A list when it has arguments. No shell is involved. A name without a slash is looked for in PATH; any other relative path is relative to the configuration file.",
+        "A program; good when it ends with 0. A list when it has arguments. No shell is involved. A name without a slash is looked for in PATH; any other relative path is relative to the configuration file. When it ends or its time is over, what it left running in its process group is killed; what went into a session of its own (`setsid`) is not, and stays with each check.",
       ),
     tcp: z
       .exactOptional(
