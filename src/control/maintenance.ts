@@ -1,6 +1,7 @@
 // Taking a node out of service and back (DESIGN section 5, rule 12): the order is stored first, replicated, and
 // only then the node lets go. What the node then does is decided in election/; here is what the operator is told.
 
+import type { ChangeValue } from "../election/changes.ts";
 import type { Group } from "./group.ts";
 
 export type ChangeOutcome =
@@ -16,11 +17,25 @@ export interface MaintenanceOptions {
   readonly self: string;
   readonly groups: readonly Group[];
   readonly isSet: (key: string) => boolean;
-  readonly setChange: (key: string, value: boolean) => Promise<ChangeOutcome>;
+  readonly setChange: (key: string, value: ChangeValue) => Promise<ChangeOutcome>;
 }
 
 /** An order waits so long for the role to go; it goes later, too, but then the operator is told so. */
 const WAIT_MS = 10_000;
+
+/**
+ * A node goes into maintenance as soon as its peer can take over (true), or at once, whatever becomes of the
+ * service: the force travels with the order, as it may be given on the other node.
+ */
+const AT_ONCE = 2;
+
+/** What the value of a node's maintenance key means to its elections. */
+export function maintenanceOf(value: ChangeValue | undefined): {
+  readonly on: boolean;
+  readonly force: boolean;
+} {
+  return { on: value !== undefined && value !== false, force: value === AT_ONCE };
+}
 
 /** The run-time change that says whether a node is in maintenance. */
 export function maintenanceKey(node: string): string {
@@ -54,12 +69,9 @@ export class Maintenance {
     if (objection !== undefined) {
       return { kind: "refused", reason: `${objection}; --force takes ${node} out of service all the same` };
     }
-    const set = await setChange(maintenanceKey(node), true);
+    const set = await setChange(maintenanceKey(node), force ? AT_ONCE : true);
     if (set.kind === "refused") return set;
     const { replicated } = set;
-    if (isSelf && force) {
-      for (const group of groups) group.input({ kind: "maintenance", on: true, force });
-    }
     if (!isSelf && !replicated) return { kind: "done", replicated, pending: `${node} has not been told yet` };
     await this.#untilGone(isSelf ? "self" : "peer");
     const busy = groups.find((group) => group.isServedBy(isSelf ? "self" : "peer"));

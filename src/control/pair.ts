@@ -3,13 +3,20 @@
 // kept and replicated; hooks tell the world of a new role. Who is active is decided per group, in group.ts.
 
 import type { Config, NodeConfig, PairConfig } from "../config/config.ts";
+import type { ChangeValue } from "../election/changes.ts";
 import type { Input } from "../election/state.ts";
 import { activeDownMs } from "../election/timing.ts";
 import type { ArbiterStatus, CheckStatus, GroupStatus, PeerStatus, Role } from "../protocol/status.ts";
 import type { Clock } from "../system/clock.ts";
 import { type Log, withSubject } from "../system/log.ts";
 import { type AddressUsers, Group, type SwitchoverOutcome } from "./group.ts";
-import { type ChangeOutcome, Maintenance, type MaintenanceOutcome, maintenanceKey } from "./maintenance.ts";
+import {
+  type ChangeOutcome,
+  Maintenance,
+  maintenanceKey,
+  maintenanceOf,
+  type MaintenanceOutcome,
+} from "./maintenance.ts";
 import { NodeHealth } from "./node-health.ts";
 import { Notifier } from "./notifier.ts";
 import { PeerLink } from "./peer-link.ts";
@@ -177,7 +184,7 @@ export class Pair {
   }
 
   /** Stores the change here, then on the peer; refused when it cannot be stored here. */
-  async setChange(key: string, value: boolean): Promise<ChangeOutcome> {
+  async setChange(key: string, value: ChangeValue): Promise<ChangeOutcome> {
     try {
       return { kind: "done", ...(await this.#changes.set(key, value)) };
     } catch (error) {
@@ -186,7 +193,8 @@ export class Pair {
   }
 
   isSet(key: string): boolean {
-    return this.#changes.get(key) === true;
+    const value = this.#changes.get(key);
+    return value !== undefined && value !== false;
   }
 
   /** Hands over when the peer is ready, releases the addresses, then calls onStopped. */
@@ -305,8 +313,8 @@ export class Pair {
   }
 
   #applyChanges(): void {
-    const on = this.isSet(maintenanceKey(this.#options.self.name));
-    this.#tellAll({ kind: "maintenance", on });
+    const ordered = this.#changes.get(maintenanceKey(this.#options.self.name));
+    this.#tellAll({ kind: "maintenance", ...maintenanceOf(ordered) });
     this.#options.onChanges();
   }
 

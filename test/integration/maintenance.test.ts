@@ -202,4 +202,25 @@ describe("orders of maintenance that are refused", { concurrency: 2 }, () => {
     await a.becomes("active");
     assert.equal((await ask({ host: pair.virtualAddress })).body, "one");
   });
+
+  test("`vipair standby NODE --force` lets the other node go at once, though nobody can take over", async (t) => {
+    const site = Site.open(t);
+    const pair = await site.pair();
+    const { a, b } = await pair.startBoth();
+    assert.equal((await b.command("standby")).code, 0);
+
+    const refused = await b.command("standby", "a");
+    assert.deepEqual({ code: refused.code, stdout: refused.stdout }, { code: 1, stdout: "" });
+    assert.match(refused.stderr, /^vipair: b is in maintenance itself; --force takes a out of service/m);
+    const forced = await b.command("standby", "a", "--force");
+    assert.deepEqual({ code: forced.code, stderr: forced.stderr }, { code: 0, stderr: "" });
+    await isKnown([a, b], ["a", "b"]);
+    const gone = await a.until("a standby without its address", ({ role }) => role === "standby");
+    assert.equal(gone.virtualAddresses[0]?.held, false);
+    await assert.rejects(ask({ host: pair.virtualAddress }), /ECONNREFUSED/);
+
+    assert.equal((await b.command("resume", "a")).code, 0);
+    await a.becomes("active");
+    await isKnown([a, b], ["b"]);
+  });
 });
