@@ -264,7 +264,7 @@ export class Controller {
         openVipListeners: (group) => this.#listeners.openOnVirtualAddresses(group),
         closeVipListeners: (group, options) => this.#listeners.closeOnVirtualAddresses(group, options),
         drainWorkers: (options) => this.#drainWorkers(options),
-        listenerProblem: () => this.#listeners.problem(),
+        listenerProblem: (group) => this.#listeners.problem(group),
         usesOnlyVipListeners: () => this.#listeners.areAllVirtual(),
       },
     });

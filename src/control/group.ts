@@ -18,8 +18,8 @@ import { Vip, Vips } from "./vip.ts";
 export interface AddressUsers {
   /** Opens the listeners on the virtual addresses of the group; the addresses are on the interfaces. */
   openVipListeners(group: string): Promise<void>;
-  /** Why clients would not be served though they should be; undefined when all listeners are open. */
-  listenerProblem(): string | undefined;
+  /** Why clients of the group would not be served though they should be; undefined when its listeners are open. */
+  listenerProblem(group: string): string | undefined;
   /** Ends when their last connection has gone, at the latest after the grace. */
   closeVipListeners(group: string, options: { readonly graceMs: number }): Promise<void>;
   /** The node is stopping: ends when every connection of the node has gone, at the latest after the grace. */
@@ -279,7 +279,7 @@ export class Group {
    * some listeners are better than none.
    */
   #leavesToPeer(epoch: number): boolean {
-    const problem = this.#options.users.listenerProblem();
+    const problem = this.#options.users.listenerProblem(this.name);
     if (problem === undefined || !this.#options.events.isConnected()) return false;
     this.#driver.input({ kind: "claim-failed", epoch, reason: problem });
     return true;

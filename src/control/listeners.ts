@@ -32,10 +32,16 @@ export class Listeners {
   /** The virtual addresses of the group are on the interfaces. */
   async openOnVirtualAddresses(group: string): Promise<void> {
     this.#held.add(group);
-    await this.#openIn(
-      group,
-      this.#configs.filter(({ bind }) => bind.kind === "vip"),
-    );
+    await Promise.all([
+      this.#openIn(
+        group,
+        this.#configs.filter(({ bind }) => bind.kind === "vip"),
+      ),
+      // One that names such an address could not be opened before; its next try must not be waited for.
+      this.#open(
+        this.#configs.filter(({ bind }) => bind.kind === "address" && this.#serves(group, bind.host)),
+      ),
+    ]);
   }
 
   async closeOnVirtualAddresses(group: string, { graceMs }: { readonly graceMs: number }): Promise<void> {
@@ -77,9 +83,14 @@ export class Listeners {
     ]);
   }
 
-  /** Why a listener that should be open is not, or not on all its addresses; undefined when all are. */
-  problem(): string | undefined {
-    for (const { name, problem } of this.status()) {
+  /**
+   * Why clients of this group's addresses would not be served though they should be; undefined when they would.
+   * A listener on all addresses belongs to all groups, one on another address of the machine to none.
+   */
+  problem(group: string): string | undefined {
+    for (const { name, bind } of this.#configs) {
+      if (bind.kind === "address" && !this.#serves(group, bind.host)) continue;
+      const problem = this.#workers.listenerProblem(name, { place: bind.kind === "vip" ? group : "" });
       if (problem !== null) return `listener ${name}: ${problem}`;
     }
     return undefined;
@@ -91,6 +102,14 @@ export class Listeners {
       const { open, problem } = this.#workers.listenerStatus(name);
       return { name, bind: formatBind(bind), open: open && problem === null, problem };
     });
+  }
+
+  /** Whether clients of the group's addresses come in through a listener on this host, or on all addresses. */
+  #serves(group: string, host: string): boolean {
+    return this.#virtualAddresses.some(
+      ({ group: name, address }) =>
+        name === group && (host === address || host === (address.includes(":") ? "::" : "0.0.0.0")),
+    );
   }
 
   /** Those on plain addresses. */

@@ -189,6 +189,11 @@ export class Workers {
     return { open, problem: places.find(({ problem }) => problem !== null)?.problem ?? null };
   }
 
+  /** Why not all workers accept for the listener in that place though they should; null when they do or need not. */
+  listenerProblem(name: string, { place }: { readonly place: string }): string | null {
+    return this.#listeners.get(keyOf(name, place))?.problem ?? null;
+  }
+
   status(): WorkerStatus[] {
     return this.#liveWorkers().map((worker) => ({
       pid: worker.pid,
