@@ -22,6 +22,7 @@ import {
   isArbiterSilent,
   isContender,
   isInTouch,
+  isPeerDown,
   isPeerReady,
   log,
   outranks,
@@ -104,9 +105,14 @@ function hasWeightyFault(state: State): boolean {
 function decideListening(turn: Turn, phase: ListeningPhase): void {
   const { settings, state, now } = turn;
   if (now < phase.until) return;
+  const isLate = now >= phase.aloneAt;
+  // The first connection of a pair may stall before there is a second one, and that is not yet a silent active.
+  const { peer } = state;
+  const isFaint = peer.kind === "heard" && isContender(peer) && now - peer.at >= 2 * settings.intervalMs;
+  if (isFaint && !isLate) return;
   const isVouchedFor =
-    settings.arbiter && state.arbiter.kind === "answered" && now >= phase.aloneAt && arbiterVouches(turn);
-  if (!isInTouch(turn) && !isVouchedFor && now < phase.giveUpAt) return;
+    settings.arbiter && state.arbiter.kind === "answered" && isLate && arbiterVouches(turn);
+  if (!isInTouch(turn) && !isFaint && !isVouchedFor && now < phase.giveUpAt) return;
   standBy(turn);
   log(turn, "info", "standby", { peer: state.peer.kind, reason: "listened long enough" });
 }
@@ -134,7 +140,8 @@ function decideActive(turn: Turn, phase: ActivePhase): void {
 
 // Rule 6: the peer may have taken over where everybody can see it; here nobody can.
 function isIsolated(turn: Turn): boolean {
-  return turn.state.stalledSince === undefined && isArbiterSilent(turn) && !isInTouch(turn);
+  if (turn.state.stalledSince !== undefined || isPeerDown(turn)) return false;
+  return isArbiterSilent(turn) && !isInTouch(turn);
 }
 
 function leaveToOthers(turn: Turn): void {

@@ -12,6 +12,7 @@ import {
   activeDownMs,
   ARBITER_SILENT,
   arbiterIntervalMs,
+  deathMemoryMs,
   LEASE_MARGIN,
   LEASE_TRUST,
   REDIAL_MEMORY_MS,
@@ -98,6 +99,7 @@ export function nextDeadline(settings: Settings, state: State): number {
   for (const fault of state.faults) look(fault.until);
   if (peer.kind === "heard") look(peer.at + activeDown);
   if (peer.kind === "estranged") look(peer.at + REDIAL_MEMORY_MS);
+  if (peer.kind === "dead") look(peer.at + deathMemoryMs(settings.peerPriority, settings.intervalMs));
   if (peer.kind === "estranged" || peer.kind === "dead") {
     look(peer.at + refusalMemoryMs(settings.priority, settings.intervalMs));
   }

@@ -63,6 +63,14 @@ export function refusalMemoryMs(priority: number, intervalMs: number): number {
   return Math.min(activeDownMs(priority, intervalMs) + redialMs, REDIAL_MEMORY_MS);
 }
 
+/**
+ * So long after a refusal nobody can be active on that machine: whoever starts there waits for a reunion before it
+ * claims. On a network that loses packets a few dials in a row may stay without an answer.
+ */
+export function deathMemoryMs(peerPriority: number, intervalMs: number): number {
+  return Math.min(reunionMs(peerPriority, intervalMs), REDIAL_MEMORY_MS);
+}
+
 /** How long a peer may take to accept the role: its hooks time out after 2 s. */
 export const OFFER_MS = 3000;
 

@@ -9,6 +9,7 @@ import {
   ARBITER_SILENT,
   ARBITER_VOUCHES,
   arbiterIntervalMs,
+  deathMemoryMs,
   refusalMemoryMs,
 } from "./timing.ts";
 
@@ -73,6 +74,11 @@ export function isInTouch(turn: Turn): boolean {
     case "estranged":
       return turn.now - peer.at < refusalMemoryMs(turn.settings.priority, turn.settings.intervalMs);
   }
+}
+
+/** No vipair ran there a moment ago, and one that has started since claims nothing yet. */
+export function isPeerDown({ settings, now, state: { peer } }: Knowledge): boolean {
+  return peer.kind === "dead" && now - peer.at < deathMemoryMs(settings.peerPriority, settings.intervalMs);
 }
 
 /** Somebody else answers this node right now, or there is nobody to ask: rule 6 does not forbid to claim. */

@@ -108,11 +108,14 @@ function runClaim(
   });
 }
 
-/** The peer might claim in the same moment, and the words of one or the other might be held up. */
+/**
+ * The peer might claim in the same moment, and the words of one or the other might be held up: also the word that
+ * it is well again, or back from maintenance.
+ */
 function couldCross(turn: Turn, { mayHold }: Vacancy): boolean {
   if (turn.settings.claim === "fast" || mayHold) return false;
   const role = freshWords(turn)?.role;
-  return role === "listening" || role === "standby" || role === "awaiting-lease" || role === "claiming";
+  return role !== undefined && role !== "stopped";
 }
 
 /** Until the peer has heard of the claim, or is silent, or wants it more. */

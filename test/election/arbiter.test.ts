@@ -120,7 +120,8 @@ suite("rule 6: the arbiter tells who of the two is cut off", () => {
     );
   });
 
-  test("rule 6: a peer that was dead long ago, and whose machine is silent now, proves nothing", () => {
+  // b, started right after the refusal, would wait for its reunion: 896 + 4 * 256 + 500 ms.
+  test("rule 6: a peer that was dead so long ago that it could be active, and whose machine is silent now, proves nothing", () => {
     story(
       WITH_A,
       SETTLED,
@@ -128,8 +129,25 @@ suite("rule 6: the arbiter tells who of the two is cut off", () => {
       `
       10010  dead            active
       10010  arbiter silent  active
-      11097                  active
-      11098                  listening: release, says leaving
+      12429                  active
+      12430                  listening: release, says leaving
+      `,
+    );
+  });
+
+  test("rule 6: an active whose peer is dead stays when a few questions and a few dials in a row are lost", () => {
+    story(
+      WITH_A,
+      SETTLED,
+      ASKED_ACTIVE,
+      `
+      10010  dead             active
+      10010  arbiter silent   active
+      12000  dead             active
+      14000  arbiter answers  active
+      14100  arbiter silent   active
+      14400  dead             active
+      16000  arbiter answers  active
       `,
     );
   });

@@ -41,6 +41,30 @@ suite("start", () => {
     );
   });
 
+  // Right after a start one connection may be all there is, and a segment that is lost again and again stalls it.
+  test("an active that was heard at the start and then no more gets the time of a reunion", () => {
+    story(
+      A,
+      `
+         0  start           listening: release, says leaving
+        10  released        listening: says listening
+        20  hears active 1  listening
+      2355                  listening
+      2356                  claiming: claim 2, says claiming
+      `,
+    );
+    story(
+      A,
+      `
+         0  start               listening: release, says leaving
+        10  released            listening: says listening
+        20  hears active 1      listening
+      1700  hears active 1 ...  standby: says standby
+      9000                      standby
+      `,
+    );
+  });
+
   test("of two nodes that start together the higher one claims", () => {
     story(A, ACTIVE);
   });
@@ -110,6 +134,17 @@ suite("the active goes", () => {
       story(A, STANDBY, `1100  hears ${role} 1 ...  claiming: claim 2, says claiming`);
     });
   }
+
+  test("claim: safe: an active in fault must have heard of the claim: it may be well again meanwhile", () => {
+    story(
+      { ...A, ...SAFE },
+      STANDBY,
+      `
+      1100  hears fault 1 ...          announcing: says claiming
+      1101  hears fault 2 heard-2 ...  claiming: claim 2
+      `,
+    );
+  });
 
   test("it listens again, so it has no address: the higher one claims an interval later, when old words have passed", () => {
     story(
@@ -308,7 +343,7 @@ suite("stalled process", () => {
       `
          0  start                      listening: release, says leaving
          0  released                   listening: says listening
-       832  hears fault 0 ...          claiming: claim 1, says claiming
+       832  hears stopped 0 ...        claiming: claim 1, says claiming
        832  claimed                    active: announce, says active
        840  renewals-hang              active
        900  freezes                    active

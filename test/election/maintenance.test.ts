@@ -97,7 +97,26 @@ suite("rule 12: maintenance", () => {
 
   test("a peer in maintenance has released: claim at once", () => {
     story(A, STANDBY, `1100  hears maintenance 1 ...  claiming: claim 2, says claiming`);
-    story({ ...A, ...SAFE }, STANDBY, `1100  hears maintenance 1 ...  claiming: claim 2, says claiming`);
+  });
+
+  test("with claim: safe it must have heard of the claim, too: it may be back from maintenance meanwhile", () => {
+    story(
+      { ...A, ...SAFE },
+      STANDBY,
+      `
+      1100  hears maintenance 1 ...          announcing: says claiming
+      1101  hears maintenance 2 heard-2 ...  claiming: claim 2
+      `,
+    );
+    story(
+      { ...A, ...SAFE },
+      STANDBY,
+      `
+      1100  hears maintenance 1  announcing: says claiming
+      1931                       announcing
+      1933                       awaiting-lease: says awaiting-lease
+      `,
+    );
   });
 
   test("a switchover to a node in maintenance is refused, on either side", () => {

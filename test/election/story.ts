@@ -46,7 +46,7 @@ export const STANDBY = `
 export const ACTIVE = `
      0  start                     listening: release, says leaving
      0  released                  listening: says listening
-     0  hears fault 0 ...         listening
+     0  hears stopped 0 ...       listening
    832                            claiming: claim 1, says claiming
    832  claimed                   active: announce, says active
    833  hears standby 0 ready ...  active
