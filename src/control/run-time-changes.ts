@@ -85,6 +85,12 @@ export class RunTimeChanges {
         "run-time changes were lost on this node: its file is damaged; the peer's will come back from it",
       );
     }
+    if (this.#file.isLostAtReboot()) {
+      options.log.warn(
+        { stateDir: options.stateDir },
+        "orders such as maintenance will not survive a reboot: name a --state-dir on a disk",
+      );
+    }
     this.#table = mergeChanges(new Map(), stored.kind === "changes" ? stored.changes : []).table;
   }
 

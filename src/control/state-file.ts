@@ -2,7 +2,7 @@
 // forget, changes.json in the state directory for what a power cut must not either. Both are written before
 // they are acted upon, and atomically, so that a crash leaves the old file or the new one, never half of one.
 
-import { readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { readFileSync, renameSync, rmSync, statfsSync, writeFileSync } from "node:fs";
 import { mkdir, open, rename, rm } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { parseChanges } from "../election/changes.ts";
@@ -58,6 +58,9 @@ export type StoredChanges =
       readonly keys: readonly string[];
     };
 
+/** tmpfs and ramfs: statfs(2). */
+const MEMORY_FILE_SYSTEMS: readonly number[] = [0x01_02_19_94, 0x85_84_58_f6];
+
 /** Keys of a damaged file that are named. */
 const LOST_KEYS_MAX = 50;
 
@@ -68,6 +71,18 @@ export class ChangesFile {
   constructor(stateDir: string) {
     this.#directory = stateDir;
     this.path = join(stateDir, "changes.json");
+  }
+
+  /** Whether the directory, or the one in which it will be made, lives in memory alone. */
+  isLostAtReboot(): boolean {
+    for (let directory = this.#directory; ; directory = dirname(directory)) {
+      try {
+        return MEMORY_FILE_SYSTEMS.includes(statfsSync(directory).type);
+      } catch {
+        // Not made yet. Why the root cannot be looked at, if ever, is not to be found out here.
+        if (directory === dirname(directory)) return false;
+      }
+    }
   }
 
   /** What was stored. A damaged file is set aside, so that nothing overwrites it. */

@@ -1,6 +1,14 @@
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import {
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statfsSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
@@ -16,6 +24,9 @@ import { monotonicClock } from "../../src/system/clock.ts";
 import { errorCode } from "../../src/system/errno.ts";
 import { eventually, keepTalking, newPlace, nodeOf } from "./peer-pair.ts";
 
+/** statfs(2). */
+const TMPFS = 0x01_02_19_94;
+
 type Name = "a" | "b";
 
 interface Holder {
@@ -23,6 +34,7 @@ interface Holder {
   readonly stateDir: string;
   readonly news: Change[];
   readonly errors: { readonly subject: object; readonly event: string }[];
+  readonly warnings: { readonly subject: object; readonly event: string }[];
   changes: RunTimeChanges;
 }
 
@@ -45,6 +57,7 @@ function holderOf(t: TestContext, name: Name, options: HolderOptions): Holder {
   const { stateDir, epoch = () => 1, send = () => undefined, onChange = () => undefined } = options;
   const news: Change[] = [];
   const errors: Holder["errors"] = [];
+  const warnings: Holder["warnings"] = [];
   const changes = new RunTimeChanges({
     node: name,
     stateDir,
@@ -52,7 +65,7 @@ function holderOf(t: TestContext, name: Name, options: HolderOptions): Holder {
     log: {
       debug() {},
       info() {},
-      warn() {},
+      warn: (subject, event) => warnings.push({ subject, event }),
       error: (subject, event) => errors.push({ subject, event }),
     },
     send,
@@ -62,7 +75,7 @@ function holderOf(t: TestContext, name: Name, options: HolderOptions): Holder {
     },
   });
   t.after(() => changes.close());
-  return { name, stateDir, news, errors, changes };
+  return { name, stateDir, news, errors, warnings, changes };
 }
 
 /** Two nodes and a wire between them that can be cut, and that can lose what a test chooses. */
@@ -156,6 +169,28 @@ test("rule 12: a change is stored before it takes effect, and survives a restart
   assert.equal(second.changes.get("maintenance/b"), undefined);
   assert.deepEqual(second.news, [], "what is known from the start is no news");
   assert.deepEqual(readdirSync(stateDir), ["changes.json"]);
+});
+
+test("rule 12: a state directory that a reboot empties is warned of at the start, also while it is missing", (t) => {
+  if (statfsSync("/dev/shm").type !== TMPFS) return t.skip("/dev/shm is no tmpfs here");
+  const folder = mkdtempSync("/dev/shm/vipair-changes-");
+  t.after(() => {
+    rmSync(folder, { recursive: true });
+  });
+  for (const stateDir of [folder, join(folder, "not", "there", "yet")]) {
+    const { warnings } = holderOf(t, "a", { stateDir });
+    assert.deepEqual(warnings, [
+      {
+        subject: { stateDir },
+        event: "orders such as maintenance will not survive a reboot: name a --state-dir on a disk",
+      },
+    ]);
+  }
+  for (const stateDir of [openFolder(t), join(openFolder(t), "not", "there", "yet")]) {
+    if (statfsSync(tmpdir()).type !== TMPFS) {
+      assert.deepEqual(holderOf(t, "a", { stateDir }).warnings, []);
+    }
+  }
 });
 
 test("a change is acknowledged as replicated when the peer has stored it", async (t) => {
