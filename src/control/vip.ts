@@ -4,10 +4,11 @@
 // must not wait for a claim that hangs.
 //
 //   claim, release    kill at once what runs and drop what waits
-//   renew             waits for what runs, goes before an announce or status that waits
-//   announce, status  wait
+//   renew             takes the turn of an announce or status; waits for what else runs
+//   announce, status  wait; one whose turn a renewal took runs again after it, for what is left of its time
 //
-// An action that waits already is not queued a second time: the older one is dropped (`superseded`).
+// So a lease is never set later than one hook after the election asked for it: by then the node may have handed
+// the address over. An action that waits already is not queued a second time: the older one is dropped (`superseded`).
 
 import type { NodeConfig, VirtualAddress } from "../config/config.ts";
 import type { Clock } from "../system/clock.ts";
@@ -79,11 +80,15 @@ interface Intent {
   readonly action: VipAction;
   readonly env: Readonly<Record<string, string>>;
   readonly settle: (result: HookResult) => void;
+  /** It has run before, for so long, and a renewal took its turn. */
+  readonly ranMs: number;
 }
 
 interface Running {
   readonly intent: Intent;
   readonly handle: Run;
+  /** Killed for a renewal, and to be done again after it. */
+  yields: boolean;
 }
 
 /** One virtual address and its hook. */
@@ -139,14 +144,13 @@ export class Vip {
   /** The process is ending: kills the hook that runs, drops what waits. The lease ends what is left. */
   abandon(): void {
     for (const intent of this.#waiting.splice(0)) intent.settle({ kind: "superseded" });
-    this.#running?.handle.abort();
+    this.#kill({ yields: false });
   }
 
   #order(action: VipAction, env: Readonly<Record<string, string>>): Promise<HookResult> {
     return new Promise((resolve) => {
       this.#makeWay(action);
-      this.#waiting.push({ action, env, settle: resolve });
-      this.#waiting.sort((a, b) => RANK[a.action] - RANK[b.action]);
+      this.#queue({ action, env, settle: resolve, ranMs: 0 });
       this.#startNext();
     });
   }
@@ -157,7 +161,21 @@ export class Vip {
     this.#waiting = this.#waiting.filter((other) => !dropped.includes(other));
     for (const intent of dropped) intent.settle({ kind: "superseded" });
 
-    if (changesHolding) this.#running?.handle.abort();
+    if (changesHolding) this.#kill({ yields: false });
+    else if (action === "renew" && this.#running !== undefined) {
+      if (RANK[this.#running.intent.action] > RANK.renew) this.#kill({ yields: true });
+    }
+  }
+
+  #kill({ yields }: { readonly yields: boolean }): void {
+    if (this.#running === undefined) return;
+    this.#running.yields = yields;
+    this.#running.handle.abort();
+  }
+
+  #queue(intent: Intent): void {
+    this.#waiting.push(intent);
+    this.#waiting.sort((a, b) => RANK[a.action] - RANK[b.action]);
   }
 
   #startNext(): void {
@@ -167,16 +185,23 @@ export class Vip {
     const startedAtMs = this.#options.clock();
     const handle = launch(this.#options.hook, [intent.action], {
       env: { ...this.#environment(), ...intent.env },
-      timeoutMs: hookTimeoutMs(intent.action, this.#options.leaseMs),
+      timeoutMs: Math.max(1, hookTimeoutMs(intent.action, this.#options.leaseMs) - intent.ranMs),
       urgent: true,
     });
-    this.#running = { intent, handle };
-    void this.#finish({ intent, handle }, startedAtMs);
+    this.#running = { intent, handle, yields: false };
+    void this.#finish(this.#running, startedAtMs);
   }
 
-  async #finish({ intent, handle }: Running, startedAtMs: number): Promise<void> {
+  async #finish(running: Running, startedAtMs: number): Promise<void> {
+    const { intent, handle } = running;
     const result = await handle.result;
     this.#running = undefined;
+    const isAskedAgain = this.#waiting.some(({ action }) => action === intent.action);
+    if (result.kind === "aborted" && running.yields && !isAskedAgain) {
+      this.#queue({ ...intent, ranMs: intent.ranMs + result.durationMs });
+      this.#startNext();
+      return;
+    }
     const finishedAtMs = this.#options.clock();
     const outcome = this.#judge(intent.action, result, { startedAtMs, finishedAtMs });
     this.#noteLease(intent.action, outcome);

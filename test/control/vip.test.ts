@@ -112,6 +112,48 @@ test("hooks of one address never overlap and run in the order asked for", async 
   ]);
 });
 
+test("a renewal does not wait for an announcement that takes its time; that runs again after it", async (t) => {
+  const hook = hookOf(
+    t,
+    `[ ! -e "$0.again" ] || again=yes; : >"$0.again"; note "+$1"; [ "\${again-}" ] || sleep 60; note "-$1"`,
+  );
+  const vip = vipOf(hook.path, { leaseMs: 8000 });
+  const announce = vip.announce();
+  await eventually(() => hook.journal().includes("+announce"));
+  const orderedAt = monotonicClock();
+  const renewal = await vip.renew();
+  assert.ok(renewal.kind === "done");
+  assert.ok(renewal.finishedAtMs - orderedAt < 300, "the lease is set at once");
+  assert.equal((await announce).kind, "done");
+  assert.deepEqual(hook.journal(), ["+announce", "+renew", "-renew", "+announce", "-announce"]);
+});
+
+test("an announcement that hangs has a quarter of the lease in all, whatever renewals take its turn", async (t) => {
+  const hook = hookOf(t, `note "+$1"; [ "$1" = renew ] || sleep 60`);
+  const vip = vipOf(hook.path, { leaseMs: 2000 });
+  const announce = vip.announce();
+  for (let renewals = 1; renewals <= 3; renewals++) {
+    await eventually(() => hook.journal().filter((line) => line === "+announce").length === renewals);
+    await vip.renew();
+  }
+  const result = await announce;
+  assert.ok(result.kind === "failed");
+  assert.equal(result.failure, "timeout");
+});
+
+test("an announcement whose turn a renewal took is dropped by a release like all that waits", async (t) => {
+  const hook = hookOf(t, `note "$1"; [ "$1" = release ] || sleep 60`);
+  const vip = vipOf(hook.path);
+  const announce = vip.announce();
+  await eventually(() => hook.journal().includes("announce"));
+  const renewal = vip.renew();
+  const release = vip.release();
+  assert.deepEqual(await announce, { kind: "superseded" });
+  assert.deepEqual(await renewal, { kind: "superseded" });
+  assert.equal((await release).kind, "done");
+  assert.deepEqual(hook.journal(), ["announce", "release"]);
+});
+
 test("a release kills a claim that hangs, at once", async (t) => {
   const hook = hookOf(t, `note "+$1"; [ "$1" = release ] || sleep 60; note "-$1"`);
   const vip = vipOf(hook.path);

@@ -1,5 +1,5 @@
 // The model of src/control/vip.ts: one hook at a time, a claim or release kills what runs and drops what
-// waits, a renewal goes before an announcement, and what a newer intent has replaced is told to nobody.
+// waits, a renewal takes the turn of an announcement, and what a newer intent has replaced is told to nobody.
 
 import type { Address, Hook, HookAction, HookEnd } from "./address.ts";
 import type { Machine } from "./machine.ts";
@@ -10,13 +10,21 @@ interface Intent {
   readonly settle: (end: HookEnd, startedAt: number) => void;
 }
 
+interface Running {
+  readonly intent: Intent;
+  readonly hook: Hook;
+  readonly ended: (end: HookEnd) => void;
+  /** Killed for a renewal, and to be done again after it. */
+  yields: boolean;
+}
+
 const RANK: Readonly<Record<HookAction, number>> = { claim: 0, release: 0, renew: 1, announce: 2 };
 
 export class Vip {
   readonly #machine: Machine;
   readonly #address: Address;
   readonly #deliver: (act: () => void) => void;
-  #running: { readonly hook: Hook; readonly ended: (end: HookEnd) => void } | undefined;
+  #running: Running | undefined;
   #waiting: Intent[] = [];
 
   /** `deliver`: the end of a hook waits for the event loop like everything else. */
@@ -35,11 +43,18 @@ export class Vip {
     const dropped = changesHolding ? this.#waiting : this.#waiting.filter((other) => other.action === action);
     this.#waiting = this.#waiting.filter((other) => !dropped.includes(other));
     for (const intent of dropped) intent.settle("aborted", this.#machine.clock());
-    if (changesHolding && this.#running !== undefined)
-      this.#address.abort(this.#running.hook, this.#running.ended);
-    this.#waiting.push({ action, probes, settle });
-    this.#waiting.sort((a, b) => RANK[a.action] - RANK[b.action]);
+    const running = this.#running;
+    if (running !== undefined) {
+      running.yields = action === "renew" && RANK[running.intent.action] > RANK.renew;
+      if (changesHolding || running.yields) this.#address.abort(running.hook, running.ended);
+    }
+    this.#queue({ action, probes, settle });
     this.#startNext();
+  }
+
+  #queue(intent: Intent): void {
+    this.#waiting.push(intent);
+    this.#waiting.sort((a, b) => RANK[a.action] - RANK[b.action]);
   }
 
   #startNext(): void {
@@ -49,10 +64,13 @@ export class Vip {
     const startedAt = this.#machine.clock();
     const ended = (end: HookEnd): void =>
       this.#deliver(() => {
+        const isPutBack = this.#running?.yields === true && end === "aborted";
         this.#running = undefined;
-        intent.settle(end, startedAt);
+        if (!isPutBack) intent.settle(end, startedAt);
+        else if (!this.#waiting.some(({ action }) => action === intent.action)) this.#queue(intent);
         this.#startNext();
       });
-    this.#running = { hook: this.#address.startHook(intent.action, intent, ended), ended };
+    const hook = this.#address.startHook(intent.action, intent, ended);
+    this.#running = { intent, hook, ended, yields: false };
   }
 }
