@@ -15,11 +15,13 @@
 // - The nodes are cut from each other: words of the holder have not reached the claimer's machine for as long
 //   as the claimer must wait, nor has the holder's machine known for a lease that it is counted on; and both
 //   reach the arbiter, or there is none. A node that the arbiter does not answer is not excused, unless an
-//   operator has made it active by force. Words that
-//   were lost by chance again and again for so long are such a cut. Two that do not share the secret are cut
-//   from each other like that, too. Once they can meet again they have `reunionMs` to do so. In a handover
-//   both hold already, so there each moment counts in which the words of one do not reach the other, and the
-//   time that a node needs to notice that its arbiter is silent.
+//   operator has made it active by force. Words that were lost by chance again and again for so long are such a
+//   cut, and a word that arrives for the second time is no word: a kernel sends it again whatever has become of
+//   its process. Two that do not share the secret are cut from each other, too. Once they can meet again they
+//   have `reunionMs` to do so. In a handover both hold already, so there each moment counts in which the words
+//   of one do not reach the other, and the time that a node needs to notice that its arbiter is silent.
+// - An address that somebody removes in the midst of such two leases is brought back by its active (rule 10): the
+//   other has held it all the time, so that no lease is there that was not there before.
 // - A hook that was stopped between its look at the interface and its change of it, and goes on when its lease
 //   has long ended, brings the address back until the process above it has released it.
 
@@ -36,7 +38,7 @@ import {
   REDIAL_MEMORY_MS,
 } from "../../src/election/timing.ts";
 import { priorityOf } from "../../src/election/turn.ts";
-import { HOOK_TIMEOUT_MS, SLOW_HOOK_MS } from "./address.ts";
+import { SLOW_HOOK_MS } from "./address.ts";
 import type { Elector } from "./elector.ts";
 import { otherOf } from "./network.ts";
 import type { NodeId } from "./network.ts";
@@ -55,6 +57,8 @@ interface ClaimFacts {
   readonly at: number;
   /** Nothing that the nodes could have done would have told them of each other. */
   readonly isExcused: boolean;
+  /** By an active whose address had vanished. */
+  readonly isRepeated: boolean;
 }
 
 /** By node, in its own clock: what its core was told. */
@@ -90,8 +94,6 @@ export class Invariants {
   readonly #group: number;
   readonly #reunionMs: number;
   readonly #leaseEndMs: number;
-  /** A renewal waits that long behind a hook that hangs. */
-  readonly #hangMs: number;
   readonly #hasHookTrouble: boolean;
   readonly #takeover: Takeover;
   readonly #settling: Settling;
@@ -99,6 +101,8 @@ export class Invariants {
   readonly #claims: [ClaimFacts | undefined, ClaimFacts | undefined] = [undefined, undefined];
   #addedLast: NodeId = 0;
   #overlapSince: number | undefined;
+  /** Who has held the address without a break since the last overlap ended. */
+  #survivor: NodeId | undefined;
   #excusedAt = -Infinity;
   #bothActiveSince: number | undefined;
   #handoverAt = -Infinity;
@@ -111,7 +115,6 @@ export class Invariants {
     this.#reunionMs = reunionMs(scenario);
     this.#hasHookTrouble = scenario.hooks.failing > 0 || scenario.hooks.hanging > 0;
     this.#leaseEndMs = scenario.leaseMs * CLOCKS + SLOW_HOOK_MS + EXPIRY_MS;
-    this.#hangMs = scenario.hooks.hanging > 0 ? HOOK_TIMEOUT_MS : 0;
     this.#takeover = new Takeover(world, group);
     this.#settling = new Settling(world, group);
   }
@@ -194,8 +197,9 @@ export class Invariants {
   ): void {
     const { settings, late, node } = elector;
     const told = this.#told[node];
-    this.#claims[node] = this.#lookAround(node);
-    if (before.phase.kind === "active") return;
+    const isRepeated = before.phase.kind === "active";
+    this.#claims[node] = { at: this.#world.now, isExcused: this.#isExcused(node), isRepeated };
+    if (isRepeated) return;
     if (epoch <= told.claimed || epoch < before.epoch) {
       fail("epochs only grow", `claim of epoch ${String(epoch)}`);
     }
@@ -224,7 +228,7 @@ export class Invariants {
   }
 
   /** The truth at the moment of a decision to claim. */
-  #lookAround(node: NodeId): ClaimFacts {
+  #isExcused(node: NodeId): boolean {
     const { now, network, scenario, truth, processes } = this.#world;
     const { priority, intervalMs, leaseMs, claim } = settingsOf(scenario, node, this.#group);
     const other = otherOf(node);
@@ -239,7 +243,7 @@ export class Invariants {
     const haveOneSecret = processes[0]?.secret === processes[1]?.secret;
     const couldMeet = truth.meetableMs > this.#reunionMs && scenario.network.loss === 0;
     const isCut = (isUnheard && isUnheeded && !couldMeet) || !haveOneSecret;
-    return { at: now, isExcused: isCut && this.#isVouchedFor(other) };
+    return isCut && (this.#isForced(other) || this.#isVouchedFor(other));
   }
 
   /** There is no arbiter, or so short a time ago it still answered that the lease may run. */
@@ -324,15 +328,19 @@ export class Invariants {
 
   #checkOverlap(): void {
     const { now, machines, scenario, truth } = this.#world;
-    if (!machines[0].addresses[this.#group]!.isHeld || !machines[1].addresses[this.#group]!.isHeld) {
+    const isHeld = (node: NodeId): boolean => machines[node].addresses[this.#group]!.isHeld;
+    if (!isHeld(0) || !isHeld(1)) {
+      if (this.#overlapSince !== undefined) this.#survivor = isHeld(0) ? 0 : 1;
+      if (this.#survivor !== undefined && !isHeld(this.#survivor)) this.#survivor = undefined;
       this.#overlapSince = undefined;
       return;
     }
     const claim = this.#claims[this.#addedLast];
+    const isResumed = this.#survivor === otherOf(this.#addedLast) && claim?.isRepeated === true;
     const isThawed = now - truth.hooksThawedAt < this.#leaseEndMs;
     const isNew = this.#overlapSince === undefined;
     const since = (this.#overlapSince ??= now);
-    if (isNew && scenario.claim === "safe" && !isThawed && claim?.isExcused !== true) {
+    if (isNew && scenario.claim === "safe" && !isThawed && !isResumed && claim?.isExcused !== true) {
       fail("claim: safe never has two leases alive", `node ${String(this.#addedLast)} added the second`);
     }
     const isHandover = this.#handoverAt > since - 2 * SLOW_HOOK_MS;
@@ -343,7 +351,7 @@ export class Invariants {
     // From a handover a failover may follow, with an overlap of its own.
     const claimedAt = Math.max(this.#claims[0]?.at ?? -Infinity, this.#claims[1]?.at ?? -Infinity);
     const reunitedAt = truth.reunitesSince + this.#reunionMs + releaseMs;
-    const isOver = now > Math.max(since, claimedAt, this.#excusedAt) + this.#leaseEndMs + this.#hangMs;
+    const isOver = now > Math.max(since, claimedAt, this.#excusedAt) + this.#leaseEndMs;
     if (isOver && now > reunitedAt) {
       fail("two leases overlap for one lease period at most", `${String(now - since)} ms`);
     }

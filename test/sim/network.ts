@@ -78,8 +78,9 @@ const DELAY_MS_MAX = 150;
 
 interface Words {
   saidAt: number;
-  /** When any last reached the other machine. */
+  /** When any last reached the other machine that was news there, and when that was said. */
   arrivedAt: number;
+  newestAt: number;
   /** Since when words are on their way without one arriving. */
   unheardSince: number | undefined;
   /** Since when all that is said says `awaiting-lease`, and when the first of that has arrived. */
@@ -117,6 +118,7 @@ export class Network {
     const words = (this.#words[from][Number(group)] ??= {
       saidAt: 0,
       arrivedAt: 0,
+      newestAt: -Infinity,
       unheardSince: undefined,
       awaitsSince: undefined,
       countedOnSince: undefined,
@@ -154,6 +156,10 @@ export class Network {
     if (words.awaitsSince !== undefined && saidAt >= words.awaitsSince) {
       words.countedOnSince ??= this.#agenda.now;
     }
+    // What comes again, or late on the other connection, tells nobody anything: a kernel sends it again whatever
+    // has become of the process.
+    if (saidAt <= words.newestAt) return;
+    words.newestAt = saidAt;
     words.arrivedAt = this.#agenda.now;
     words.unheardSince = saidAt >= words.saidAt ? undefined : saidAt;
   }
