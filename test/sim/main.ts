@@ -14,29 +14,15 @@ import { shrink } from "./shrink.ts";
 
 const PROGRESS_MS = 1000;
 
-const { values } = parseArgs({
-  options: {
-    seed: { type: "string", default: "1" },
-    runs: { type: "string" },
-    mutant: { type: "string" },
-    failures: { type: "string", default: "20" },
-    threads: { type: "string" },
-    shrink: { type: "boolean", default: false },
-  },
-});
+const USAGE =
+  "usage: npm run sim -- [--seed N] [--shrink | --runs M [--threads T] [--failures F]] [--mutant NAME]";
 
-function mutantNamed(name: string | undefined): Mutant | undefined {
-  const mutant = MUTANTS.find((known) => known === name);
-  if (name === undefined || mutant !== undefined) return mutant;
-  console.error(`no such mutant: ${name}; there are ${MUTANTS.join(", ")}`);
-  process.exit(2);
-}
-
+const values = readArguments();
 const mutant = mutantNamed(values.mutant);
 const options: RunOptions = mutant === undefined ? {} : { mutant };
-const first = Number(values.seed);
+const first = wholeNumber("seed", values.seed);
 
-if (values.runs !== undefined) await exploreSeeds(Number(values.runs));
+if (values.runs !== undefined) await exploreSeeds(wholeNumber("runs", values.runs));
 else if (values.shrink) {
   const smallest = shrink(makeScenario(first), options);
   console.log(tell(smallest, options));
@@ -66,9 +52,9 @@ async function exploreSeeds(runs: number): Promise<void> {
     runs,
     mutant,
     isNice: true,
-    failuresMax: Number(values.failures),
+    failuresMax: wholeNumber("failures", values.failures),
     onSlice,
-    ...(values.threads === undefined ? {} : { threads: Number(values.threads) }),
+    ...(values.threads === undefined ? {} : { threads: wholeNumber("threads", values.threads) }),
   });
   const seconds = ((performance.now() - begin) / 1000).toFixed(1);
   if (process.stderr.isTTY) process.stderr.write("\r");
@@ -76,4 +62,38 @@ async function exploreSeeds(runs: number): Promise<void> {
     `${String(done)} seeds, ${String(failures.length)} failed, ${seconds} s, ${speed(done)} seeds/s`,
   );
   if (failures.length > 0) process.exitCode = 1;
+}
+
+function readArguments() {
+  try {
+    const { values: given } = parseArgs({
+      options: {
+        seed: { type: "string", default: "1" },
+        runs: { type: "string" },
+        mutant: { type: "string" },
+        failures: { type: "string", default: "20" },
+        threads: { type: "string" },
+        shrink: { type: "boolean", default: false },
+      },
+    });
+    return given;
+  } catch (error) {
+    return explainUse(error instanceof Error ? error.message : String(error));
+  }
+}
+
+function wholeNumber(name: string, text: string): number {
+  if (/^[1-9]\d{0,14}$/.test(text)) return Number(text);
+  return explainUse(`--${name} ${text}: it must be a whole number from 1 on`);
+}
+
+function mutantNamed(name: string | undefined): Mutant | undefined {
+  const found = MUTANTS.find((known) => known === name);
+  if (name === undefined || found !== undefined) return found;
+  return explainUse(`no such mutant: ${name}; there are ${MUTANTS.join(", ")}`);
+}
+
+function explainUse(problem: string): never {
+  console.error(`${problem}\n${USAGE}`);
+  process.exit(2);
 }
