@@ -1,0 +1,221 @@
+// One run of the benchmark: starts backends and proxies, checks and measures them in turns, prints the report and,
+// when everything was measured, writes it to docs/performance.md.
+
+import { setTimeout as sleep } from "node:timers/promises";
+import { parseArgs } from "node:util";
+import { type Backends, startBackends } from "./backends.ts";
+import { CASES, type Case } from "./cases.ts";
+import { checkAnswers, checkFeatures } from "./check.ts";
+import { type FixedLoad, type FullLoad, measureFixedLoad, measureFullLoad } from "./measure.ts";
+import { PROXY_NAMES, type Proxy, type ProxyName, describeVersion, startProxy } from "./proxies.ts";
+import { type Report, renderReport, writeReport } from "./report.ts";
+import { Site } from "./site.ts";
+
+const USAGE = `scripts/bench/http.sh [options]
+
+  --cases a,b     of ${CASES.map(({ name }) => name).join(", ")}
+  --proxies a,b   of ${PROXY_NAMES.join(", ")}
+  --rounds N      how often the proxies take turns in each case; 3
+  --seconds N     how long each load lasts, one as fast as it goes and one at a fixed rate; 1.2
+  --rate N        the fixed rate in requests per second; half of what the slowest proxy of the case can
+  --quick         one short round of the proxies that vipair has a goal against; a minute or two
+  --write         writes docs/performance.md, as a run without --cases, --proxies and --quick does
+`;
+
+/** The proxies that goals are set against. */
+const QUICK_PROXIES: readonly ProxyName[] = ["vipair", "HAProxy", "http-proxy"];
+
+interface Options {
+  readonly cases: readonly Case[];
+  readonly proxies: readonly ProxyName[];
+  readonly rounds: number;
+  readonly seconds: number;
+  readonly warmUpSeconds: number;
+  /** null: half of what the slowest can. */
+  readonly rate: number | null;
+  readonly writes: boolean;
+}
+
+/** What was measured of one proxy in one case. */
+interface Results {
+  readonly proxy: Proxy;
+  readonly full: FullLoad[];
+  readonly fixed: FixedLoad[];
+  failure: string | null;
+}
+
+function readOptions(): Options | null {
+  const { values } = parseArgs({
+    options: {
+      cases: { type: "string" },
+      proxies: { type: "string" },
+      rounds: { type: "string" },
+      seconds: { type: "string" },
+      rate: { type: "string" },
+      quick: { type: "boolean", default: false },
+      write: { type: "boolean", default: false },
+      help: { type: "boolean", default: false },
+    },
+  });
+  if (values.help) return null;
+  const { quick } = values;
+  return {
+    cases: pick(CASES, ({ name }) => name, values.cases),
+    proxies: pick(PROXY_NAMES, (name) => name, values.proxies ?? (quick ? QUICK_PROXIES.join() : undefined)),
+    rounds: Number(values.rounds ?? (quick ? 1 : 3)),
+    seconds: Number(values.seconds ?? (quick ? 0.7 : 1.2)),
+    warmUpSeconds: quick ? 0.5 : 0.7,
+    rate: values.rate === undefined ? null : Number(values.rate),
+    writes: values.write || (!quick && values.cases === undefined && values.proxies === undefined),
+  };
+}
+
+function pick<T>(all: readonly T[], nameOf: (item: T) => string, names: string | undefined): readonly T[] {
+  if (names === undefined) return all;
+  return names.split(",").map((name) => {
+    const found = all.find((item) => nameOf(item).toLowerCase() === name.toLowerCase());
+    if (found === undefined) throw new Error(`"${name}" is none of ${all.map(nameOf).join(", ")}`);
+    return found;
+  });
+}
+
+async function run(site: Site, options: Options): Promise<Report> {
+  const backends = await startBackends(site);
+  const { proxies, rounds, seconds } = options;
+  const versions = proxies.map((name) => ({ name, version: describeVersion(name) }));
+  const plain = await startAll(site, backends, options, false);
+  const report: Report = { proxies: versions, rounds, seconds, cases: [] };
+  for (const each of options.cases) {
+    const those = each.hasAccessLog ? await startAll(site, backends, options, true) : plain;
+    const results = await measureCase(site, each, those, options);
+    const rate = options.rate ?? halfOfSlowest(results);
+    await measureRounds(site, each, results, { ...options, rate });
+    report.cases.push({
+      each,
+      rate,
+      floor: await measureFloor(site, each, backends, { ...options, rate }),
+      results: results.map(({ proxy, full, fixed, failure }) => ({ name: proxy.name, full, fixed, failure })),
+    });
+  }
+  return report;
+}
+
+async function startAll(
+  site: Site,
+  backends: Backends,
+  options: Options,
+  hasAccessLog: boolean,
+): Promise<readonly Proxy[]> {
+  const [small] = CASES;
+  const started: Proxy[] = [];
+  for (const name of options.proxies) {
+    const proxy = await startProxy(name, { site, backends, hasAccessLog });
+    if (proxy === null) continue;
+    if (small !== undefined) {
+      await checkFeatures(proxy.port, small).catch((cause: unknown) => {
+        throw new Error(`${name} does not do what the others do`, { cause });
+      });
+    }
+    started.push(proxy);
+  }
+  // Whatever the first case is, none of them meets code that was never optimized.
+  for (const proxy of started) {
+    if (small !== undefined)
+      await measureFullLoad({ site, proxy, each: small, seconds: options.warmUpSeconds * 2 });
+  }
+  return started;
+}
+
+/** Checks and warms up; what was seen then sets the rate. */
+async function measureCase(
+  site: Site,
+  each: Case,
+  proxies: readonly Proxy[],
+  { warmUpSeconds }: Options,
+): Promise<readonly Results[]> {
+  const all: Results[] = [];
+  for (const proxy of proxies) {
+    const results: Results = { proxy, full: [], fixed: [], failure: null };
+    await attempt(results, each, async () => {
+      await checkAnswers(proxy.port, each);
+      results.full.push(await measureFullLoad({ site, proxy, each, seconds: warmUpSeconds }));
+    });
+    all.push(results);
+  }
+  return all;
+}
+
+function halfOfSlowest(all: readonly Results[]): number {
+  const rates = all.flatMap(({ full }) => full.map(({ requestsPerSecond }) => requestsPerSecond));
+  return Math.max(1, Math.round(Math.min(...rates) / 2));
+}
+
+async function measureRounds(
+  site: Site,
+  each: Case,
+  all: readonly Results[],
+  { rounds, seconds, rate }: Options & { readonly rate: number },
+): Promise<void> {
+  for (const results of all) results.full.length = 0;
+  for (let round = 0; round < rounds; round += 1) {
+    for (const results of all) {
+      const { proxy } = results;
+      await attempt(results, each, async () => {
+        await checkAnswers(proxy.port, each);
+        results.full.push(await measureFullLoad({ site, proxy, each, seconds }));
+      });
+    }
+    for (const results of all) {
+      const { proxy } = results;
+      await attempt(results, each, async () => {
+        results.fixed.push(await measureFixedLoad({ site, proxy, each, seconds }, rate));
+      });
+    }
+  }
+}
+
+/** What clients and backends alone take at that rate. */
+async function measureFloor(
+  site: Site,
+  each: Case,
+  { web, echo }: Backends,
+  { rounds, seconds, rate }: Options & { readonly rate: number },
+): Promise<readonly FixedLoad[]> {
+  const [port = 0] = each.kind === "websocket" ? echo : web;
+  const proxy = { name: "no proxy", port, pids: () => [] };
+  const floor: FixedLoad[] = [];
+  for (let round = 0; round < rounds; round += 1) {
+    floor.push(await measureFixedLoad({ site, proxy, each, seconds }, rate));
+  }
+  return floor;
+}
+
+/** A proxy that fails once is out of the case, and the report says so. */
+async function attempt(results: Results, each: Case, work: () => Promise<void>): Promise<void> {
+  if (results.failure !== null) return;
+  try {
+    await work();
+  } catch (error) {
+    results.failure = error instanceof Error ? error.message : String(error);
+    console.error(`${results.proxy.name}, ${each.title}: ${results.failure}`);
+  }
+  // What the last load left behind (closed connections, garbage) is not the next one's.
+  await sleep(30);
+}
+
+const options = readOptions();
+if (options === null) {
+  process.stdout.write(USAGE);
+} else {
+  const site = new Site();
+  for (const signal of ["SIGINT", "SIGTERM"] as const) {
+    process.once(signal, () => void site.close().then(() => process.exit(130)));
+  }
+  try {
+    const report = await run(site, options);
+    process.stdout.write(renderReport(report));
+    if (options.writes) await writeReport(report);
+  } finally {
+    await site.close();
+  }
+}
