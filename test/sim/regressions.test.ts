@@ -2,9 +2,10 @@
 
 import assert from "node:assert/strict";
 import { suite, test } from "node:test";
-import { REGRESSIONS } from "./regressions.ts";
+import { type Regression, REGRESSIONS } from "./regressions.ts";
 import { play } from "./run.ts";
 import { CALM, type Scenario } from "./scenario.ts";
+import { UNJUST } from "./unjust.ts";
 
 /** Latencies, clocks, hooks and losses differ. */
 const DICE = 100;
@@ -13,13 +14,19 @@ function playOften(scenarioOf: (seed: number) => Scenario): void {
   for (let seed = 1; seed <= DICE; seed++) assert.equal(play(scenarioOf(seed)), undefined);
 }
 
+function keep({ found, scenario }: Regression): void {
+  test(`${found} (seed ${String(scenario.seed)})`, () => {
+    assert.equal(play({ ...CALM, ...scenario }), undefined);
+    playOften((seed) => ({ ...CALM, ...scenario, seed }));
+  });
+}
+
 suite("defects that the simulator found once stay mended", () => {
-  for (const { found, scenario } of REGRESSIONS) {
-    test(`${found} (seed ${String(scenario.seed)})`, () => {
-      assert.equal(play({ ...CALM, ...scenario }), undefined);
-      playOften((seed) => ({ ...CALM, ...scenario, seed }));
-    });
-  }
+  for (const regression of REGRESSIONS) keep(regression);
+});
+
+suite("what a node was blamed for once, and could not help, is not held against it", () => {
+  for (const regression of UNJUST) keep(regression);
 });
 
 suite("what chance brings about too rarely", () => {

@@ -247,4 +247,137 @@ export const REGRESSIONS: readonly Regression[] = [
       healedAt: 15523.963816545438,
     },
   },
+  {
+    found: "an active that was cut off stayed for three seconds because its peer had refused its secret",
+    scenario: {
+      seed: 531569,
+      leaseMs: 1000,
+      events: [
+        { time: 2678.4, fault: { on: "active", forMs: 7655.6, kind: "wrong secret" } },
+        { time: 3747.6, fault: { on: "active", forMs: 4421.5, kind: "silent port" } },
+      ],
+      healedAt: 10334,
+    },
+  },
+  {
+    found: "and so it did on a network that lost packets",
+    scenario: {
+      seed: 788311,
+      intervalMs: 100,
+      leaseMs: 1000,
+      priorities: [[100, 100]],
+      startsAt: [345.2762345550582, 33.144130604341626],
+      network: { latencyFromMs: 0.2, latencyToMs: 2, loss: 0.05, delayed: 0, duplicated: 0 },
+      events: [
+        { time: 2078.088764101267, fault: { on: 0, forMs: 39.196625258773565, kind: "fault", soft: false } },
+        {
+          time: 4400.919018220156,
+          fault: { on: "active", forMs: 1593.0277123115957, kind: "fault", soft: true },
+        },
+        { time: 6764.88760226639, fault: { on: 1, forMs: 6409.482856513932, kind: "wrong secret" } },
+        { time: 11435.754895641003, fault: { on: 1, forMs: 2610.9408885240555, kind: "silent port" } },
+      ],
+      healedAt: 14046.695784165058,
+    },
+  },
+  {
+    found: "and because the peer's process had died a moment before",
+    scenario: {
+      seed: 775225,
+      intervalMs: 50,
+      leaseMs: 1000,
+      startsAt: [45.1, 18.1],
+      events: [
+        { time: 1148.3, fault: { on: 1, forMs: 1971.1, kind: "switchover", force: false } },
+        { time: 5011.3, fault: { on: "active", forMs: 473.1, kind: "stop" } },
+        { time: 5703, fault: { on: 0, forMs: 2969.9, kind: "silent port" } },
+      ],
+      healedAt: 8672.8,
+    },
+  },
+  {
+    found: "a lease that a careful successor waited for was set anew when somebody removed the address",
+    scenario: {
+      seed: 592713,
+      leaseMs: 5000,
+      claim: "safe",
+      events: [
+        { time: 5710, fault: { on: "active", forMs: 7720.2, kind: "one-way cut" } },
+        { time: 8448.3, fault: { on: 0, forMs: 9395.1, kind: "address removed", seen: true } },
+      ],
+      healedAt: 17843.4,
+    },
+  },
+  {
+    found: "a claim by force with claim: safe waited for the lease anew with each word of the peer",
+    scenario: {
+      seed: 661377,
+      claim: "safe",
+      arbiter: false,
+      startsAt: [278.6, 461.3],
+      network: { latencyFromMs: 0.2, latencyToMs: 5, loss: 0.2, delayed: 0, duplicated: 0 },
+      events: [
+        { time: 129, fault: { on: 1, forMs: 393.2, kind: "standby", force: false } },
+        { time: 1261.7, fault: { on: 0, forMs: 175.1, kind: "switchover", force: true } },
+      ],
+      healedAt: 1436.9,
+    },
+  },
+  {
+    found:
+      "two careful nodes that came back from maintenance unheard both believed the other to be in maintenance",
+    scenario: {
+      seed: 1116711,
+      intervalMs: 1000,
+      claim: "safe",
+      events: [
+        { time: 1604.4, fault: { on: 1, forMs: 1274.3, kind: "standby", force: true } },
+        { time: 1630.3, fault: { on: 0, forMs: 43, kind: "standby", force: false } },
+        { time: 1674.8, fault: { on: "active", forMs: 2115.5, kind: "silent port" } },
+      ],
+      healedAt: 3790.3,
+    },
+  },
+  {
+    found: "a node that started took a stall of its only connection for a silent active",
+    scenario: {
+      seed: 658406,
+      isSteady: true,
+      startsAt: [328.6, 2312.3],
+      network: { latencyFromMs: 0.2, latencyToMs: 0.5, loss: 0.05, delayed: 0.2, duplicated: 0 },
+      hooks: { slow: 0.02, failing: 0, hanging: 0 },
+      healedAt: 32312.3,
+    },
+  },
+  {
+    found: "a renewal that waited for a slow announcement came too late for a lease of one second",
+    scenario: {
+      seed: 809000,
+      isSteady: true,
+      leaseMs: 1000,
+      hooks: { slow: 0.2, failing: 0, hanging: 0 },
+      healedAt: 30331.7,
+    },
+  },
+  {
+    found: "an active whose peer was dead found itself cut off when a few packets got lost",
+    scenario: {
+      seed: 133145,
+      isSteady: true,
+      startsAt: [68, 6133.7],
+      network: { latencyFromMs: 0.2, latencyToMs: 2, loss: 0.05, delayed: 0, duplicated: 0 },
+      healedAt: 36133.7,
+    },
+  },
+  {
+    found: "and so it did at an early hour of its life",
+    scenario: {
+      seed: 156581,
+      isSteady: true,
+      priorities: [[254, 1]],
+      startsAt: [1.2, 7506.3],
+      network: { latencyFromMs: 0.2, latencyToMs: 2, loss: 0.05, delayed: 0.02, duplicated: 0 },
+      healedAt: 37506.3,
+    },
+  },
 ];
