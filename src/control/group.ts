@@ -3,7 +3,7 @@
 // decided in election/, not here. What all groups share (peer link, arbiter, the node's health) is in pair.ts.
 
 import type { GroupConfig, NodeConfig, PairConfig, VirtualAddress } from "../config/config.ts";
-import type { Advertisement } from "../election/advertisement.ts";
+import type { Advertisement, PeerRole } from "../election/advertisement.ts";
 import { reasonOf, roleOf } from "../election/role.ts";
 import type { Effect, Input, Maintenance, Settings, State } from "../election/state.ts";
 import { impairmentOf, impairmentsOf, priorityOf } from "../election/turn.ts";
@@ -12,6 +12,7 @@ import { type Clock, wallTime } from "../system/clock.ts";
 import type { Log } from "../system/log.ts";
 import { ElectionDriver } from "./driver.ts";
 import type { RoleChange } from "./notifier.ts";
+import type { GroupWords, OwnGroup } from "./peer-groups.ts";
 import { Vip, Vips } from "./vip.ts";
 
 /** What a group needs of the rest of the node when its addresses come or go. */
@@ -63,8 +64,9 @@ export type SwitchoverOutcome =
 /** A release that failed is tried again, less and less often; the kernel's lease ends it in any case. */
 const RELEASE_RETRY_MS = { first: 250, atMost: 30_000 } as const;
 
-export class Group {
+export class Group implements OwnGroup {
   readonly name: string;
+  readonly addresses: readonly string[];
   readonly #options: GroupOptions;
   readonly #log: Log;
   readonly #driver: ElectionDriver;
@@ -76,11 +78,14 @@ export class Group {
   #isClosed = false;
   #role: Role = "standby";
   #since = wallTime();
+  /** In what the peer's groups differ from this one, while it is in touch. */
+  #difference: string | undefined;
 
   constructor(options: GroupOptions) {
     this.#options = options;
     const { config, virtualAddresses, pair, settings, self, peer, clock, log, hook } = options;
     this.name = config.name;
+    this.addresses = virtualAddresses.map(({ address }) => address);
     this.#log = log;
     this.#vips = new Vips(
       virtualAddresses.map(
@@ -122,6 +127,16 @@ export class Group {
 
   input(input: Input): void {
     this.#driver.input(input);
+  }
+
+  /** What the peer says about this group. */
+  hear({ said, difference }: GroupWords): void {
+    if (difference !== this.#difference) {
+      this.#difference = difference;
+      if (difference !== undefined)
+        this.#log.warn({ reason: difference }, "the two nodes have different groups");
+    }
+    this.#driver.input({ kind: "advertisement", advertisement: said });
   }
 
   setConfigHash(configHash: string): void {
@@ -211,6 +226,7 @@ export class Group {
     if (words?.role === "maintenance") return `${peer.name} is in maintenance, too`;
     if (phase.kind !== "active" && phase.kind !== "claiming") return undefined;
     if (words === undefined) return `${peer.name} is not in touch`;
+    if (this.#difference !== undefined) return this.#difference;
     if (!words.ready) return `${peer.name} is not ready: it is ${words.role}`;
     if (words.impairment > impairmentOf({ settings, state, now: clock() }))
       return `${peer.name} is worse off than this node`;
@@ -218,7 +234,12 @@ export class Group {
   }
 
   #reason(): string | null {
-    return reasonOf(this.#options.settings, this.#driver.state, this.#options.clock()) ?? null;
+    const { settings, clock } = this.#options;
+    return reasonOf(settings, this.#driver.state, clock()) ?? this.#differenceNow() ?? null;
+  }
+
+  #differenceNow(): string | undefined {
+    return this.#options.events.isConnected() ? this.#difference : undefined;
   }
 
   #perform(effect: Exclude<Effect, { kind: "read-queue" }>): void {
@@ -248,7 +269,7 @@ export class Group {
         return;
       case "switchover-refused":
         for (const { settle } of this.#switchovers.splice(0)) {
-          settle({ kind: "refused", reason: effect.reason });
+          settle({ kind: "refused", reason: this.#differenceNow() ?? effect.reason });
         }
         return;
       case "log":
@@ -360,7 +381,9 @@ function demoEnv(): Record<string, string> {
   return state === undefined ? {} : { VIPAIR_DEMO_STATE: state };
 }
 
-function peerRole(role: string): Role {
+function peerRole(role: PeerRole): Role | "unknown" {
+  // It ends, or does not have the group.
+  if (role === "stopped") return "unknown";
   if (role === "active" || role === "fault") return role;
   return "standby";
 }

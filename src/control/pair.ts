@@ -3,6 +3,7 @@
 // kept and replicated; hooks tell the world of a new role. Who is active is decided per group, in group.ts.
 
 import type { Config, NodeConfig, PairConfig } from "../config/config.ts";
+import type { Advertisement } from "../election/advertisement.ts";
 import type { ChangeValue } from "../election/changes.ts";
 import type { Input } from "../election/state.ts";
 import { activeDownMs } from "../election/timing.ts";
@@ -19,6 +20,7 @@ import {
 } from "./maintenance.ts";
 import { NodeHealth } from "./node-health.ts";
 import { Notifier } from "./notifier.ts";
+import { type PeerGroups, wordsAbout } from "./peer-groups.ts";
 import { PeerLink } from "./peer-link.ts";
 import { RunTimeChanges } from "./run-time-changes.ts";
 import { readSecret } from "./secret.ts";
@@ -364,6 +366,7 @@ export class Pair {
     this.#link = new PeerLink({
       self,
       peer,
+      groups: this.#groups,
       paths: pair.paths.map(({ addresses }) => ({
         self: addresses[self.name] ?? self.address,
         peer: addresses[peer.name] ?? peer.address,
@@ -375,11 +378,9 @@ export class Pair {
       clock,
       log,
       events: {
-        advertisement: (advertisement) => {
+        advertisement: (advertisement, groups) => {
           this.#compareConfigs(advertisement.configHash);
-          for (const group of this.#groups) {
-            if (group.name === advertisement.group) group.input({ kind: "advertisement", advertisement });
-          }
+          this.#passOn(advertisement, groups);
         },
         changes: (message) => {
           this.#changes.receive(message);
@@ -399,6 +400,18 @@ export class Pair {
       },
     });
     this.#link.start();
+  }
+
+  /** To the groups that it is about: with the same configuration that is the one of its name. */
+  #passOn(heard: Advertisement, groups: PeerGroups | undefined): void {
+    for (const group of this.#groups) {
+      if (!this.#configsDiffer) {
+        if (group.name === heard.group) group.hear({ said: heard, difference: undefined });
+      } else if (groups !== undefined) {
+        const words = wordsAbout(group, { heard, groups });
+        if (words !== undefined) group.hear(words);
+      }
+    }
   }
 
   #note(group: Group): void {

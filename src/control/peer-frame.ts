@@ -8,8 +8,8 @@ import type { Advertisement } from "../election/advertisement.ts";
 import { parseChanges } from "../election/changes.ts";
 import type { Change } from "../election/changes.ts";
 
-/** 2: several groups, run-time changes. */
-export const PROTOCOL_VERSION = 2;
+/** 2: several groups, run-time changes. 3: the addresses of a group. */
+export const PROTOCOL_VERSION = 3;
 
 /** An advertisement is about 250 bytes, and changes are cut to fit; more than this is no frame. */
 export const FRAME_BYTES_MAX = 4096;
@@ -17,11 +17,20 @@ export const FRAME_BYTES_MAX = 4096;
 /** The list of changes in one frame, as JSON: what is around it fits into the rest. */
 export const FRAME_CHANGES_BYTES_MAX = FRAME_BYTES_MAX - 512;
 
+/** Addresses of one group that are told, so that they fit into a frame. */
+const ADDRESSES_MAX = 64;
+/** An IPv6 literal; canonical, so that equal addresses are equal texts. */
+const ADDRESS_LENGTH_MAX = 45;
+
 export interface AdvertisementMessage {
   readonly kind: "advertisement";
   /** Counts what one life of the sender advertised; the same advertisement has the same number everywhere. */
   readonly seq: number;
   readonly advertisement: Advertisement;
+  /** The virtual addresses of its group, the first ADDRESSES_MAX of them. */
+  readonly addresses: readonly string[];
+  /** How many groups the sender has. */
+  readonly groups: number;
 }
 
 export type ChangesMessage =
@@ -47,14 +56,15 @@ export type DecodedFrame =
   | { readonly kind: "invalid"; readonly reason: string };
 
 /**
- * JSON, one object: `{ v, n, boot, node, kind: "advertisement", seq, ...advertisement }`,
+ * JSON, one object: `{ v, n, boot, node, kind: "advertisement", seq, groups, addresses, ...advertisement }`,
  * `{ v, n, boot, node, kind: "changes", id, changes }`, `{ v, n, boot, node, kind: "changes-stored", id }`.
  */
 export function encodeFrame({ n, boot, node, message }: Frame): string {
   const head = { v: PROTOCOL_VERSION, n, boot, node };
   if (message.kind !== "advertisement") return JSON.stringify({ ...head, ...message });
-  const { kind, seq, advertisement } = message;
-  return JSON.stringify({ ...head, kind, seq, ...advertisement });
+  const { kind, seq, groups, advertisement } = message;
+  const addresses = message.addresses.slice(0, ADDRESSES_MAX);
+  return JSON.stringify({ ...head, kind, seq, groups, addresses, ...advertisement });
 }
 
 /** Fields that are not known are ignored, so that one can be added without a new version. */
@@ -82,12 +92,15 @@ export function decodeFrame(text: string): DecodedFrame {
 
 /** A Message, or why it is none. */
 function decodeMessage(fields: Partial<Record<string, unknown>>): Message | string {
-  const { kind, seq, id } = fields;
+  const { kind, seq, id, groups, addresses } = fields;
   switch (kind) {
     case "advertisement": {
       if (!isCount(seq)) return "no counter";
+      if (!isCount(groups) || !isAddresses(addresses)) return "no groups or addresses";
       const advertisement = parseAdvertisement(fields);
-      return advertisement === undefined ? "not an advertisement" : { kind, seq, advertisement };
+      return advertisement === undefined
+        ? "not an advertisement"
+        : { kind, seq, groups, addresses, advertisement };
     }
     case "changes": {
       if (!isCount(id)) return "no counter";
@@ -107,6 +120,11 @@ function invalid(reason: string): DecodedFrame {
 
 function isCount(value: unknown): value is number {
   return typeof value === "number" && Number.isSafeInteger(value) && value >= 1;
+}
+
+function isAddresses(value: unknown): value is readonly string[] {
+  if (!Array.isArray(value) || value.length > ADDRESSES_MAX) return false;
+  return value.every((address) => typeof address === "string" && address.length <= ADDRESS_LENGTH_MAX);
 }
 
 function isShortText(value: unknown): value is string {

@@ -23,6 +23,7 @@ import type { Clock } from "../system/clock.ts";
 import type { Log } from "../system/log.ts";
 import type { ConnectionEnd, PeerConnection } from "./peer-connection.ts";
 import type { AdvertisementMessage, ChangesMessage, Frame } from "./peer-frame.ts";
+import type { OwnGroup, PeerGroup, PeerGroups } from "./peer-groups.ts";
 import { PeerLog } from "./peer-log.ts";
 import { PeerPath } from "./peer-path.ts";
 import type { PeerPathStatus } from "./peer-path.ts";
@@ -32,8 +33,11 @@ import { deriveKey } from "./peer-security.ts";
 const GROUPS_MAX = 255;
 
 export interface PeerLinkEvents {
-  /** Each advertisement once; those of one group in the order in which the peer made them. */
-  advertisement(advertisement: Advertisement): void;
+  /**
+   * Each advertisement once; those of one group in the order in which the peer made them. `groups`: the newest of
+   * each group of the peer; undefined until all have been heard since the pair is in touch.
+   */
+  advertisement(advertisement: Advertisement, groups: PeerGroups | undefined): void;
   /** For RunTimeChanges.receive(): over several connections the same message comes several times. */
   changes(message: ChangesMessage): void;
   /**
@@ -52,6 +56,8 @@ export interface PeerLinkEvents {
 
 export interface PeerLinkOptions {
   readonly self: Pick<NodeConfig, "name">;
+  /** This node's; the peer is told what is in them. */
+  readonly groups: readonly OwnGroup[];
   readonly peer: Pick<NodeConfig, "name">;
   /** Addresses of the two nodes: at least one pair, no address twice. */
   readonly paths: readonly { readonly self: string; readonly peer: string }[];
@@ -87,6 +93,8 @@ interface PeerLife {
   connectionId: number;
   /** The newest advertisement of each group. */
   readonly newest: Map<string, number>;
+  /** What they said, since the pair is in touch: older words may be outdated. */
+  readonly groups: Map<string, PeerGroup>;
 }
 
 export class PeerLink {
@@ -150,7 +158,14 @@ export class PeerLink {
   send(advertisement: Advertisement): void {
     if (this.#isStopped) return;
     this.#seq += 1;
-    const message: AdvertisementMessage = { kind: "advertisement", seq: this.#seq, advertisement };
+    const { groups } = this.#options;
+    const message: AdvertisementMessage = {
+      kind: "advertisement",
+      seq: this.#seq,
+      advertisement,
+      groups: groups.length,
+      addresses: groups.find(({ name }) => name === advertisement.group)?.addresses ?? [],
+    };
     this.#said.set(advertisement.group, message);
     for (const path of this.#paths) path.send(message);
   }
@@ -187,7 +202,8 @@ export class PeerLink {
     for (const message of this.#said.values()) connection.send(message);
   }
 
-  #hear(connection: PeerConnection, { seq, advertisement }: AdvertisementMessage): void {
+  #hear(connection: PeerConnection, message: AdvertisementMessage): void {
+    const { seq, advertisement, addresses } = message;
     const life = this.#peerLife;
     const { group } = advertisement;
     if (life === undefined) return;
@@ -202,7 +218,9 @@ export class PeerLink {
     life.newest.set(group, seq);
     life.connectionId = connection.id;
     this.#lastHeardAtMs = this.#options.clock();
-    this.#options.events.advertisement(advertisement);
+    life.groups.set(group, { said: advertisement, addresses });
+    const isComplete = life.groups.size >= message.groups;
+    this.#options.events.advertisement(advertisement, isComplete ? life.groups : undefined);
   }
 
   /** False for what a former life of the peer left in a connection that is older than its present one. */
@@ -213,7 +231,7 @@ export class PeerLink {
       connection.replace();
       return false;
     }
-    this.#peerLife = { boot, connectionId: connection.id, newest: new Map() };
+    this.#peerLife = { boot, connectionId: connection.id, newest: new Map(), groups: new Map() };
     for (const path of this.#paths) {
       for (const other of path.provenConnections()) {
         if (other !== connection && other.boot !== boot) other.replace();
@@ -241,6 +259,7 @@ export class PeerLink {
       return;
     }
     this.#isConnected = false;
+    this.#peerLife?.groups.clear();
     log.info({ peer: peer.name, path: nameOf(path), end }, "peer link disconnected");
     events.disconnected();
   }

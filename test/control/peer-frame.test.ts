@@ -14,7 +14,13 @@ import { advertisementOf } from "./peer-pair.ts";
 const SAID = advertisementOf("pi-a", { role: "active", priority: 150, epoch: 7 });
 const CHANGE = { key: "drain/web/big", value: true, epoch: 7, counter: 3, node: "pi-a" };
 const MESSAGES: readonly Message[] = [
-  { kind: "advertisement", seq: 5, advertisement: SAID },
+  {
+    kind: "advertisement",
+    seq: 5,
+    groups: 2,
+    addresses: ["192.168.1.50", "fd00::50"],
+    advertisement: SAID,
+  },
   { kind: "changes", id: 9, changes: [CHANGE, { ...CHANGE, key: "weight/web/big", value: 2.5 }] },
   { kind: "changes", id: 10, changes: [] },
   { kind: "changes-stored", id: 9 },
@@ -60,6 +66,9 @@ test("a frame with a wrong field is invalid and says which part", () => {
     [advertisement, { boot: "x".repeat(65) }, "no boot"],
     [advertisement, { node: 7 }, "no node"],
     [advertisement, { kind: "order" }, "unknown kind"],
+    [advertisement, { groups: 0 }, "no groups or addresses"],
+    [advertisement, { addresses: "192.168.1.50" }, "no groups or addresses"],
+    [advertisement, { addresses: ["1".repeat(46)] }, "no groups or addresses"],
     [advertisement, { role: "king" }, "not an advertisement"],
     [advertisement, { priority: 255 }, "not an advertisement"],
     [advertisement, { group: "x".repeat(65) }, "not an advertisement"],
@@ -83,6 +92,18 @@ test("around the longest list of changes there is room for the rest of the frame
   const message: Message = { kind: "changes", id: Number.MAX_SAFE_INTEGER, changes: [] };
   const around = Buffer.byteLength(encodeFrame({ ...head, message }));
   assert.ok(around + FRAME_CHANGES_BYTES_MAX <= FRAME_BYTES_MAX, String(around));
+});
+
+test("the addresses of any group fit into a frame", () => {
+  const widest = "€".repeat(64);
+  const head = { n: Number.MAX_SAFE_INTEGER, boot: widest, node: widest };
+  const seq = Number.MAX_SAFE_INTEGER;
+  const addresses = Array.from({ length: 300 }, () => "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff");
+  const said = { ...SAID, group: widest, node: widest, configHash: widest, epoch: seq, heard: seq };
+  const message: Message = { kind: "advertisement", seq, groups: 255, addresses, advertisement: said };
+  const text = encodeFrame({ ...head, message });
+  assert.ok(Buffer.byteLength(text) <= FRAME_BYTES_MAX, String(Buffer.byteLength(text)));
+  assert.equal(decodeFrame(text).kind, "frame");
 });
 
 test("no text makes the decoder throw or yield a frame that was not sent", () => {

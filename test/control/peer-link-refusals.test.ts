@@ -9,7 +9,16 @@ import { PROTOCOL_VERSION } from "../../src/control/peer-frame.ts";
 import { PeerLink } from "../../src/control/peer-link.ts";
 import type { PeerLinkOptions } from "../../src/control/peer-link.ts";
 import { monotonicClock } from "../../src/system/clock.ts";
-import { SECRET, eventually, frame, listenPlain, newPlace, nodeOf, startImpostor } from "./peer-pair.ts";
+import {
+  SECRET,
+  eventually,
+  frame,
+  listenPlain,
+  newPlace,
+  nodeOf,
+  startImpostor,
+  GROUPS,
+} from "./peer-pair.ts";
 
 test("another secret makes both nodes estranged, with a reason to act on, and one line in each log", async (t) => {
   const place = await newPlace();
@@ -49,6 +58,7 @@ test("a peer that goes by another name is refused and estranged", async (t) => {
 function linkTo(peer: string, paths: PeerLinkOptions["paths"]): PeerLink {
   return new PeerLink({
     self: { name: "a" },
+    groups: GROUPS,
     peer: { name: peer },
     paths,
     port: 1,

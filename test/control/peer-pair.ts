@@ -20,6 +20,7 @@ import { monotonicClock } from "../../src/system/clock.ts";
 
 export const SECRET = "a secret of the test";
 const INTERVAL_MS = 50;
+export const GROUPS = [{ name: "default", addresses: ["192.0.2.1"] }];
 const CHILD = join(import.meta.dirname, "fixtures/peer-link-child.ts");
 
 /** What a node sees of one path: its own address and where it dials. */
@@ -100,6 +101,7 @@ export function nodeOf(
   const listeners: Node["listeners"] = {};
   const link = new PeerLink({
     self: { name: selfName },
+    groups: GROUPS,
     peer: { name: change.peerName ?? other },
     paths: pathsOf(place, name),
     port: place.port,
@@ -215,6 +217,8 @@ export function frame(change: object): string {
     kind: "advertisement",
     boot: "x",
     seq: 1,
+    groups: 1,
+    addresses: [],
     ...advertisementOf("b"),
     ...change,
   });

@@ -8,6 +8,7 @@ import type { Status } from "../../src/protocol/status.ts";
 import { ask } from "../support/http-client.ts";
 import { type NodeName, type PairSite, PORT, Site } from "../support/site.ts";
 import type { VipairProcess } from "../support/vipair-process.ts";
+import { waitUntil } from "../support/wait-until.ts";
 
 /** Whether requests fail is the question here, and not how long they take on a busy machine. */
 const TIMEOUT_MS = 2_000;
@@ -179,5 +180,111 @@ describe("two groups", { concurrency: false }, () => {
         assert.ok(pair.longestOverlapMs() > 0, "make before break");
       },
     );
+  });
+});
+
+const groupOf = (group: string, ...addresses: readonly string[]) => ({
+  group,
+  addresses: addresses.map(onLoopback),
+});
+
+/** Nodes that are given new groups one after the other, as a person does who changes a configuration. */
+describe("groups that differ between the nodes", { concurrency: 2 }, () => {
+  test("an added group comes up on the node that has it, and the other one joins when it has it, too", async (t) => {
+    const site = Site.open(t);
+    const [old, added] = [await site.address(), await site.address()];
+    const pair = await site.pair();
+    const before = { top: { virtualAddresses: [groupOf("old", old)] } };
+    const after = { top: { virtualAddresses: [groupOf("old", old), groupOf("added", added)] } };
+    const b = pair.start("b", { changes: before });
+    await b.becomes("active");
+
+    const a = pair.start("a", { changes: after });
+    const { groups, peer } = await a.until("the added group", (status) =>
+      status.groups.some(({ name, role }) => name === "added" && role === "active"),
+    );
+    assert.deepEqual(
+      groups.map(({ name, role, peerRole, reason }) => ({ name, role, peerRole, reason })),
+      [
+        { name: "old", role: "standby", peerRole: "active", reason: null },
+        {
+          name: "added",
+          role: "active",
+          peerRole: "unknown",
+          reason: "b has no group added and cannot take it over: the configurations differ",
+        },
+      ],
+    );
+    assert.equal(peer?.configMatches, false);
+    assert.equal((await ask({ host: added })).body, "one");
+    const refused = await a.command("switchover", "--group", "added");
+    assert.match(refused.stderr, /^vipair: b has no group added/);
+
+    b.signal("SIGTERM");
+    assert.deepEqual(await b.exit(), { code: 0, signal: null });
+    const again = pair.start("b", { changes: after });
+    for (const [node, role] of [
+      [a, "active"],
+      [again, "standby"],
+    ] as const) {
+      await node.until(`both groups ${role}`, (status) =>
+        status.groups.every((group) => group.role === role && group.reason === null),
+      );
+    }
+    assert.equal(pair.longestOverlapMs() > 0, true, "old moved by a planned change");
+  });
+
+  test("an address that the peer has in another group is not claimed until the peer lets go of it", async (t) => {
+    const site = Site.open(t);
+    const [east, west] = [await site.address(), await site.address()];
+    const pair = await site.pair();
+    const before = { top: { virtualAddresses: [groupOf("both", east, west)] } };
+    const after = { top: { virtualAddresses: [groupOf("east", east), groupOf("west", west)] } };
+    const b = pair.start("b", { changes: before });
+    await b.becomes("active");
+
+    const a = pair.start("a", { changes: after });
+    const { groups } = await a.until("two standbys that say why", (status) =>
+      status.groups.every(({ reason }) => reason?.startsWith("b has ") === true),
+    );
+    assert.deepEqual(
+      groups.map(({ role, peerRole, reason }) => ({ role, peerRole, reason })),
+      [east, west].map((address) => ({
+        role: "standby",
+        peerRole: "active",
+        reason: `b has ${address} in its group both: the configurations differ`,
+      })),
+    );
+    assert.equal((await b.status()).role, "active");
+    const claims = () =>
+      pair.hookCalls().filter(({ node, action, stage }) => {
+        return node === "a" && action === "claim" && stage === "begin";
+      });
+    assert.deepEqual(claims(), []);
+
+    b.signal("SIGTERM");
+    await a.until("both groups", (status) => status.groups.every(({ role }) => role === "active"));
+    assert.deepEqual(await b.exit(), { code: 0, signal: null });
+    for (const host of [east, west]) assert.equal((await ask({ host })).body, "one");
+
+    // And the other way round: one that comes back with the old groups does not claim what is served.
+    const again = pair.start("b", { changes: before });
+    await again.until("a standby that says why", ({ role, reason }) => {
+      return role === "standby" && /^a has .* in its group (east|west): /.test(reason ?? "");
+    });
+    await a.kill();
+    await again.becomes("active");
+
+    // Both at once, and nobody serves yet: that they differ must not keep both from it.
+    await again.kill();
+    const nodes = [pair.start("a", { changes: after }), pair.start("b", { changes: before })] as const;
+    await waitUntil(
+      async () => {
+        const [ofA, ofB] = await Promise.all(nodes.map(isActive).map((asked) => asked.catch(() => [])));
+        return String(ofA) === "east,west" ? String(ofB) === "" : String([ofA, ofB]) === ",both";
+      },
+      { what: "one node that serves both addresses", withinMs: 20_000 },
+    );
+    for (const host of [east, west]) assert.equal((await ask({ host })).body, "one");
   });
 });
