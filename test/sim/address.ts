@@ -19,7 +19,7 @@ export interface HookConditions {
 
 const NORMAL_MS = { from: 3, to: 40 } as const;
 export const SLOW_HOOK_MS = 300;
-export const HOOK_TIMEOUT_MS = 2000;
+const HOOK_TIMEOUT_MS = 2000;
 /** From the kill of a hook until its end is known. */
 const ABORT_MS = 1;
 /** The kernel removes an address up to this late (measured: 1.01 to 1.04 s for a lease of 1 s). */
