@@ -257,6 +257,10 @@ export class Controller {
       onChanges: () => {
         this.#tellHealth();
       },
+      isNamed: (key) =>
+        this.#config.pools.some(({ name: pool, backends }) =>
+          backends.some(({ name }) => key === drainKey(pool, name)),
+        ),
       onStopped: () => {
         this.#electionEnded.resolve();
       },

@@ -45,6 +45,8 @@ export interface PairOptions {
   readonly log: Log;
   /** Run-time changes that concern the rest of the node (drained backends) have come, from here or the peer. */
   readonly onChanges: () => void;
+  /** Whether the configuration has what this change is about; maintenance is the pair's own. */
+  readonly isNamed: (key: string) => boolean;
   /** The elections have ended after stop(): the addresses are released. */
   readonly onStopped: () => void;
 }
@@ -71,6 +73,8 @@ export class Pair {
   #startProblem: string | undefined;
   #configHash: string;
   #configsDiffer = false;
+  /** The peer is in touch, and said last that it has the configuration that this node has. */
+  #configsAgree = false;
   /** As the peer said last, of whichever group: after a change of groups it may have none of ours. */
   #theirHash: string | undefined;
   /** Groups that have ended their way out, or wait for the connections of the node to end. */
@@ -94,6 +98,11 @@ export class Pair {
       onChange: () => {
         this.#applyChanges();
       },
+      isObsolete: (key) =>
+        this.#configsAgree &&
+        key !== maintenanceKey(self.name) &&
+        key !== maintenanceKey(peer.name) &&
+        !options.isNamed(key),
     });
     this.#notifier = new Notifier({
       hooks: pair.notify,
@@ -154,6 +163,8 @@ export class Pair {
 
   setConfigHash(configHash: string): void {
     this.#configHash = configHash;
+    // Until the peer's next word is compared with it.
+    this.#configsAgree = false;
     for (const group of this.#groups) group.setConfigHash(configHash);
   }
 
@@ -395,6 +406,7 @@ export class Pair {
           this.#changes.linkConnected();
         },
         disconnected: () => {
+          this.#configsAgree = false;
           this.#changes.linkDisconnected();
         },
       },
@@ -429,6 +441,10 @@ export class Pair {
   #compareConfigs(theirs: string): void {
     this.#theirHash = theirs;
     const differ = theirs !== this.#configHash;
+    const agreedBefore = this.#configsAgree;
+    this.#configsAgree = !differ;
+    // An order about something that the file no longer has is of no use on either node.
+    if (!differ && !agreedBefore) this.#changes.tidy();
     if (differ === this.#configsDiffer) return;
     this.#configsDiffer = differ;
     const subject = { peer: this.#options.peer.name, ours: this.#configHash, theirs };

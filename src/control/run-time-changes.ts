@@ -7,10 +7,13 @@
 //                               ▲            │
 //                               └────────────┘ not confirmed in time
 //
+// What an order was about may be gone from the configuration. Such an order is taken back, which is a change like
+// any other; what is taken back and known to both nodes is forgotten.
+//
 // Only a few frames are in flight, so that a large table never stands in the way of an advertisement.
 
 import type { Change, ChangeTable, ChangeValue } from "../election/changes.ts";
-import { compareChanges, mergeChanges, setChange } from "../election/changes.ts";
+import { compareChanges, forgetChanges, KEYS_MAX, mergeChanges, setChange } from "../election/changes.ts";
 import type { Log } from "../system/log.ts";
 import { FRAME_CHANGES_BYTES_MAX } from "./peer-frame.ts";
 import type { ChangesMessage } from "./peer-frame.ts";
@@ -42,6 +45,8 @@ export interface RunTimeChangesOptions {
   readonly send: (message: ChangesMessage) => void;
   /** What takes effect from now on, whichever node it comes from: one change per key, stored if it is ours. */
   readonly onChange: (news: readonly Change[]) => void;
+  /** The peer is in touch, and neither configuration names what the key is about. */
+  readonly isObsolete: (key: string) => boolean;
 }
 
 interface Waiter {
@@ -70,6 +75,8 @@ export class RunTimeChanges {
   readonly #inFlight = new Map<number, readonly Change[]>();
   #resend: NodeJS.Timeout | undefined;
   readonly #waiters = new Set<Waiter>();
+  /** What the peer has on its disk, as far as is known since the link is connected; by key. */
+  readonly #shared = new Map<string, Change>();
   /** Frames of the peer whose changes are in memory. */
   readonly #unconfirmed = new Set<number>();
 
@@ -134,6 +141,7 @@ export class RunTimeChanges {
 
   linkDisconnected(): void {
     this.#isConnected = false;
+    this.#shared.clear();
     this.#inFlight.clear();
     this.#unsent.clear();
     clearTimeout(this.#resend);
@@ -154,6 +162,13 @@ export class RunTimeChanges {
     }
   }
 
+  /** For the moment at which a key may have become obsolete. */
+  tidy(): void {
+    if (this.#isClosed) return;
+    if (this.#obsoleteOrders().length > 0) void this.#inTurn(() => this.#takeBack());
+    this.#forget();
+  }
+
   /** Sends nothing more. Settles when nothing is being written. */
   async close(): Promise<void> {
     this.#isClosed = true;
@@ -163,6 +178,7 @@ export class RunTimeChanges {
 
   async #setHere(key: string, value: ChangeValue): Promise<Change> {
     const { node, epoch, onChange } = this.#options;
+    if (this.#table.size >= KEYS_MAX) this.#forget();
     const outcome = setChange(this.#table, { key, value, epoch: epoch(), node });
     if (outcome.kind === "refused") throw new Error(outcome.reason);
     await this.#store(outcome.table);
@@ -173,13 +189,62 @@ export class RunTimeChanges {
     return outcome.change;
   }
 
+  #obsoleteOrders(): readonly Change[] {
+    return this.entries().filter(({ key, value }) => value !== false && this.#options.isObsolete(key));
+  }
+
+  async #takeBack(): Promise<void> {
+    const { node, epoch, onChange, log } = this.#options;
+    let next = this.#table;
+    const back: Change[] = [];
+    for (const { key } of this.#obsoleteOrders()) {
+      const outcome = setChange(next, { key, value: false, epoch: epoch(), node });
+      if (outcome.kind === "refused") continue;
+      next = outcome.table;
+      back.push(outcome.change);
+    }
+    if (back.length === 0) return;
+    const keys = back.map(({ key }) => key);
+    try {
+      await this.#store(next);
+    } catch (error) {
+      log.warn(
+        { keys, reason: String(error) },
+        "orders that are about nothing any more could not be taken back",
+      );
+      return;
+    }
+    const { table, news } = mergeChanges(this.#table, back);
+    this.#table = table;
+    log.info({ keys }, "orders are taken back: the configurations do not name what they are about");
+    onChange(news);
+    if (!this.#isConnected) return;
+    for (const change of news) this.#unsent.set(change.key, change);
+    this.#sendMore();
+  }
+
+  /** That nothing is ordered needs no entry, once nobody has an older order for the same. */
+  #forget(): void {
+    const isFull = this.#table.size >= KEYS_MAX;
+    const table = forgetChanges(this.#table, (change) => {
+      if (change.value !== false || this.#shared.get(change.key) !== change) return false;
+      return isFull || this.#options.isObsolete(change.key);
+    });
+    if (table === this.#table) return;
+    this.#table = table;
+    this.#isDirty = true;
+    this.#queueStore();
+  }
+
   /** What the peer tells counts at once: it is stored there. */
   #take(changes: readonly Change[]): void {
     const { table, news } = mergeChanges(this.#table, changes);
     if (news.length === 0) return;
     this.#table = table;
     this.#isDirty = true;
+    for (const change of news) this.#shared.set(change.key, change);
     this.#options.onChange(news);
+    this.tidy();
   }
 
   #queueStore(): void {
@@ -267,11 +332,13 @@ export class RunTimeChanges {
     // The same confirmation came over another connection, or the frame was sent again since.
     if (changes === undefined) return;
     this.#inFlight.delete(id);
+    for (const told of changes) this.#shared.set(told.key, told);
     for (const waiter of this.#waiters) {
       const { change } = waiter;
       const isKnown = changes.some((told) => told.key === change.key && compareChanges(told, change) >= 0);
       if (isKnown) waiter.settle(true);
     }
+    this.#forget();
     this.#sendMore();
   }
 

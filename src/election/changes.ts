@@ -27,6 +27,9 @@ export const KEYS_MAX = 512;
 /** Both nodes may have given out theirs while they were apart. Beyond that the oldest changes go. */
 export const TABLE_KEYS_MAX = 2 * KEYS_MAX;
 
+/** Rule 12: maintenance is never refused for want of room, and goes last. There is one key for each node. */
+const MAINTENANCE = "maintenance/";
+
 export const KEY_LENGTH_MAX = 256;
 export const NODE_LENGTH_MAX = 64;
 
@@ -53,7 +56,7 @@ export function setChange(
   }
   const change = parseChange({ key, value, epoch: newest, counter: counter + 1, node });
   if (change === undefined) return { kind: "refused", reason: `"${key}" cannot be set to ${String(value)}` };
-  if (!table.has(key) && table.size >= KEYS_MAX) {
+  if (!table.has(key) && table.size >= KEYS_MAX && !key.startsWith(MAINTENANCE)) {
     const reason = `there are ${String(table.size)} run-time changes already: no further one is kept`;
     return { kind: "refused", reason };
   }
@@ -62,7 +65,7 @@ export function setChange(
 
 /**
  * Both tables in one, and what of `incoming` was news: at most one change per key. Commutative, associative
- * and idempotent: of each key the newest change is kept, of all keys the TABLE_KEYS_MAX newest.
+ * and idempotent: of each key the newest change is kept, of all keys maintenance and the newest, TABLE_KEYS_MAX.
  */
 export function mergeChanges(
   table: ChangeTable,
@@ -82,6 +85,18 @@ export function mergeChanges(
     news.delete(key);
   }
   return { table: merged, news: [...news.values()] };
+}
+
+/**
+ * The table without what may be forgotten, but for the newest epoch and the highest counter: with those gone, the
+ * next change could lose against an older one that a node has which was away.
+ */
+export function forgetChanges(table: ChangeTable, isForgettable: (change: Change) => boolean): ChangeTable {
+  const changes = [...table.values()];
+  const newest = changes.toSorted(compareChanges).at(-1);
+  const highest = changes.toSorted((a, b) => a.counter - b.counter).at(-1);
+  const kept = changes.filter((change) => change === newest || change === highest || !isForgettable(change));
+  return kept.length === changes.length ? table : new Map(kept.map((change) => [change.key, change]));
 }
 
 /** Negative when `a` came before `b`; 0 only for the same change. Keys do not count, but for a last resort. */
@@ -121,7 +136,10 @@ function parseChange(entry: unknown): Change | undefined {
 
 function oldest(table: ChangeTable, { beyond }: { readonly beyond: number }): readonly Change[] {
   if (table.size <= beyond) return [];
-  return [...table.values()].toSorted(compareChanges).slice(0, table.size - beyond);
+  const rank = ({ key }: Change) => (key.startsWith(MAINTENANCE) ? 1 : 0);
+  return [...table.values()]
+    .toSorted((a, b) => rank(a) - rank(b) || compareChanges(a, b))
+    .slice(0, table.size - beyond);
 }
 
 function isCount(value: unknown): value is number {

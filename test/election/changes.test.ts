@@ -3,6 +3,7 @@ import { suite, test } from "node:test";
 import * as fc from "fast-check";
 import {
   compareChanges,
+  forgetChanges,
   KEY_LENGTH_MAX,
   KEYS_MAX,
   mergeChanges,
@@ -179,6 +180,38 @@ suite("tables of run-time changes", () => {
     assert.ok(more.kind === "refused");
     assert.match(more.reason, /512 run-time changes already/);
     assert.equal(setChange(full, { key: "k7", value: false, epoch: 1, node: "a" }).kind, "set");
+  });
+
+  test("rule 12: maintenance is never refused, however full the table is, and is pushed out by nothing", () => {
+    const full = tableOf(
+      Array.from({ length: KEYS_MAX }, (_, index) =>
+        changeOf(`k${String(index)}=true@5.${String(index + 1)}a`),
+      ),
+    );
+    const outcome = setChange(full, { key: "maintenance/a", value: true, epoch: 1, node: "a" });
+    assert.ok(outcome.kind === "set");
+    const newer = Array.from({ length: TABLE_KEYS_MAX }, (_, index) =>
+      changeOf(`n${String(index)}=true@6.${String(index + 1)}b`),
+    );
+    const both = merged(outcome.table, tableOf(newer));
+    assert.equal(both.size, TABLE_KEYS_MAX);
+    assert.equal(both.get("maintenance/a"), outcome.change);
+  });
+
+  test("whatever is forgotten, the next change still wins over all that was ever seen", () => {
+    fc.assert(
+      fc.property(anyTable, anyChange, fc.func(fc.boolean()), (seen, { key, value }, choose) => {
+        const isForgettable = (change: Change) => choose(change);
+        const less = forgetChanges(seen, isForgettable);
+        for (const change of less.values()) assert.equal(seen.get(change.key), change);
+        const gone = [...seen.values()].filter((change) => !less.has(change.key));
+        assert.ok(gone.every(isForgettable));
+        assert.ok([...less.values()].filter(isForgettable).length <= 2);
+        const outcome = setChange(less, { key, value, epoch: 0, node: "a" });
+        assert.ok(outcome.kind === "set");
+        for (const older of seen.values()) assert.ok(compareChanges(outcome.change, older) > 0);
+      }),
+    );
   });
 
   test("a change that could not be told to the peer cannot be set", () => {

@@ -41,6 +41,8 @@ async function shares({ pair, one, two }: TwoBackends): Promise<{ one: number; t
   return { one: one.requests() - before[0], two: two.requests() - before[1] };
 }
 
+const isTakenBack = ({ msg }: { readonly msg: string }) => msg.startsWith("orders are taken back");
+
 async function obeys(node: VipairProcess, ...args: readonly string[]): Promise<string> {
   const { code, stdout, stderr } = await node.command(...args);
   assert.deepEqual({ code, stderr }, { code: 0, stderr: "" });
@@ -94,6 +96,33 @@ describe("run-time changes", { concurrency: 2 }, () => {
         }
       }
     });
+  });
+
+  test("a drain ends with its backend: one that both files have dropped and have again gets requests", async (t) => {
+    const { pair, one, two } = await pairWithTwoBackends(t);
+    const nodes = await pair.startBoth();
+    const reload = async (node: "a" | "b", ...backends: readonly SiteBackend[]) => {
+      const named = backends.map(({ name, address }) => ({ name, address }));
+      const pools = { web: { backends: named, health: { kind: "none" } } };
+      pair.site.config(pair.content({ top: { pools } }), `${node}.yaml`);
+      const since = nodes[node].lines.length;
+      nodes[node].signal("SIGHUP");
+      await nodes[node].logged("the reload", ({ msg }) => msg === "configuration reloaded", { since });
+    };
+    await obeys(nodes.a, "drain", "web/two");
+
+    // As long as one node has it, it stays drained.
+    await reload("a", one);
+    await nodes.a.until("different files", ({ peer }) => peer?.configMatches === false);
+    await shows(nodes.b, "up", "drain");
+    assert.ok(![...nodes.a.lines, ...nodes.b.lines].some(isTakenBack));
+
+    await reload("b", one);
+    await Promise.race([nodes.a.logged("the end", isTakenBack), nodes.b.logged("the end", isTakenBack)]);
+    await reload("a", one, two);
+    await reload("b", one, two);
+    await shows(nodes.a, "up", "up");
+    await shows(nodes.b, "up", "up");
   });
 
   test("orders that were given while the peer was away reach it when it is back, and the later of two wins on both", async (t) => {
