@@ -4,7 +4,7 @@
 
 import { chmodSync, copyFileSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { ipv4Of } from "./network.ts";
+import { directIpv4Of, ipv4Of } from "./network.ts";
 
 export const VIP = "10.77.0.100";
 /** Of the second group in an active/active pair. */
@@ -15,7 +15,14 @@ export const BACKENDS = ["backend1", "backend2"] as const;
 export const BACKEND_PORT = 8080;
 
 const HOOKS = join(import.meta.dirname, "../../scripts/hooks");
-const MISCHIEF = join(import.meta.dirname, "mischief.sh");
+/** By the names that configurations give them: programs of the lab's own, which Lab.tellHook() tells what to do. */
+const OWN_PROGRAMS = {
+  mischief: "mischief.sh",
+  check: "tracked-check.sh",
+  "on-active": "notify.sh",
+  "on-standby": "notify.sh",
+  "on-fault": "notify.sh",
+};
 
 export interface LabConfig {
   /** In CIDR form; absent: VIP alone. */
@@ -23,6 +30,10 @@ export interface LabConfig {
   /** Instead: by the node that is preferred, the address of a group. Groups are named after their nodes. */
   readonly groups?: Readonly<Record<"a" | "b", string>>;
   readonly bind?: string;
+  /** A second path between the nodes that does not go through the switch. */
+  readonly directCable?: boolean;
+  /** Absent: 1000, because in most tests faults follow each other faster than in life. */
+  readonly roleChangesPerMinute?: number;
   /** Lines under `pair:`, indented by two: what a test changes from the defaults. */
   readonly pair?: string;
   /** Further lines of the file, not indented. */
@@ -36,7 +47,9 @@ export function writeConfig(folder: string, config: LabConfig): void {
   writeFileSync(join(folder, "secret"), "the secret of the lab, known to all\n", { mode: 0o600 });
   mkdirSync(join(folder, "hooks"), { mode: 0o755 });
   for (const name of ["vip", "announce"]) copyProgram(join(HOOKS, name), join(folder, "hooks", name));
-  copyProgram(MISCHIEF, join(folder, "hooks", "mischief"));
+  for (const [name, file] of Object.entries(OWN_PROGRAMS)) {
+    copyProgram(join(import.meta.dirname, file), join(folder, "hooks", name));
+  }
 }
 
 function copyProgram(from: string, to: string): void {
@@ -49,11 +62,12 @@ const addressLine = (address: string) => `  - { address: "${address}", interface
 const groupLine = ([node, address]: readonly [string, string]) =>
   `  - { group: of-${node}, priorities: { ${node}: 150, ${node === "a" ? "b" : "a"}: 100 }, addresses: [{ address: "${address}", interface: eth0 }] }`;
 
-// Here faults follow each other faster than in life, so that damping would end most tests; it has its own.
 function configOf({
   virtualAddresses = [`${VIP}/24`],
   groups,
   bind = "0.0.0.0:80",
+  directCable = false,
+  roleChangesPerMinute = 1000,
   pair = "",
   more = "",
   mischief = false,
@@ -65,7 +79,8 @@ pair:
     b: { address: ${ipv4Of("b")}, priority: 100 }
   secretFile: secret
   hook: hooks/${mischief ? "mischief" : "vip"}
-  roleChangesPerMinute: 1000
+  roleChangesPerMinute: ${String(roleChangesPerMinute)}
+  paths: [${directCable ? `{ a: ${directIpv4Of("a")}, b: ${directIpv4Of("b")} }` : ""}]
 ${pair}
 ${more}
 virtualAddresses:

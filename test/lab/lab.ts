@@ -50,8 +50,11 @@ export class Lab {
 
   constructor(options: LabOptions = {}) {
     this.#options = options;
-    const { name } = options;
-    this.network = new Network(name === undefined ? {} : { name });
+    const { name, directCable = false } = options;
+    this.network = new Network({
+      ...(name !== undefined && { name }),
+      ...(directCable && { directCable: NODES }),
+    });
     this.folder = join(PARENT_FOLDER, `vipair-lab-${this.network.name}`);
     this.watch = new AddressWatch(options.watched ?? [VIP]);
     const { network } = this;
@@ -171,6 +174,17 @@ export class Lab {
     await this.network.plugCable(machine);
   }
 
+  /** Between the nodes; needs `directCable`. The nodes lose its carrier, and have the switch still. */
+  async pullDirectCable(): Promise<number> {
+    const atMs = performance.now();
+    await this.network.pullDirectCable();
+    return atMs;
+  }
+
+  async plugDirectCable(): Promise<void> {
+    await this.network.plugDirectCable();
+  }
+
   /** The port of the switch passes nothing any more; the node has a carrier all the time. */
   async silencePort(node: Node): Promise<number> {
     const atMs = performance.now();
@@ -185,6 +199,7 @@ export class Lab {
   /** Link, processes and addresses go together. */
   async powerOff(node: Node): Promise<number> {
     const atMs = await this.pullCable(node);
+    await this.pullDirectCable();
     await this.killEverything(node);
     await this.network.takeAddresses(node);
     return atMs;
@@ -193,6 +208,7 @@ export class Lab {
   /** The machine boots, and its vipair with it. */
   async powerOn(node: Node): Promise<void> {
     await this.plugCable(node);
+    await this.plugDirectCable();
     await this.network.giveAddresses(node);
     this.startNode(node);
   }
@@ -219,10 +235,13 @@ export class Lab {
     return atMs;
   }
 
-  /** What the hook of a node does from now on when it is called with this action; needs `mischief`. */
+  /**
+   * What a program of the lab's does from now on at this node: the hook when it is called with this action (needs
+   * `mischief`), `hooks/check` as a tracked check, `hooks/on-...` as notify hooks.
+   */
   tellHook(
     node: Node,
-    action: "claim" | "renew" | "release" | "announce",
+    action: "claim" | "renew" | "release" | "announce" | "check" | "notify",
     order: "fail" | "hang" | "work",
   ): void {
     const file = join(this.folder, "hooks", `${node}.${action}`);
@@ -301,6 +320,7 @@ export class Lab {
   /** Ends every fault that can be ended from outside, and starts what does not run. */
   async repair(): Promise<void> {
     await this.plugCable("gateway");
+    await this.plugDirectCable();
     await this.join();
     for (const node of NODES) {
       await this.plugCable(node);

@@ -11,6 +11,9 @@
 //   port silenced     the port's state is "disabled": nothing passes, the carrier stays up
 //   nodes parted      the ports of both nodes are "isolated": they reach everybody but each other
 //
+// A direct cable between the nodes, from eth1 to eth1 (10.78.0.2, 10.78.0.3), is a bridge of its own with nothing else on
+// it: pulling it takes the carrier from both ends, as it does in life.
+//
 // Names begin with vl-PID-, so labs of several test files can stand side by side, and what a killed test run
 // left behind is found and removed by the next one. A lab that a person keeps has a name without a PID, and
 // outlives the process that built it.
@@ -34,16 +37,25 @@ const HOST_PART: Readonly<Record<Machine, number>> = {
   backend2: 22,
 };
 
+export type PortTrouble = "cable pulled" | "port silenced" | "parted from the other node";
+
 const SWITCH = "switch";
 let networks = 0;
 
 export interface NetworkOptions {
   /** Absent: one of this process's own, which does not outlive it. */
   readonly name?: string;
+  /** The two machines that a cable joins, beside the switch; absent: none. */
+  readonly directCable?: readonly [Machine, Machine];
 }
 
 export function ipv4Of(machine: Machine): string {
   return `10.77.0.${String(HOST_PART[machine])}`;
+}
+
+/** On the direct cable. */
+export function directIpv4Of(machine: Machine): string {
+  return `10.78.0.${String(HOST_PART[machine])}`;
 }
 
 export function ipv6Of(machine: Machine): string {
@@ -55,6 +67,7 @@ export class Network {
   readonly name: string;
   /** It stays when this process ends, and so do the processes that were started in it. */
   readonly isLasting: boolean;
+  readonly #directlyJoined: readonly Machine[];
   readonly #onExit = () => {
     this.down();
   };
@@ -63,8 +76,9 @@ export class Network {
     process.exit(1);
   };
 
-  constructor({ name }: NetworkOptions = {}) {
+  constructor({ name, directCable }: NetworkOptions = {}) {
     this.isLasting = name !== undefined;
+    this.#directlyJoined = directCable ?? [];
     this.name = name ?? `vl-${String(process.pid)}-${String((networks += 1))}`;
   }
 
@@ -84,6 +98,7 @@ export class Network {
     await ip(`-n ${bridge} link add bridge0 type bridge stp_state 0 mcast_snooping 0`);
     await ip(`-n ${bridge} link set bridge0 up`);
     for (const machine of MACHINES) await this.#plugIn(machine, bridge);
+    await this.#layDirectCable(bridge);
     await this.exec("gateway", ["sh", "-c", "echo 1 > /proc/sys/net/ipv4/ip_forward"]);
   }
 
@@ -129,22 +144,33 @@ export class Network {
     return numbersIn(await ip(`netns pids ${this.namespace(machine)}`));
   }
 
-  /** What is wrong with each machine's port of the switch; empty when nothing is. */
-  async ports(): Promise<Readonly<Record<string, string>>> {
-    const listed = JSON.parse(
-      await call("bridge", `-n ${this.namespace(SWITCH)} -json -details link show`),
-    ) as {
-      readonly ifname: string;
+  /** What is wrong with a machine's port of the switch; empty when nothing is. */
+  async portTroubles(machine: Machine): Promise<PortTrouble[]> {
+    const listed = await call(
+      "bridge",
+      `-n ${this.namespace(SWITCH)} -json -details link show dev ${machine}`,
+    );
+    const [port] = JSON.parse(listed) as {
       readonly flags: readonly string[];
       readonly state: string;
       readonly isolated: boolean;
     }[];
-    const wrong = listed.map(({ ifname, flags, state, isolated }) => {
-      if (!flags.includes("UP")) return [ifname, "cable pulled"];
-      if (state === "disabled") return [ifname, "port silenced"];
-      return [ifname, isolated ? "parted from the other node" : ""];
-    });
-    return Object.fromEntries(wrong) as Record<string, string>;
+    if (port === undefined) throw new Error(`the switch has no port for ${machine}`);
+    const isPulled = !port.flags.includes("UP");
+    return [
+      ...(isPulled ? (["cable pulled"] as const) : []),
+      // A port that is down is always disabled.
+      ...(!isPulled && port.state === "disabled" ? (["port silenced"] as const) : []),
+      ...(port.isolated ? (["parted from the other node"] as const) : []),
+    ];
+  }
+
+  /** Whether the machine has its interface, which it loses with its power. */
+  async hasPower(machine: Machine): Promise<boolean> {
+    const [link] = JSON.parse(await this.ip(machine, "-json link show dev eth0")) as {
+      readonly flags: readonly string[];
+    }[];
+    return link?.flags.includes("UP") === true;
   }
 
   async pullCable(machine: Machine): Promise<void> {
@@ -153,6 +179,15 @@ export class Network {
 
   async plugCable(machine: Machine): Promise<void> {
     await this.#switch(`link set dev ${machine} up`);
+  }
+
+  /** Nothing happens where there is none. */
+  async pullDirectCable(): Promise<void> {
+    for (const machine of this.#directlyJoined) await this.#switch(`link set dev direct-${machine} down`);
+  }
+
+  async plugDirectCable(): Promise<void> {
+    for (const machine of this.#directlyJoined) await this.#switch(`link set dev direct-${machine} up`);
   }
 
   async silencePort(machine: Machine): Promise<void> {
@@ -195,6 +230,18 @@ export class Network {
     await this.#switch(`link set dev ${machine} master bridge0 up`);
     await this.ip(machine, "link set lo up");
     await this.giveAddresses(machine);
+  }
+
+  async #layDirectCable(bridge: string): Promise<void> {
+    if (this.#directlyJoined.length > 0) await this.#switch("link add direct type bridge stp_state 0");
+    for (const machine of this.#directlyJoined) {
+      const port = `direct-${machine}`;
+      await ip(`link add eth1 netns ${this.namespace(machine)} type veth peer name ${port} netns ${bridge}`);
+      await this.#switch(`link set dev ${port} master direct up`);
+      await this.ip(machine, `addr add ${directIpv4Of(machine)}/24 dev eth1`);
+      await this.ip(machine, "link set dev eth1 up");
+    }
+    if (this.#directlyJoined.length > 0) await this.#switch("link set dev direct up");
   }
 
   async #switch(command: string): Promise<void> {
