@@ -1,13 +1,15 @@
 // One run of the benchmark: starts backends and proxies, checks and measures them in turns, prints the report and,
 // when everything was measured, writes it to docs/performance.md.
 
+import { resolve } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { parseArgs } from "node:util";
 import { type Backends, startBackends } from "./backends.ts";
 import { CASES, type Case } from "./cases.ts";
 import { checkAnswers, checkFeatures } from "./check.ts";
-import { type FixedLoad, type FullLoad, measureFixedLoad, measureFullLoad } from "./measure.ts";
+import { type FixedLoad, type FullLoad, busiestOf, measureFixedLoad, measureFullLoad } from "./measure.ts";
 import { PROXY_NAMES, type Proxy, type ProxyName, describeVersion, startProxy } from "./proxies.ts";
+import { profile } from "./profile.ts";
 import { type Report, renderReport, writeReport } from "./report.ts";
 import { Site } from "./site.ts";
 
@@ -19,6 +21,7 @@ const USAGE = `scripts/bench/http.sh [options]
   --seconds N     how long each load lasts, one as fast as it goes and one at a fixed rate; 1.2
   --rate N        the fixed rate in requests per second; half of what the slowest proxy of the case can
   --quick         one short round of the proxies that vipair has a goal against; a minute or two
+  --profile FILE  measures nothing; profiles vipair in one case (small, or that of --cases) into a .cpuprofile
   --write         writes docs/performance.md, as a run without --cases, --proxies and --quick does
 `;
 
@@ -34,6 +37,8 @@ interface Options {
   /** null: half of what the slowest can. */
   readonly rate: number | null;
   readonly writes: boolean;
+  /** Where a profile goes; null: figures are wanted. */
+  readonly profileFile: string | null;
 }
 
 /** What was measured of one proxy in one case. */
@@ -53,6 +58,7 @@ function readOptions(): Options | null {
       seconds: { type: "string" },
       rate: { type: "string" },
       quick: { type: "boolean", default: false },
+      profile: { type: "string" },
       write: { type: "boolean", default: false },
       help: { type: "boolean", default: false },
     },
@@ -66,6 +72,7 @@ function readOptions(): Options | null {
     seconds: Number(values.seconds ?? (quick ? 0.7 : 1.2)),
     warmUpSeconds: quick ? 0.5 : 0.7,
     rate: values.rate === undefined ? null : Number(values.rate),
+    profileFile: values.profile === undefined ? null : resolve(values.profile),
     writes: values.write || (!quick && values.cases === undefined && values.proxies === undefined),
   };
 }
@@ -98,6 +105,18 @@ async function run(site: Site, options: Options): Promise<Report> {
     });
   }
   return report;
+}
+
+async function runProfile(site: Site, options: Options, file: string): Promise<string> {
+  const backends = await startBackends(site);
+  const [each] = options.cases;
+  const [proxy] = await startAll(site, backends, { ...options, proxies: ["vipair"] }, false);
+  const [worker] = proxy?.pids() ?? [];
+  if (each === undefined || proxy === undefined || worker === undefined)
+    throw new Error("there is no worker");
+  const { seconds } = options;
+  await measureFullLoad({ site, proxy, each, seconds: options.warmUpSeconds });
+  return profile(busiestOf(proxy), file, () => measureFullLoad({ site, proxy, each, seconds }));
 }
 
 async function startAll(
@@ -212,9 +231,13 @@ if (options === null) {
     process.once(signal, () => void site.close().then(() => process.exit(130)));
   }
   try {
-    const report = await run(site, options);
-    process.stdout.write(renderReport(report));
-    if (options.writes) await writeReport(report);
+    if (options.profileFile === null) {
+      const report = await run(site, options);
+      process.stdout.write(renderReport(report));
+      if (options.writes) await writeReport(report);
+    } else {
+      process.stdout.write(await runProfile(site, options, options.profileFile));
+    }
   } finally {
     await site.close();
   }

@@ -116,6 +116,12 @@ function rewriteRequestHeaders({ ip, headers }: FastifyRequest, fields: Fields):
   return all;
 }
 
+/** It passes on what the backend says of its own connection, and clients would believe it. */
+function rewriteHeaders(fields: Fields): Fields {
+  const own = new Set(["connection", "keep-alive"]);
+  return Object.fromEntries(Object.entries(fields).filter(([name]) => !own.has(name)));
+}
+
 async function runFastify(order: NodeProxyOrder): Promise<void> {
   const fastify = (await load(order, "fastify")) as (options: Options) => FastifyApp;
   const plugin = await load(order, order.kind);
@@ -128,14 +134,22 @@ async function runFastify(order: NodeProxyOrder): Promise<void> {
     upstream: "",
     prefix: "/",
     disableRequestLogging: true,
-    replyOptions: { getUpstream: () => `http://127.0.0.1:${String(web.next())}`, rewriteRequestHeaders },
+    replyOptions: {
+      getUpstream: () => `http://127.0.0.1:${String(web.next())}`,
+      rewriteRequestHeaders,
+      rewriteHeaders,
+    },
   });
   app.register(plugin, {
     upstream: "",
     prefix: "/ws",
     rewritePrefix: "/ws",
     websocket: true,
-    replyOptions: { getUpstream: () => `http://127.0.0.1:${String(echo.next())}`, rewriteRequestHeaders },
+    replyOptions: {
+      getUpstream: () => `http://127.0.0.1:${String(echo.next())}`,
+      rewriteRequestHeaders,
+      rewriteHeaders,
+    },
   });
   await app.listen({ port: order.port, host: "127.0.0.1" });
 }

@@ -50,8 +50,8 @@ export function renderReport(report: Report): string {
   const names = proxies.map(({ name, version }) => `${name} (${version})`).join(", ");
   const [cpu] = cpus();
   return `${[
-    `Medians of ${String(rounds)} rounds of ${String(seconds)} s per load: ${names}. Node ${process.versions.node}, ` +
-      `Linux ${release()}, ${arch()}, ${String(cpus().length)} cores of ${cpu?.model.trim() ?? "unknown kind"}.`,
+    `Medians of ${rounds === 1 ? "one round" : `${String(rounds)} rounds`}, ${String(seconds)} s per load: ${names}. Node ${process.versions.node}, ` +
+      `Linux ${release()}, ${arch()}, ${String(cpus().length)} cores of ${cpu?.model.trim() ?? "unknown kind"}. ${describeDisturbance(report)}`,
     renderGoals(report),
     "CPU time of the proxy per request (WebSocket: per message and its echo), in µs, as fast as it goes; in brackets the ratio to HAProxy:",
     renderTable(report, "", ({ full }, haproxy) => {
@@ -69,6 +69,15 @@ export function renderReport(report: Report): string {
       ({ rate, floor }) => [`${String(rate)}/s`, latency(floor)],
     ),
   ].join("\n\n")}\n`;
+}
+
+/** HAProxy has one thread: what it waits for is not itself. */
+function describeDisturbance({ cases }: Report): string {
+  const loads = cases.flatMap(({ results }) => results.find(({ name }) => name === YARDSTICK)?.full ?? []);
+  const share = (100 * median(loads, ({ waiting }) => waiting)).toFixed(0);
+  return loads.length === 0
+    ? ""
+    : `For each second that HAProxy worked, something else on the machine kept it waiting for ${share} % of one.`;
 }
 
 function renderTable(
