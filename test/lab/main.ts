@@ -3,6 +3,7 @@
 
 import { once } from "node:events";
 import { join } from "node:path";
+import { ByHand } from "./by-hand.ts";
 import { Lab, NODES, type Node } from "./lab.ts";
 import { VIP } from "./lab-config.ts";
 import { ipv4Of } from "./network.ts";
@@ -10,6 +11,7 @@ import { labIsMissing } from "./requirements.ts";
 
 const VIPAIR = join(import.meta.dirname, "../../scripts/vipair");
 const lab = new Lab({ name: "vl-hand" });
+const hand = new ByHand(lab);
 
 interface Command {
   /** As the usage shows it, after the command. */
@@ -19,22 +21,23 @@ interface Command {
 }
 
 /** For one of the nodes. */
-function onNode(what: string, act: (node: Node) => unknown): Command {
+function onNode(what: string, act: (node: Node) => Promise<void>): Command {
   return {
     usage: "a|b",
     what,
-    run: async ([name]) => {
-      const node = NODES.find((candidate) => candidate === name);
-      if (node === undefined) throw new Error(`which node? ${NODES.join(" or ")}`);
+    run: async (args) => {
+      const node = NODES.find((candidate) => candidate === args[0]);
+      if (node === undefined || args.length > 1) throw new Error(`which node? ${NODES.join(" or ")}`);
       await act(node);
     },
   };
 }
 
-const forAll = (what: string, act: () => Promise<unknown>): Command => ({
+const forAll = (what: string, act: () => Promise<void>): Command => ({
   usage: "",
   what,
-  run: async () => {
+  run: async (args) => {
+    if (args.length > 0) throw new Error(`too much: ${args.join(" ")}`);
     await act();
   },
 });
@@ -42,40 +45,27 @@ const forAll = (what: string, act: () => Promise<unknown>): Command => ({
 const COMMANDS: Readonly<Record<string, Command>> = {
   up: forAll("build the network, start both nodes, wait until one is active", up),
   status: forAll("what runs, what is plugged in, who holds the address", printStatus),
-  pull: onNode("pull the cable of a node", (node) => lab.pullCable(node)),
+  pull: onNode("pull the cable of a node", (node) => hand.pull(node)),
   silence: onNode("the switch port of a node passes nothing, its carrier stays up", (node) =>
-    lab.silencePort(node),
+    hand.silence(node),
   ),
-  plug: onNode("undo pull and silence", async (node) => {
-    await lab.plugCable(node);
-    await lab.wakePort(node);
-  }),
-  part: forAll("the nodes do not reach each other, but everybody else", () => lab.part()),
-  join: forAll("undo part", () => lab.join()),
+  plug: onNode("undo pull and silence", (node) => hand.plug(node)),
+  part: forAll("the nodes do not reach each other, but everybody else", () => hand.part()),
+  join: forAll("undo part", () => hand.join()),
   gateway: {
     usage: "off|on",
     what: "the default gateway of both nodes",
-    run: async ([state]) => {
-      if (state === "off") await lab.pullCable("gateway");
-      else if (state === "on") await lab.plugCable("gateway");
-      else throw new Error("off or on?");
-    },
+    run: ([state]) => hand.gateway(state),
   },
-  freeze: onNode("SIGSTOP to everything on a node", (node) => lab.freeze(node)),
-  thaw: onNode("SIGCONT to everything on a node", (node) => lab.thaw(node)),
-  kill: onNode("SIGKILL to everything on a node", (node) => lab.killEverything(node)),
-  stop: onNode("SIGTERM to the vipair of a node", (node) => lab.terminate(node)),
-  start: onNode("start vipair on a node", (node) => {
-    if (lab.isRunning(node)) throw new Error(`vipair runs on ${node} already`);
-    lab.startNode(node);
-  }),
-  off: onNode("cut the power of a node", (node) => lab.powerOff(node)),
-  on: onNode("a node boots, and its vipair with it", async (node) => {
-    if (lab.isRunning(node)) throw new Error(`${node} is on already`);
-    await lab.powerOn(node);
-  }),
+  freeze: onNode("SIGSTOP to everything on a node", (node) => hand.freeze(node)),
+  thaw: onNode("SIGCONT to everything on a node", (node) => hand.thaw(node)),
+  kill: onNode("SIGKILL to everything on a node", (node) => hand.kill(node)),
+  stop: onNode("SIGTERM to the vipair of a node, and wait until it has ended", (node) => hand.stop(node)),
+  start: onNode("start vipair on a node", (node) => hand.start(node)),
+  off: onNode("cut the power of a node", (node) => hand.off(node)),
+  on: onNode("a node boots, and its vipair with it", (node) => hand.on(node)),
   delete: onNode("delete the virtual address from a node, as another program might", (node) =>
-    lab.deleteAddress(node),
+    hand.delete(node),
   ),
   vipair: {
     usage: "a|b COMMAND...",
@@ -107,20 +97,19 @@ async function up(): Promise<void> {
 
 async function printStatus(): Promise<void> {
   const holders = await lab.holders();
-  const ports = await lab.network.ports();
   for (const node of NODES) {
     const status = await lab.status(node);
     const pid = lab.nodes[node].controlPid();
-    const role = status?.role ?? (pid === undefined ? "no vipair runs" : "does not answer");
     const facts = [
-      `${node}  ${ipv4Of(node).padEnd(11)}  ${role}`,
+      `${node}  ${ipv4Of(node).padEnd(11)}  ${await hand.describe(node)}`,
       pid === undefined ? "" : `pid ${String(pid)}`,
       status?.reason ?? "",
-      ports[node] ?? "",
+      ...(await lab.network.portTroubles(node)),
       holders.includes(node) ? `holds ${VIP}` : "",
     ];
     console.log(facts.filter((fact) => fact !== "").join(", "));
   }
+  if ((await lab.network.portTroubles("gateway")).length > 0) console.log("the gateway is off");
   console.log(`logs: ${lab.folder}/a.log, b.log`);
 }
 
@@ -151,7 +140,7 @@ async function main([name = "", ...args]: readonly string[]): Promise<void> {
   if (missing !== false) throw new Error(missing);
   if (name === "up" && lab.network.exists())
     throw new Error("the lab is up already; scripts/lab down ends it");
-  if (name !== "up" && name !== "down" && !lab.network.exists()) {
+  if (name !== "up" && !lab.network.exists()) {
     throw new Error("the lab is not up; scripts/lab up builds it");
   }
   await command.run(args);

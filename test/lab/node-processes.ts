@@ -73,6 +73,15 @@ export class NodeProcesses {
     return (await network.pids(node)).filter((pid) => !observers().has(pid));
   }
 
+  /** Whether it runs, and every process of the node is stopped. */
+  async isFrozen(): Promise<boolean> {
+    const pids = await this.allPids();
+    return (
+      this.isRunning() &&
+      pids.every((pid) => /^State:\s+T/m.test(readOr(`/proc/${String(pid)}/status`, "State: T")))
+    );
+  }
+
   /** Resolves when the control process has ended. */
   async gone(): Promise<void> {
     await waitUntil(() => !this.isRunning(), {
