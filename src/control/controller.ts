@@ -160,9 +160,15 @@ export class Controller {
     if (this.#pair !== undefined) {
       this.#pair.stop();
       await Promise.race([this.#electionEnded.promise, this.#untilPassed(deadline)]);
+      // Through listeners on all addresses clients may still be connected to the virtual ones.
+      this.#workers.cutAt(this.#config.virtualAddresses.map(({ address }) => address));
     }
-    await this.#drainWorkers({ graceMs: Math.max(0, deadline - clock()) });
-    await this.#pair?.close();
+    // Whoever has nothing more to say about the addresses says goodbye: a silent connection would be taken for a
+    // fault, again and again, while the last clients are served.
+    await Promise.all([
+      this.#drainWorkers({ graceMs: Math.max(0, deadline - clock()) }),
+      this.#pair?.close(),
+    ]);
     log.info({ uptimeMs: Math.round(clock() - this.#startedAt) }, "vipair stopped");
   }
 

@@ -193,6 +193,7 @@ export class PeerLink {
   async stop(): Promise<void> {
     if (this.#isStopped) return;
     this.#isStopped = true;
+    this.#isConnected = false;
     // First, and on all paths: whoever hears a goodbye and dials again shall be refused, and so know.
     for (const path of this.#paths) path.stop();
     await Promise.all(this.#paths.map((path) => path.sayGoodbye()));

@@ -208,6 +208,11 @@ export class Workers {
     return sumCounters([this.#departed, ...this.#liveWorkers().map((worker) => worker.counters)]);
   }
 
+  /** These addresses have gone from this machine for good: whoever is connected to them is cut. */
+  cutAt(addresses: readonly string[]): void {
+    for (const worker of this.#readyWorkers()) worker.send({ kind: "cut", addresses });
+  }
+
   /** Lets requests in flight end. Ends when all workers have gone, at the latest shortly after the grace. */
   async drain({ graceMs }: { readonly graceMs: number }): Promise<void> {
     this.#stop();

@@ -36,6 +36,11 @@ export type ToWorker =
    * the last connection that came in through this socket has gone.
    */
   | { readonly kind: "close"; readonly socketId: string; readonly graceMs: number }
+  /**
+   * These addresses have gone from this machine for good: client connections to them, also those still to be
+   * accepted, can be told nothing any more and are cut.
+   */
+  | { readonly kind: "cut"; readonly addresses: readonly string[] }
   /** Answer with `report` now. */
   | { readonly kind: "report" }
   /** Close every socket as above, then exit 0. */

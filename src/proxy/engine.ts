@@ -63,6 +63,10 @@ export class Engine {
       case "close":
         this.close(message.socketId, message.graceMs);
         break;
+      case "cut":
+        for (const group of [...this.sockets.values(), ...this.strays.values()])
+          group.cutAt(message.addresses);
+        break;
       case "report":
         this.report();
         break;

@@ -18,7 +18,9 @@ const ACCEPT_MS_MAX = 1000;
 
 /** Connections that are drained together. Those handed over without a socket form one as well. */
 export class ConnectionGroup {
-  readonly connections = new Set<ClientConnection>();
+  private readonly connections = new Map<ClientConnection, Socket>();
+  /** Our own addresses that are no more. */
+  private gone: readonly string[] = [];
   private readonly context: Context;
   private readonly listener: Listener;
   private isClosing = false;
@@ -36,8 +38,8 @@ export class ConnectionGroup {
   take(socket: Socket): void {
     socket.allowHalfOpen = true;
     socket.setNoDelay(true);
-    if (socket.remoteAddress === undefined) {
-      // It went while it waited.
+    if (socket.remoteAddress === undefined || this.isGone(socket)) {
+      // It went while it waited, or its address did.
       socket.on("error", ignore);
       socket.destroy();
       return;
@@ -52,7 +54,7 @@ export class ConnectionGroup {
         this.settle();
       },
     });
-    this.connections.add(connection);
+    this.connections.set(connection, socket);
     if (this.isClosing) connection.leave();
   }
 
@@ -61,7 +63,7 @@ export class ConnectionGroup {
     this.isClosing = true;
     this.onEmpty = onEmpty;
     this.limitGrace(graceMs);
-    for (const connection of this.connections) connection.leave();
+    for (const connection of this.connections.keys()) connection.leave();
     this.settle();
   }
 
@@ -72,10 +74,21 @@ export class ConnectionGroup {
     if (this.graceTimer !== null) clearTimeout(this.graceTimer);
     this.graceTimer = setTimeout(
       () => {
-        for (const connection of this.connections) connection.cut();
+        for (const connection of this.connections.keys()) connection.cut();
       },
       Math.max(0, this.graceEndsMs - now),
     );
+  }
+
+  /** Cuts every connection to one of these addresses of ours, now and later. */
+  cutAt(addresses: readonly string[]): void {
+    this.gone = addresses;
+    for (const [connection, socket] of this.connections) if (this.isGone(socket)) connection.cut();
+  }
+
+  private isGone(socket: Socket): boolean {
+    // To ask a socket for its address is a system call, and until the end of the node there is no need.
+    return this.gone.length > 0 && this.gone.includes(socket.localAddress ?? "");
   }
 
   private settle(): void {
@@ -128,6 +141,10 @@ export class ListeningSocket {
       this.server.close();
       this.group.drain(Math.max(0, closedAtMs + graceMs - monotonicClock()), onClosed);
     });
+  }
+
+  cutAt(addresses: readonly string[]): void {
+    this.group.cutAt(addresses);
   }
 
   /**

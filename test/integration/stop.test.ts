@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { describe, test, type TestContext } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
 import { connectRaw, get, OK, RawBackend, type RawPeer } from "../proxy/harness.ts";
 import { PORT, Site } from "../support/site.ts";
 import { isAlive, type VipairProcess } from "../support/vipair-process.ts";
@@ -132,6 +133,66 @@ describe("SIGTERM", { concurrency: 3 }, () => {
     const tookMs = performance.now() - stoppedAtMs;
     t.diagnostic(`exit after ${tookMs.toFixed(0)} ms`);
     assert.ok(tookMs < graceMs + MARGIN_MS, `exit after ${String(tookMs)} ms`);
+  });
+
+  test("claim: safe: connections to an address that is gone are not waited for, the others are, and the peer is told once", async (t) => {
+    const site = Site.open(t);
+    const slow = await new RawBackend().start();
+    site.atEnd(() => {
+      slow.close();
+    });
+    const pair = await site.pair({ pair: { claim: "safe", lease: "1s" } });
+    // Not vip:PORT: those listeners close with the address anyway.
+    const changes = (node: "a" | "b", port: number) => ({
+      top: {
+        listeners: [pair.virtualAddress, pair.addresses[node]].map((host, index) => ({
+          name: `web-${String(index)}`,
+          bind: `${host}:${String(port)}`,
+          pool: "web",
+        })),
+        pools: { web: { backends: [`127.0.0.1:${String(slow.port)}`], health: { kind: "none" } } },
+        shutdownGrace: "20s",
+      },
+    });
+    const a = pair.start("a", { changes: changes("a", PORT) });
+    await a.becomes("active");
+    const b = pair.start("b", { changes: changes("b", PORT + 1) });
+    await pair.isWell(b);
+    const open = async (host: string) => {
+      const client = await connectRaw(PORT, host);
+      site.atEnd(() => {
+        client.close();
+      });
+      client.send(get("/slow"));
+      const request = await slow.peer();
+      await request.receives("\r\n\r\n");
+      return { client, request };
+    };
+    const own = await open(pair.addresses.a);
+    const virtual = await open(pair.virtualAddress);
+
+    const since = b.lines.length;
+    const stoppedAtMs = performance.now();
+    a.signal("SIGTERM");
+    await virtual.client.endsOrCloses();
+    const cutMs = performance.now() - stoppedAtMs;
+    assert.ok(cutMs < 5_000, `cut after ${String(cutMs)} ms`);
+    await b.becomes("active");
+    // As long as a node waits for its last clients the peer must not meet and lose it again and again.
+    await sleep(3_000);
+    const told = b.lines.slice(since).map(({ msg }) => msg);
+    assert.deepEqual(
+      told.filter((msg) => msg.startsWith("peer link connected")),
+      [],
+      told.join("\n"),
+    );
+    assert.ok(told.filter((msg) => msg.startsWith("peer link")).length <= 2, told.join("\n"));
+
+    assert.ok(a.isRunning && !own.client.hasClosed);
+    own.request.send(OK);
+    assert.match(await own.client.receives("\r\n\r\nok"), /^HTTP\/1\.1 200/);
+    own.client.close();
+    assert.deepEqual(await a.exit({ withinMs: 5_000 }), { code: 0, signal: null });
   });
 
   test("a second SIGTERM leaves no hook behind", async (t) => {
