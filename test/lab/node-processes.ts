@@ -50,8 +50,8 @@ export class NodeProcesses {
   controlPid(): number | undefined {
     const pid = Number(readOr(this.#file("pid"), "0"));
     // The runtime directory is in its command line: so a pid that the kernel has given away again is known.
-    const commandLine = readOr(`/proc/${String(pid)}/cmdline`, "");
-    return commandLine.split("\0").includes(this.runtimeFolder) ? pid : undefined;
+    const words = readOr(`/proc/${String(pid)}/cmdline`, "").split("\0");
+    return words.includes(this.runtimeFolder) || (words.join("") === "" && isLive(pid)) ? pid : undefined;
   }
 
   isRunning(): boolean {
@@ -126,6 +126,14 @@ export class NodeProcesses {
   #file(ending: "log" | "pid"): string {
     return join(this.#options.folder, `${this.#options.node}.${ending}`);
   }
+}
+
+/**
+ * Neither a zombie nor gone. In the middle of exec(), and the launcher script does it twice, a live process has no command
+ * line for a moment.
+ */
+function isLive(pid: number): boolean {
+  return /^State:\s+[RSDT]/m.test(readOr(`/proc/${String(pid)}/status`, ""));
 }
 
 /** Sends the signal to all that still live; resolves to the moment of it. */
