@@ -8,10 +8,15 @@ import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import { after, test } from "node:test";
 import { waitUntil } from "../support/wait-until.ts";
+import { ByHand } from "./by-hand.ts";
+import { Lab, type Node } from "./lab.ts";
 import { labIsMissing } from "./requirements.ts";
 
 const SCRIPT = join(import.meta.dirname, "../../scripts/lab");
 const NAME = "vl-hand";
+
+/** The same lab, from this process. */
+const hand = new ByHand(new Lab({ name: NAME }));
 
 const isTaken = () => namespaces().length > 0;
 /** A person's lab is not ours to take down. */
@@ -34,16 +39,19 @@ async function lab(...args: readonly string[]) {
   return { code: child.exitCode, stdout, stderr };
 }
 
-/** The line of a node in `scripts/lab status`, as soon as it matches. */
-async function statusOf(node: "a" | "b", pattern: RegExp): Promise<string> {
-  return waitUntil(
-    async () => {
-      const { stdout } = await lab("status");
-      const line = stdout.split("\n").find((candidate) => candidate.startsWith(`${node} `)) ?? "";
-      return pattern.test(line) && line;
-    },
-    { what: `${node}: ${String(pattern)}`, withinMs: 10_000, everyMs: 100 },
-  );
+/** Until `scripts/lab status` would say this of the node. */
+async function isNow(node: Node, expected: string): Promise<void> {
+  await waitUntil(async () => (await hand.describe(node)) === expected, {
+    what: `${node} to be: ${expected}`,
+    withinMs: 10_000,
+    everyMs: 50,
+  });
+}
+
+/** The line of a node in `scripts/lab status`. */
+async function statusLine(node: Node): Promise<string> {
+  const { stdout } = await lab("status");
+  return stdout.split("\n").find((line) => line.startsWith(`${node} `)) ?? "";
 }
 
 /** Every process in the lab. */
@@ -55,17 +63,18 @@ function processes(): string[] {
   });
 }
 
-/** Each of these commands has nothing to do here: it fails and says so, and changes nothing. */
-async function refuses(refusals: Readonly<Record<string, string>>): Promise<void> {
-  await Promise.all(
-    Object.entries(refusals).map(async ([command, sentence]) => {
-      const { code, stdout, stderr } = await lab(...command.split(" "));
-      assert.deepEqual(
-        { command, code, stdout, stderr },
-        { command, code: 1, stdout: "", stderr: `lab: ${sentence}\n` },
-      );
-    }),
+/** It fails, says this and nothing else. */
+async function refuses(command: string, sentence: string): Promise<void> {
+  const { code, stdout, stderr } = await lab(...command.split(" ").filter(Boolean));
+  assert.deepEqual(
+    { command, code, stdout, stderr },
+    { command, code: 1, stdout: "", stderr: `lab: ${sentence}\n` },
   );
+}
+
+/** What a command would do; in this process, which is faster. */
+async function wouldRefuse(act: Promise<void>, sentence: string): Promise<void> {
+  await assert.rejects(act, { message: sentence });
 }
 
 async function does(...command: readonly string[]): Promise<void> {
@@ -75,7 +84,7 @@ async function does(...command: readonly string[]): Promise<void> {
 
 test("commands before up, unknown ones and unknown nodes say what to do", { skip }, async () => {
   const notUp = "the lab is not up; scripts/lab up builds it";
-  await refuses({ status: notUp, "pull a": notUp, down: notUp });
+  for (const command of ["status", "pull a", "down"]) await refuses(command, notUp);
   const unknown = await lab("explode");
   assert.equal(unknown.code, 2);
   assert.match(unknown.stderr, /usage: scripts\/lab/);
@@ -91,97 +100,92 @@ test(
     const [active, standby] = /^a .*holds/m.test(stdout) ? (["a", "b"] as const) : (["b", "a"] as const);
     const probe = await lab("probe", "--for", "500ms");
     assert.equal(probe.code, 0, probe.stderr);
-    await refuses({
-      up: "the lab is up already; scripts/lab down ends it",
-      pull: "which node? a or b",
-      "pull x": "which node? a or b",
-      "pull a b": "which node? a or b",
-      "part a": "too much: a",
-      "gateway away": "off or on?",
-      "gateway on": "the gateway is on already",
-      "plug a": "the cable of a is plugged in, and its port is not silent",
-      join: "the nodes are not parted",
-      "thaw a": "a is not frozen",
-      "start a": "vipair runs on a already",
-      "on a": "a is on already",
-      [`delete ${standby}`]: `10.77.0.100 is not on ${standby}`,
-    });
+    await refuses("up", "the lab is up already; scripts/lab down ends it");
+    await refuses("pull x", "which node? a or b");
+    await refuses("pull a b", "which node? a or b");
+    await refuses("part a", "too much: a");
+    await refuses("gateway", "off or on?");
+    await refuses("thaw a", "a is not frozen");
+    await wouldRefuse(hand.gateway("on"), "the gateway is on already");
+    await wouldRefuse(hand.plug("a"), "the cable of a is plugged in, and its port is not silent");
+    await wouldRefuse(hand.join(), "the nodes are not parted");
+    await wouldRefuse(hand.start("a"), "vipair runs on a already");
+    await wouldRefuse(hand.on("a"), "a is on already");
+    await wouldRefuse(hand.delete(standby), `10.77.0.100 is not on ${standby}`);
 
     await does("pull", active);
-    await statusOf(standby, /active.*holds/);
-    await statusOf(active, /fault.*cable pulled/);
-    await refuses({
-      [`pull ${active}`]: `the cable of ${active} is pulled already`,
-      [`silence ${active}`]: `the cable of ${active} is pulled: scripts/lab plug ${active}`,
-    });
+    await isNow(standby, "active");
+    await isNow(active, "fault");
+    assert.match(await statusLine(active), /fault.*no carrier.*cable pulled/);
+    await wouldRefuse(hand.pull(active), `the cable of ${active} is pulled already`);
+    await wouldRefuse(hand.silence(active), `the cable of ${active} is pulled: scripts/lab plug ${active}`);
     await does("plug", active);
-    await statusOf(active, /standby/);
+    await isNow(active, "standby");
 
     await does("freeze", standby);
-    await statusOf(standby, /frozen/);
-    await statusOf(active, /active.*holds/);
-    await refuses({
-      [`freeze ${standby}`]: `${standby} is frozen already`,
-      [`stop ${standby}`]: `${standby} is frozen and would not notice: scripts/lab thaw ${standby}`,
-      [`start ${standby}`]: `${standby} is frozen: scripts/lab thaw ${standby}`,
-    });
+    await isNow(standby, "frozen");
+    await isNow(active, "active");
+    await wouldRefuse(hand.freeze(standby), `${standby} is frozen already`);
+    await wouldRefuse(hand.start(standby), `${standby} is frozen: scripts/lab thaw ${standby}`);
+    await wouldRefuse(
+      hand.stop(standby),
+      `${standby} is frozen and would not notice: scripts/lab thaw ${standby}`,
+    );
     await does("thaw", standby);
-    await statusOf(standby, /standby/);
+    await isNow(standby, "standby");
 
     await does("kill", active);
-    await statusOf(active, /no vipair runs/);
-    await statusOf(standby, /active.*holds/);
+    await isNow(active, "no vipair runs");
+    await isNow(standby, "active");
+    assert.match(await statusLine(standby), /active.*holds/);
     const notRunning = `no vipair runs on ${active}: scripts/lab start ${active}`;
-    await refuses({
-      [`kill ${active}`]: `nothing runs on ${active}`,
-      [`freeze ${active}`]: notRunning,
-      [`thaw ${active}`]: notRunning,
-      [`stop ${active}`]: notRunning,
-      [`on ${active}`]: `${active} is on already; scripts/lab start ${active} starts its vipair`,
-    });
+    await refuses(`freeze ${active}`, notRunning);
+    await refuses(`kill ${active}`, `nothing runs on ${active}`);
+    await wouldRefuse(hand.thaw(active), notRunning);
+    await wouldRefuse(hand.stop(active), notRunning);
+    await wouldRefuse(
+      hand.on(active),
+      `${active} is on already; scripts/lab start ${active} starts its vipair`,
+    );
     const config = `/run/vipair-lab-${NAME}/vipair.yaml`;
     const good = readFileSync(config, "utf8");
     writeFileSync(config, "pools: none\n");
-    const { code, stderr } = await lab("start", active);
-    assert.equal(code, 1);
-    assert.match(stderr, /^lab: vipair on [ab] ended at once:\n(.*\n)*.*pools/);
+    const broken = await lab("start", active);
+    assert.equal(broken.code, 1);
+    assert.match(broken.stderr, /^lab: vipair on [ab] ended at once:\n(.*\n)*.*pools/);
     writeFileSync(config, good);
     await does("start", active);
-    await statusOf(active, /standby/);
+    await isNow(active, "standby");
 
     await does("silence", standby);
-    await statusOf(active, /active.*holds/);
-    await statusOf(standby, /port silenced/);
-    await refuses({ [`silence ${standby}`]: `the port of ${standby} is silent already` });
+    await isNow(active, "active");
+    assert.match(await statusLine(standby), /port silenced/);
+    await wouldRefuse(hand.silence(standby), `the port of ${standby} is silent already`);
     await does("plug", standby);
-    await statusOf(standby, /standby/);
+    await isNow(standby, "standby");
 
     await does("off", standby);
-    await statusOf(standby, /off, cable pulled/);
+    await isNow(standby, "off");
     const isOff = `${standby} is off: scripts/lab on ${standby}`;
-    await refuses({
-      [`off ${standby}`]: isOff,
-      [`start ${standby}`]: isOff,
-      [`plug ${standby}`]: isOff,
-      [`kill ${standby}`]: `nothing runs on ${standby}`,
-    });
+    await refuses(`start ${standby}`, isOff);
+    await wouldRefuse(hand.off(standby), isOff);
+    await wouldRefuse(hand.plug(standby), isOff);
+    await wouldRefuse(hand.kill(standby), `nothing runs on ${standby}`);
     await does("on", standby);
-    await statusOf(standby, /standby/);
+    await isNow(standby, "standby");
 
     await does("gateway", "off");
     assert.match((await lab("status")).stdout, /^the gateway is off$/m);
-    await refuses({ "gateway off": "the gateway is off already" });
+    await wouldRefuse(hand.gateway("off"), "the gateway is off already");
     await does("gateway", "on");
     await does("part");
-    await statusOf(standby, /parted/);
-    await refuses({ part: "the nodes are parted already" });
+    assert.match(await statusLine(standby), /parted/);
+    await wouldRefuse(hand.part(), "the nodes are parted already");
     await does("join");
-    await statusOf(active, /active|standby/);
 
     await does("stop", standby);
-    await statusOf(standby, /no vipair runs/);
-    await statusOf(active, /active.*holds/);
-    await does("start", standby);
+    await isNow(standby, "no vipair runs");
+    await isNow(active, "active");
 
     const pids = processes();
     assert.ok(pids.length > 4, "two nodes with workers, two backends");
