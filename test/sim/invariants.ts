@@ -17,9 +17,11 @@
 //   reach the arbiter, or there is none. A node that the arbiter does not answer is not excused, unless an
 //   operator has made it active by force. Words that were lost by chance again and again for so long are such a
 //   cut, and a word that arrives for the second time is no word: a kernel sends it again whatever has become of
-//   its process. Two that do not share the secret are cut from each other, too. Once they can meet again they
-//   have `reunionMs` to do so. In a handover both hold already, so there each moment counts in which the words
-//   of one do not reach the other, and the time that a node needs to notice that its arbiter is silent.
+//   its process. Two that do not share the secret are cut from each other, too; but each hears the other's
+//   machine refuse it, which tells as well as an arbiter that it is not the one that is cut off, and who is
+//   active then stays so (decision 0006). Once they can meet again they have `reunionMs` to do so. In a handover
+//   both hold already, so there each moment counts in which the words of one do not reach the other, and the
+//   time that a node needs to notice that its arbiter is silent.
 // - An address that somebody removes in the midst of such two leases is brought back by its active (rule 10): the
 //   other has held it all the time, so that no lease is there that was not there before.
 // - A hook that was stopped between its look at the interface and its change of it, and goes on when its lease
@@ -36,6 +38,7 @@ import {
   FLAP_WINDOW_MS,
   LEASE_TRUST,
   REDIAL_MEMORY_MS,
+  refusalMemoryMs,
 } from "../../src/election/timing.ts";
 import { priorityOf } from "../../src/election/turn.ts";
 import { SLOW_HOOK_MS } from "./address.ts";
@@ -243,7 +246,7 @@ export class Invariants {
     const haveOneSecret = processes[0]?.secret === processes[1]?.secret;
     const couldMeet = truth.meetableMs > this.#reunionMs && scenario.network.loss === 0;
     const isCut = (isUnheard && isUnheeded && !couldMeet) || !haveOneSecret;
-    return isCut && (this.#isForced(other) || this.#isVouchedFor(other));
+    return isCut && (this.#isForced(other) || this.#isVouchedFor(other) || this.#hearsRefusal(other));
   }
 
   /** There is no arbiter, or so short a time ago it still answered that the lease may run. */
@@ -264,6 +267,13 @@ export class Invariants {
       ARBITER_SILENT * arbiterIntervalMs(intervalMs),
     );
     return now - truth.arbiterAt[node] < noticeMs * CLOCKS + ROUNDING_MS;
+  }
+
+  /** The peer refuses its secret, or has ceased to too short a time ago to be noticed. */
+  #hearsRefusal(node: NodeId): boolean {
+    const { now, scenario, truth } = this.#world;
+    const { priority, intervalMs } = settingsOf(scenario, node, this.#group);
+    return now - truth.refusedAt < refusalMemoryMs(priority, intervalMs) * CLOCKS + ROUNDING_MS;
   }
 
   #checkReason(elector: Elector, before: State, state: State, effects: Step["effects"]): void {
@@ -345,7 +355,8 @@ export class Invariants {
     }
     const isHandover = this.#handoverAt > since - 2 * SLOW_HOOK_MS;
     const areApart = truth.areApart(this.#group) || (isHandover && truth.areHeldUp(this.#group));
-    const mayHold = (node: NodeId) => this.#isForced(node) || this.#mayTrustArbiter(node);
+    const mayHold = (node: NodeId) =>
+      this.#isForced(node) || this.#mayTrustArbiter(node) || this.#hearsRefusal(node);
     if (isThawed || (areApart && mayHold(0) && mayHold(1))) this.#excusedAt = now;
     const releaseMs = this.#hasHookTrouble ? this.#leaseEndMs : 2 * SLOW_HOOK_MS;
     // From a handover a failover may follow, with an overlap of its own.

@@ -51,6 +51,8 @@ export class Truth {
   inTouchSince: number | undefined;
   /** By node: when the arbiter last answered it, or would have. */
   readonly arbiterAt: [number, number] = [0, 0];
+  /** When two nodes that do not share the secret could last refuse each other's. */
+  refusedAt = -Infinity;
   hooksThawedAt = -Infinity;
   /** By node: when its process last began to move, after a start or a standstill. */
   readonly movesSince: [number, number] = [0, 0];
@@ -69,14 +71,9 @@ export class Truth {
     if (network.reachesArbiter(1)) this.arbiterAt[1] = now;
     const a = processes[0];
     const b = processes[1];
-    const canMeet =
-      a !== undefined &&
-      b !== undefined &&
-      !a.isHeld &&
-      !b.isHeld &&
-      a.secret === b.secret &&
-      network.passesBothWays();
-    if (!canMeet) {
+    const canTalk = a !== undefined && b !== undefined && !a.isHeld && !b.isHeld && network.passesBothWays();
+    if (canTalk && a.secret !== b.secret) this.refusedAt = now;
+    if (!canTalk || a.secret !== b.secret) {
       this.meetableSince = undefined;
       this.inTouchSince = undefined;
       return;

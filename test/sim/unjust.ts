@@ -148,4 +148,18 @@ export const UNJUST: readonly Regression[] = [
       healedAt: 6099.7,
     },
   },
+  {
+    found: "two actives with different secrets hear each other refuse them, so that neither needs an arbiter",
+    scenario: {
+      seed: 1178713,
+      intervalMs: 100,
+      leaseMs: 1000,
+      events: [
+        { time: 710.5, fault: { on: "active", forMs: 6222, kind: "wrong secret" } },
+        { time: 908.6, fault: { on: 0, forMs: 2319.7, kind: "one-way cut" } },
+        { time: 3663.9, fault: { on: "active", forMs: 1948.5, kind: "arbiter dies" } },
+      ],
+      healedAt: 6932.5,
+    },
+  },
 ];
