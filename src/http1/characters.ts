@@ -54,7 +54,9 @@ export function isAuthority(text: string): boolean {
   if (hostEnd === text.length) return true;
   if (text.charCodeAt(hostEnd) !== 58) return false;
   if (hostEnd + 1 === text.length) return true;
-  return text.length - hostEnd <= 6 && isDigits(text, hostEnd + 1);
+  return (
+    text.length - hostEnd <= 6 && isDigits(text, hostEnd + 1) && Number(text.slice(hostEnd + 1)) <= 65_535
+  );
 }
 
 /** Only the alphabet: whether the groups make an address does not matter to a balancer. */
