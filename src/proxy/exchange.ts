@@ -187,9 +187,12 @@ export class Exchange implements BackendUser {
     this.connection.deadlineAt = this.context.timers.after(isAwaited ? responseMs : bodyMs);
   }
 
-  /** The body cannot be read on: the client's mistake, whatever the backend does. */
+  /**
+   * The body cannot be read on: the client's mistake, whatever the backend does. The bytes are still in the
+   * client's input, even when the body ends in them: they must not be read as its next request.
+   */
   private refuseBody(status: number): void {
-    if (this.response === "awaited") this.fail(status);
+    if (this.response === "awaited") this.fail(status, { isRequestRead: false });
     else this.cut();
   }
 
@@ -384,16 +387,18 @@ export class Exchange implements BackendUser {
   }
 
   /** Ends with an error page. */
-  private fail(status: number): void {
+  private fail(
+    status: number,
+    { isRequestRead = this.request === "sent" || hasEnded(this.requestBody) } = {},
+  ): void {
     this.response = "done";
     this.dropConnection();
     this.context.tally.requests += 1;
     this.context.tally.hasChanged = true;
-    const isRequestSent = this.request === "sent" || hasEnded(this.requestBody);
     this.client.exchangeFailed(
       status,
       mayClientSpeak({
-        isRequestSent,
+        isRequestSent: isRequestRead,
         isClientPersistent: this.head.isPersistent && !this.client.isLeaving,
       }),
     );
