@@ -8,6 +8,7 @@
 //                 size 0 ──> trailer ──(empty line)──> ended
 //   any other byte: fault
 
+import { tokenEnd } from "./characters.ts";
 import { type Field, parseFields } from "./fields.ts";
 import type { BodyFraming } from "./framing.ts";
 import { type HeadFault, fault } from "./scan.ts";
@@ -180,8 +181,37 @@ function chunkSize(line: string): number | null {
     size = size * 16 + digit;
   }
   if (at === 0 || at > SIZE_DIGITS_MAX) return null;
-  const next = line[at];
-  return next === "\r" || next === ";" ? size : null;
+  return line.charCodeAt(at) === 13 || areExtensions(line, at) ? size : null;
+}
+
+/**
+ * RFC 9112 7.1.1 without the white space that it calls bad: what nobody reads the other way. `start` is the
+ * offset of the first semicolon; the line went through takeLine and ends in CR LF.
+ */
+function areExtensions(line: string, start: number): boolean {
+  const end = line.length - 2;
+  let at = start;
+  while (at < end) {
+    if (line.charCodeAt(at) !== 59) return false;
+    const nameEnd = tokenEnd(line, at + 1);
+    if (nameEnd === at + 1) return false;
+    at = nameEnd;
+    if (line.charCodeAt(at) !== 61) continue;
+    const valueEnd = line.charCodeAt(at + 1) === 34 ? quotedEnd(line, at + 1, end) : tokenEnd(line, at + 1);
+    if (valueEnd === at + 1) return false;
+    at = valueEnd;
+  }
+  return true;
+}
+
+/** The offset behind the quoted-string that begins at `start`; `start` when it does not end. RFC 9110 5.6.4. */
+function quotedEnd(line: string, start: number, end: number): number {
+  for (let at = start + 1; at < end; at += 1) {
+    const code = line.charCodeAt(at);
+    if (code === 92) at += 1;
+    else if (code === 34) return at + 1;
+  }
+  return start;
 }
 
 function hexDigit(code: number): number {
@@ -207,18 +237,35 @@ function appendChunk(body: Body, data: readonly Buffer[], parts: Buffer[]): void
 
 const CHUNK_END = Buffer.from("\r\n", "latin1");
 
-/** RFC 9110 6.5.1: fields about framing, routing and credentials may not come late. */
+/**
+ * RFC 9110 6.5.1: fields about framing, routing, request control, credentials, response control and content may
+ * not come late. What is not `ordinary` to a proxy is left out anyway.
+ */
 const FORBIDDEN_IN_TRAILER: ReadonlySet<string> = new Set([
+  "age",
   "authorization",
   "cache-control",
   "content-encoding",
   "content-range",
   "content-type",
   "cookie",
+  "date",
+  "expires",
+  "if-match",
+  "if-modified-since",
+  "if-none-match",
+  "if-range",
+  "if-unmodified-since",
+  "location",
   "max-forwards",
+  "pragma",
   "proxy-authenticate",
   "proxy-authorization",
+  "range",
+  "retry-after",
   "set-cookie",
+  "vary",
+  "warning",
   "www-authenticate",
 ]);
 
@@ -227,7 +274,8 @@ function renderTrailer(fields: readonly Field[], nominated: readonly string[]): 
   for (const { name, value, kind } of fields) {
     if (kind !== "ordinary") continue;
     const lower = name.toLowerCase();
-    if (FORBIDDEN_IN_TRAILER.has(lower) || nominated.includes(lower)) continue;
+    // A backend that merges trailers and takes "_" for "-" would read X_Forwarded_For as ours.
+    if (lower.includes("_") || FORBIDDEN_IN_TRAILER.has(lower) || nominated.includes(lower)) continue;
     text += `${name}: ${value}\r\n`;
   }
   return text;

@@ -27,6 +27,13 @@ export function isToken(text: string, start = 0, end = text.length): boolean {
   return end > start && allIn(TOKEN, text, start, end);
 }
 
+/** The offset behind the token that begins at `start`; `start` when there is none. */
+export function tokenEnd(text: string, start: number): number {
+  let at = start;
+  while (at < text.length && TOKEN[text.charCodeAt(at)] === 1) at += 1;
+  return at;
+}
+
 /** True for one or more decimal digits and nothing else. */
 export function isDigits(text: string, start = 0, end = text.length): boolean {
   if (end <= start) return false;
