@@ -91,6 +91,8 @@ async function listenFor(worker: ChildProcess, ports: readonly number[]): Promis
         timeouts: { headMs: 10_000, idleMs: 60_000 },
         limits: { headBytes: 16_384, bodyBytes: null },
         trustedProxies: [],
+        underscoreHeaders: "drop",
+        trace: "refuse",
       },
     ],
     pools: [

@@ -140,7 +140,12 @@ export interface ListenerConfig {
   readonly limits: ListenerLimits;
   /** CIDR blocks of proxies in front whose forwarded fields are believed and extended. */
   readonly trustedProxies: readonly string[];
+  readonly underscoreHeaders: UnderscoreHeaders;
+  readonly trace: "refuse" | "pass";
 }
+
+/** What becomes of request fields with "_" in their name: left out, passed on, or the request gets 400. */
+export type UnderscoreHeaders = "drop" | "pass" | "refuse";
 
 /** `vip` binds on every virtual address, on becoming active; `address` binds at start. */
 export type Bind =

@@ -97,6 +97,16 @@ const listener = section({
     .describe(
       "Proxies in front of vipair. Their forwarded fields (X-Forwarded-For and its kin) are believed and extended; everyone else's are overwritten.",
     ),
+  underscoreHeaders: choice(["drop", "pass", "refuse"])
+    .prefault("drop")
+    .describe(
+      "What becomes of request fields with `_` in their name. Many backends take `X_Forwarded_For` for `X-Forwarded-For`, so a client could say who it is. `drop` leaves the field out, `refuse` answers 400, `pass` is for backends that tell the two apart.",
+    ),
+  trace: choice(["refuse", "pass"])
+    .prefault("refuse")
+    .describe(
+      "TRACE requests. A backend that answers them shows the client every field that proxies have added. `refuse` answers 501; CONNECT is always refused.",
+    ),
 }).meta({ oneOf: [{ required: ["pool"] }, { required: ["routes"] }] });
 
 // ---------------------------------------------------------------- pools

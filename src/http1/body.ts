@@ -118,7 +118,8 @@ function transferChunks(body: Body, bytes: Buffer, start: number, parts: Buffer[
     if (body.phase === "trailer") {
       if (!body.line.endsWith("\r\n")) return BAD_CHUNK_END;
       if (body.line !== "\r\n" && !body.line.endsWith("\r\n\r\n")) continue;
-      const fields = parseFields(body.line, 0, body.line.length - 2, TRAILER_FIELDS_MAX);
+      // A backend that merges trailers and takes "_" for "-" would read X_Forwarded_For as ours.
+      const fields = parseFields(body.line, 0, body.line.length - 2, TRAILER_FIELDS_MAX, "drop");
       if ("kind" in fields) return fields;
       trailer = renderTrailer(fields.list, fields.connection.nominated);
       body.phase = "ended";
@@ -274,8 +275,7 @@ function renderTrailer(fields: readonly Field[], nominated: readonly string[]): 
   for (const { name, value, kind } of fields) {
     if (kind !== "ordinary") continue;
     const lower = name.toLowerCase();
-    // A backend that merges trailers and takes "_" for "-" would read X_Forwarded_For as ours.
-    if (lower.includes("_") || FORBIDDEN_IN_TRAILER.has(lower) || nominated.includes(lower)) continue;
+    if (FORBIDDEN_IN_TRAILER.has(lower) || nominated.includes(lower)) continue;
     text += `${name}: ${value}\r\n`;
   }
   return text;

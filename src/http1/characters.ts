@@ -1,7 +1,8 @@
 // Which bytes may stand where, as tables: one look-up per character on the hot path.
 
-/** RFC 9110 5.6.2: tchar. */
+/** RFC 9110 5.6.2: tchar. The underscore has a bit of its own for nameClass. */
 const TOKEN = tableOf("!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz");
+TOKEN[95] = 3;
 
 /** RFC 3986 3.2.2: reg-name and IP-literal, without the brackets' structure, which isHost checks. */
 const HOST = tableOf("!$%&'()*+,-.;=_~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz");
@@ -27,10 +28,21 @@ export function isToken(text: string, start = 0, end = text.length): boolean {
   return end > start && allIn(TOKEN, text, start, end);
 }
 
+/** Of a field name in text[start, end): 0 is no token, 1 a plain token, 3 a token with an underscore. */
+export function nameClass(text: string, start: number, end: number): number {
+  let seen = 0;
+  for (let i = start; i < end; i += 1) {
+    const kind = TOKEN[text.charCodeAt(i)] ?? 0;
+    if (kind === 0) return 0;
+    seen |= kind;
+  }
+  return seen;
+}
+
 /** The offset behind the token that begins at `start`; `start` when there is none. */
 export function tokenEnd(text: string, start: number): number {
   let at = start;
-  while (at < text.length && TOKEN[text.charCodeAt(at)] === 1) at += 1;
+  while (at < text.length && (TOKEN[text.charCodeAt(at)] ?? 0) !== 0) at += 1;
   return at;
 }
 

@@ -1,7 +1,7 @@
 // Field lines of a head or a trailer section: parsed strictly, and sorted by what a proxy has to know
 // of them. Names keep the sender's spelling, values lose the white space around them.
 
-import { isToken } from "./characters.ts";
+import { isToken, nameClass } from "./characters.ts";
 import { type HeadFault, fault } from "./scan.ts";
 
 /** What a field is to a proxy; everything it need not understand is `ordinary`. */
@@ -51,12 +51,16 @@ export interface ConnectionOptions {
   readonly nominated: readonly string[];
 }
 
+/** What becomes of fields with an underscore in their name, which some recipients take for a hyphen. */
+export type Underscores = "drop" | "pass" | "refuse";
+
 const NO_OPTIONS: ConnectionOptions = { close: false, keepAlive: false, upgrade: false, nominated: [] };
 const NONE: readonly string[] = [];
 
 const OBS_FOLD = fault(400, "a field line is folded");
 const NO_COLON = fault(400, "a field line has no colon");
 const BAD_NAME = fault(400, "a field name is not a token");
+const UNDERSCORE = fault(400, "a field name has an underscore");
 const BAD_CONNECTION = fault(400, "the Connection field is not a list of tokens");
 const TOO_MANY = fault(431, "too many fields");
 
@@ -64,7 +68,13 @@ const TOO_MANY = fault(431, "too many fields");
  * Parses the field lines in text[start, end), each ended by CR LF; text went through scanHead, so it
  * has no stray control characters. RFC 9112 5: no space before the colon, no folding.
  */
-export function parseFields(text: string, start: number, end: number, fieldsMax: number): Fields | HeadFault {
+export function parseFields(
+  text: string,
+  start: number,
+  end: number,
+  fieldsMax: number,
+  underscores: Underscores,
+): Fields | HeadFault {
   const list: Field[] = [];
   let hosts = NONE;
   let contentLengths = NONE;
@@ -80,7 +90,13 @@ export function parseFields(text: string, start: number, end: number, fieldsMax:
     if (first === 32 || first === 9) return OBS_FOLD;
     const colon = text.indexOf(":", at);
     if (colon === -1 || colon > lineEnd) return NO_COLON;
-    if (!isToken(text, at, colon)) return BAD_NAME;
+    const nameKind = nameClass(text, at, colon);
+    if (nameKind === 0) return BAD_NAME;
+    if (nameKind !== 1 && underscores !== "pass") {
+      if (underscores === "refuse") return UNDERSCORE;
+      at = lineEnd + 2;
+      continue;
+    }
     if (list.length >= fieldsMax) return TOO_MANY;
     const name = text.slice(at, colon);
     const value = trimmed(text, colon + 1, lineEnd);

@@ -1,9 +1,28 @@
 // Request heads: bytes -> RequestHead, or the reason why not (DESIGN section 7).
 
 import { isAuthority, isDigits, isTarget, isToken } from "./characters.ts";
-import { type Fields, parseFields } from "./fields.ts";
+import { type Fields, type Underscores, parseFields } from "./fields.ts";
 import { type BodyFraming, requestFraming } from "./framing.ts";
-import { type HeadFault, type HeadLimits, type HeadScan, fault, scanHead } from "./scan.ts";
+import {
+  DEFAULT_HEAD_LIMITS,
+  type HeadFault,
+  type HeadLimits,
+  type HeadScan,
+  fault,
+  scanHead,
+} from "./scan.ts";
+
+/** What a request head may hold. */
+export interface RequestRules extends HeadLimits {
+  readonly underscores: Underscores;
+  readonly allowsTrace: boolean;
+}
+
+export const DEFAULT_REQUEST_RULES: RequestRules = {
+  ...DEFAULT_HEAD_LIMITS,
+  underscores: "drop",
+  allowsTrace: false,
+};
 
 export interface RequestHead {
   readonly method: string;
@@ -37,6 +56,8 @@ const REFUSED_METHOD = fault(501, "this method is not supported");
 const NO_HOST = fault(400, "there is no Host field");
 const MANY_HOSTS = fault(400, "there is more than one Host field");
 const BAD_HOST = fault(400, "the Host field is invalid");
+/** RFC 9110 9.3.8. */
+const TRACE_WITH_BODY = fault(400, "TRACE with a body");
 const BAD_EXPECTATION = fault(417, "the expectation is unknown");
 
 interface RequestLine {
@@ -52,22 +73,22 @@ interface RequestLine {
  * Parses the request head at the start of bytes. Call again with more bytes and the same scan while
  * it is incomplete; the result does not depend on how the bytes were split.
  */
-export function parseRequestHead(bytes: Buffer, scan: HeadScan, limits: HeadLimits): RequestParse {
+export function parseRequestHead(bytes: Buffer, scan: HeadScan, rules: RequestRules): RequestParse {
   const hadLine = scan.lineEnd !== -1;
-  const scanned = scanHead(scan, bytes, limits);
+  const scanned = scanHead(scan, bytes, rules);
   if (scanned !== "complete") {
     // The first line is judged as soon as it is there: HTTP/0.9 clients never send another one.
     if (!hadLine && scan.lineEnd !== -1) {
-      const line = parseRequestLine(bytes.toString("latin1", scan.lineStart, scan.lineEnd));
+      const line = parseRequestLine(bytes.toString("latin1", scan.lineStart, scan.lineEnd), rules);
       if (line.kind === "invalid") return line;
     }
     return scanned === "incomplete" ? INCOMPLETE : scanned;
   }
   const text = bytes.toString("latin1", scan.lineStart, scan.scanned);
   const lineLength = scan.lineEnd - scan.lineStart;
-  const line = parseRequestLine(text.slice(0, lineLength));
+  const line = parseRequestLine(text.slice(0, lineLength), rules);
   if (line.kind === "invalid") return line;
-  const fields = parseFields(text, lineLength + 2, text.length - 2, limits.fieldsMax);
+  const fields = parseFields(text, lineLength + 2, text.length - 2, rules.fieldsMax, rules.underscores);
   if ("kind" in fields) return fields;
   const head = assembleHead(line, fields);
   if ("kind" in head) return head;
@@ -75,7 +96,7 @@ export function parseRequestHead(bytes: Buffer, scan: HeadScan, limits: HeadLimi
 }
 
 /** RFC 9112 3. One space each; anything else is refused, not repaired. */
-function parseRequestLine(line: string): RequestLine | HeadFault {
+function parseRequestLine(line: string, rules: RequestRules): RequestLine | HeadFault {
   const methodEnd = line.indexOf(" ");
   const targetEnd = line.lastIndexOf(" ");
   if (methodEnd === -1 || targetEnd === methodEnd) return BAD_LINE;
@@ -86,7 +107,7 @@ function parseRequestLine(line: string): RequestLine | HeadFault {
   const version = line.slice(targetEnd + 1);
   if (version !== "HTTP/1.1" && version !== "HTTP/1.0") return versionFault(version);
   // A tunnel to anywhere is not what a balancer gives, and TRACE shows fields that clients may not see.
-  if (method === "CONNECT" || method === "TRACE") return REFUSED_METHOD;
+  if (method === "CONNECT" || (method === "TRACE" && !rules.allowsTrace)) return REFUSED_METHOD;
   const minor = version === "HTTP/1.1" ? 1 : 0;
   if (target.charCodeAt(0) === 47) return { kind: "line", method, target, authority: null, minor };
   if (target === "*") {
@@ -129,6 +150,7 @@ function assembleHead(line: RequestLine, fields: Fields): RequestHead | HeadFaul
   if (host !== undefined && !isAuthority(host)) return BAD_HOST;
   const framing = requestFraming(fields, minor);
   if (framing.kind === "invalid") return framing;
+  if (line.method === "TRACE" && framing.kind !== "none") return TRACE_WITH_BODY;
   const { connection } = fields;
   // RFC 9110 10.1.1: a server must ignore the expectation of an HTTP/1.0 client.
   const expectsContinue = minor === 1 && fields.expect !== null && framing.kind !== "none";

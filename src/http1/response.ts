@@ -48,7 +48,7 @@ export function parseResponseHead(
   const status = statusOf(line);
   if (status === null) return BAD_STATUS_LINE;
   const minor = line.charCodeAt(7) === 49 ? 1 : 0;
-  const fields = parseFields(text, scan.lineEnd + 2, text.length - 2, limits.fieldsMax);
+  const fields = parseFields(text, scan.lineEnd + 2, text.length - 2, limits.fieldsMax, "pass");
   if ("kind" in fields) return fields;
   const isBodiless = method === "HEAD" || status < 200 || status === 204 || status === 304;
   const framing = responseFraming(fields, minor, isBodiless);

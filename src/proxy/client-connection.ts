@@ -173,7 +173,7 @@ export class ClientConnection implements StreamOwner, ExchangeClient, Expiring {
   }
 
   private readHead(input: Buffer): boolean {
-    const parsed = parseRequestHead(input, this.scan, this.listener.headLimits);
+    const parsed = parseRequestHead(input, this.scan, this.listener.requestRules);
     switch (parsed.kind) {
       case "incomplete":
         return false;

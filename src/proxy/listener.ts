@@ -4,12 +4,12 @@
 import { BlockList, isIPv6 } from "node:net";
 import type { ListenerConfig, ListenerTimeouts, RouteConfig } from "../config/config.ts";
 import type { Sender } from "../http1/forward.ts";
-import { DEFAULT_HEAD_LIMITS, type HeadLimits } from "../http1/scan.ts";
+import { DEFAULT_REQUEST_RULES, type RequestRules } from "../http1/request.ts";
 
 export class Listener {
   routes: readonly RouteConfig[] = [];
   timeouts: ListenerTimeouts;
-  headLimits: HeadLimits = DEFAULT_HEAD_LIMITS;
+  requestRules: RequestRules = DEFAULT_REQUEST_RULES;
   /** Infinity: unlimited. */
   bodyBytesMax = Infinity;
   /** null: nobody is trusted. */
@@ -23,7 +23,12 @@ export class Listener {
   configure(config: ListenerConfig): void {
     this.routes = config.routes;
     this.timeouts = config.timeouts;
-    this.headLimits = { ...DEFAULT_HEAD_LIMITS, headBytesMax: config.limits.headBytes };
+    this.requestRules = {
+      ...DEFAULT_REQUEST_RULES,
+      headBytesMax: config.limits.headBytes,
+      underscores: config.underscoreHeaders,
+      allowsTrace: config.trace === "pass",
+    };
     this.bodyBytesMax = config.limits.bodyBytes ?? Infinity;
     this.trusted = config.trustedProxies.length === 0 ? null : createBlockList(config.trustedProxies);
   }

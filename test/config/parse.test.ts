@@ -46,6 +46,8 @@ listeners:
     timeouts: { head: 5s, idle: 2m }
     limits: { head: 8KiB, body: 10MiB }
     trustedProxies: [10.0.0.0/8, 192.168.1.1]
+    underscoreHeaders: refuse
+    trace: pass
 pools:
   api:
     balance: round-robin
@@ -74,6 +76,8 @@ describe("what a configuration means", () => {
           timeouts: { headMs: 10_000, idleMs: 60_000 },
           limits: { headBytes: 16_384, bodyBytes: null },
           trustedProxies: [],
+          underscoreHeaders: "drop",
+          trace: "refuse",
         },
       ],
       pools: [
@@ -217,6 +221,8 @@ describe("what a configuration means", () => {
           timeouts: { headMs: 5000, idleMs: 120_000 },
           limits: { headBytes: 8192, bodyBytes: 10_485_760 },
           trustedProxies: ["10.0.0.0/8", "192.168.1.1/32"],
+          underscoreHeaders: "refuse",
+          trace: "pass",
         },
       ],
       pools: [

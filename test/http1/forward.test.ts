@@ -6,7 +6,7 @@ import {
   renderResponseHead,
   responseOutFraming,
 } from "../../src/http1/forward.ts";
-import { parseRequestHead } from "../../src/http1/request.ts";
+import { DEFAULT_REQUEST_RULES, parseRequestHead } from "../../src/http1/request.ts";
 import { parseResponseHead } from "../../src/http1/response.ts";
 import { DEFAULT_HEAD_LIMITS, createScan } from "../../src/http1/scan.ts";
 
@@ -15,7 +15,7 @@ const STRANGER: Sender = { address: "192.0.2.7", isTrusted: false, scheme: "http
 /** What a backend gets for a request; "|" stands for CR LF in both. */
 function forwarded(notation: string, sender = STRANGER): string {
   const bytes = Buffer.from(`${notation.replaceAll("|", "\r\n")}\r\n\r\n`, "latin1");
-  const parsed = parseRequestHead(bytes, createScan(), DEFAULT_HEAD_LIMITS);
+  const parsed = parseRequestHead(bytes, createScan(), DEFAULT_REQUEST_RULES);
   assert.equal(parsed.kind, "head", JSON.stringify(parsed));
   return renderRequestHead(parsed.head, sender).replaceAll("\r\n", "|");
 }

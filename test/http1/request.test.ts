@@ -1,11 +1,11 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import * as fc from "fast-check";
-import { type RequestParse, parseRequestHead } from "../../src/http1/request.ts";
-import { DEFAULT_HEAD_LIMITS, createScan } from "../../src/http1/scan.ts";
+import { DEFAULT_REQUEST_RULES, type RequestParse, parseRequestHead } from "../../src/http1/request.ts";
+import { createScan } from "../../src/http1/scan.ts";
 
 /** "|" stands for CR LF; the empty line at the end is added. */
-function parse(notation: string, limits = DEFAULT_HEAD_LIMITS): RequestParse {
+function parse(notation: string, limits = DEFAULT_REQUEST_RULES): RequestParse {
   return parseRequestHead(bytesOf(notation), createScan(), limits);
 }
 
@@ -17,7 +17,7 @@ function bytesOf(notation: string): Buffer {
 function parseSplit(bytes: Buffer, offsets: readonly number[]): RequestParse {
   const scan = createScan();
   for (const end of [...offsets, bytes.length]) {
-    const parsed = parseRequestHead(bytes.subarray(0, end), scan, DEFAULT_HEAD_LIMITS);
+    const parsed = parseRequestHead(bytes.subarray(0, end), scan, DEFAULT_REQUEST_RULES);
     if (parsed.kind !== "incomplete") return parsed;
   }
   return { kind: "incomplete" };
@@ -165,12 +165,12 @@ test("only an upgrade that can become a tunnel is passed on", () => {
 });
 
 test("an HTTP/0.9 request is refused without waiting for a second line", () => {
-  const parsed = parseRequestHead(Buffer.from("GET /\r\n"), createScan(), DEFAULT_HEAD_LIMITS);
+  const parsed = parseRequestHead(Buffer.from("GET /\r\n"), createScan(), DEFAULT_REQUEST_RULES);
   assert.equal(parsed.kind, "invalid");
 });
 
 test("a target at the limit passes, one byte more does not", () => {
-  const limits = { ...DEFAULT_HEAD_LIMITS, lineBytesMax: 20 };
+  const limits = { ...DEFAULT_REQUEST_RULES, lineBytesMax: 20 };
   assert.equal(parse(`GET /${"a".repeat(6)} HTTP/1.1|Host: a`, limits).kind, "head");
   const parsed = parse(`GET /${"a".repeat(7)} HTTP/1.1|Host: a`, limits);
   assert.equal(parsed.kind === "invalid" && parsed.status, 414);

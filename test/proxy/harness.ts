@@ -156,6 +156,8 @@ export function workerConfig(
         timeouts: { headMs: 5000, idleMs: 10_000 },
         limits: { headBytes: 16_384, bodyBytes: null },
         trustedProxies: [],
+        underscoreHeaders: "drop",
+        trace: "refuse",
         ...listener,
       },
     ],
