@@ -37,6 +37,15 @@ export async function settle(turns = 3): Promise<void> {
   for (let turn = 0; turn < turns; turn += 1) await new Promise(setImmediate);
 }
 
+/** Waits for a condition, looking in each turn of the event loop: these suites wait thousands of times. */
+export async function until(what: () => string, holds: () => boolean): Promise<void> {
+  const end = performance.now() + 5000;
+  while (!holds()) {
+    assert.ok(performance.now() < end, `not in time: ${what()}`);
+    await settle(1);
+  }
+}
+
 /** How a message is cut into the pieces that it is sent in. */
 export type Pieces = (text: string) => readonly string[];
 
