@@ -39,9 +39,15 @@ export function parseResponseHead(
   limits: HeadLimits,
   method: string,
 ): ResponseParse {
+  const hadLine = scan.lineEnd !== -1;
   const scanned = scanHead(scan, bytes, limits);
   if (scan.lineStart > 0) return LEADING_LINE;
-  if (scanned === "incomplete") return INCOMPLETE;
+  if (scanned === "incomplete") {
+    // What is no response is known at once: who speaks another protocol may never end its "head".
+    if (scan.lineEnd === -1) return beginsStatusLine(bytes) ? INCOMPLETE : BAD_STATUS_LINE;
+    if (!hadLine && statusOf(bytes.toString("latin1", 0, scan.lineEnd)) === null) return BAD_STATUS_LINE;
+    return INCOMPLETE;
+  }
   if (scanned !== "complete") return scanned;
   const text = bytes.toString("latin1", 0, scan.scanned);
   const line = text.slice(0, scan.lineEnd);
@@ -65,6 +71,24 @@ export function parseResponseHead(
     keepAliveTimeoutMs: fields.keepAlive === null ? null : keepAliveTimeoutMs(fields.keepAlive),
   };
   return { kind: "head", head, end: scan.scanned };
+}
+
+const VERSION = Buffer.from("HTTP/1.", "latin1");
+
+function beginsStatusLine(bytes: Buffer): boolean {
+  const length = Math.min(bytes.length, VERSION.length);
+  return bytes.compare(VERSION, 0, length, 0, length) === 0;
+}
+
+/**
+ * True when a 101 switches to what was asked for: RFC 9110 7.8. Anything else has no meaning that both
+ * sides share. `asked` is the Upgrade field that was sent; null when there was none.
+ */
+export function isSwitchTo(head: ResponseHead, asked: string | null): boolean {
+  if (asked === null || head.fields.upgrade === null) return false;
+  const offered = listMembers(asked.toLowerCase());
+  const chosen = listMembers(head.fields.upgrade.toLowerCase());
+  return chosen.length > 0 && chosen.every((protocol) => offered.includes(protocol));
 }
 
 /** RFC 9112 4. The space before an empty reason phrase may be missing: many servers leave it out. */

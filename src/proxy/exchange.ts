@@ -22,7 +22,7 @@ import {
   responseOutFraming,
 } from "../http1/forward.ts";
 import { type RequestHead, isIdempotent } from "../http1/request.ts";
-import { type ResponseHead, parseResponseHead } from "../http1/response.ts";
+import { type ResponseHead, isSwitchTo, parseResponseHead } from "../http1/response.ts";
 import { type HeadScan, createScan, restartScan } from "../http1/scan.ts";
 import { mayClientSpeak, mayReuseBackend } from "../http1/turn.ts";
 import type { Backend } from "./backend.ts";
@@ -253,8 +253,6 @@ export class Exchange implements BackendUser {
       isClientPersistent: this.head.isPersistent && !this.client.isLeaving,
     });
     this.staysOpen = maySpeak && out !== "until-close";
-    this.context.tally.requests += 1;
-    this.context.tally.hasChanged = true;
     const { minor } = this.head;
     const text = renderResponseHead(head, out, { minor, staysOpen: this.staysOpen });
     this.relayBody(bytes, bodyStart, text);
@@ -266,9 +264,12 @@ export class Exchange implements BackendUser {
     const parts: Buffer[] = [];
     const end = transferBody(this.responseBody, bytes, start, parts);
     if (typeof end !== "number") {
+      // A head that came with the fault has not left: the client can still be told.
+      if (head !== "") this.response = "awaited";
       this.failBackend(502, `malformed response: ${end.reason}`);
       return;
     }
+    if (head !== "") this.countRequest();
     writeParts(this.client.stream, head, parts);
     if (hasEnded(this.responseBody)) {
       this.finish({ hasExtraBytes: end < bytes.length });
@@ -284,13 +285,13 @@ export class Exchange implements BackendUser {
   }
 
   private switchProtocols(head: ResponseHead, rest: Buffer): void {
-    if (this.head.upgrade === null || this.connection === null) {
-      this.failBackend(502, "malformed response: 101 was not asked for");
+    if (this.connection === null) return;
+    if (!isSwitchTo(head, this.head.upgrade)) {
+      this.failBackend(502, "malformed response: 101 to what was not asked for");
       return;
     }
     this.response = "done";
-    this.context.tally.requests += 1;
-    this.context.tally.hasChanged = true;
+    this.countRequest();
     writeParts(this.client.stream, renderSwitchHead(head), rest.length > 0 ? [rest] : NO_PARTS);
     const tunnel = new Tunnel({
       client: this.client.stream,
@@ -393,8 +394,7 @@ export class Exchange implements BackendUser {
   ): void {
     this.response = "done";
     this.dropConnection();
-    this.context.tally.requests += 1;
-    this.context.tally.hasChanged = true;
+    this.countRequest();
     this.client.exchangeFailed(
       status,
       mayClientSpeak({
@@ -413,6 +413,11 @@ export class Exchange implements BackendUser {
   private dropConnection(): void {
     this.connection?.destroy();
     this.connection = null;
+  }
+
+  private countRequest(): void {
+    this.context.tally.requests += 1;
+    this.context.tally.hasChanged = true;
   }
 
   /** A byte moved. */
