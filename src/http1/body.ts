@@ -42,6 +42,7 @@ const SIZE_DIGITS_MAX = 12;
 const BAD_SIZE = fault(400, "a chunk size is invalid");
 const BAD_CHUNK_END = fault(400, "a chunk does not end in CR LF");
 const LONG_LINE = fault(400, "a chunk extension is too long");
+const LATE_FRAMING = fault(400, "a trailer is about the framing or the connection");
 const LONG_TRAILER = fault(431, "the trailer section is too large");
 
 /** `out` must be able to carry `framing`: a length only travels as a length or is chunked. */
@@ -121,7 +122,8 @@ function transferChunks(body: Body, bytes: Buffer, start: number, parts: Buffer[
       // A backend that merges trailers and takes "_" for "-" would read X_Forwarded_For as ours.
       const fields = parseFields(body.line, 0, body.line.length - 2, TRAILER_FIELDS_MAX, "drop");
       if ("kind" in fields) return fields;
-      trailer = renderTrailer(fields.list, fields.connection.nominated);
+      if (fields.list.some(steersConnection)) return LATE_FRAMING;
+      trailer = renderTrailer(fields.list);
       body.phase = "ended";
       continue;
     }
@@ -239,7 +241,7 @@ function appendChunk(body: Body, data: readonly Buffer[], parts: Buffer[]): void
 const CHUNK_END = Buffer.from("\r\n", "latin1");
 
 /**
- * RFC 9110 6.5.1: fields about framing, routing, request control, credentials, response control and content may
+ * RFC 9110 6.5.1: fields about routing, request control, credentials, response control and content may
  * not come late. What is not `ordinary` to a proxy is left out anyway.
  */
 const FORBIDDEN_IN_TRAILER: ReadonlySet<string> = new Set([
@@ -270,12 +272,16 @@ const FORBIDDEN_IN_TRAILER: ReadonlySet<string> = new Set([
   "www-authenticate",
 ]);
 
-function renderTrailer(fields: readonly Field[], nominated: readonly string[]): string {
+/** What some parsers obey even in a trailer section, where it can only mean an attack. */
+function steersConnection({ kind }: Field): boolean {
+  return kind === "content-length" || kind === "transfer-encoding" || kind === "connection";
+}
+
+function renderTrailer(fields: readonly Field[]): string {
   let text = "";
   for (const { name, value, kind } of fields) {
     if (kind !== "ordinary") continue;
-    const lower = name.toLowerCase();
-    if (FORBIDDEN_IN_TRAILER.has(lower) || nominated.includes(lower)) continue;
+    if (FORBIDDEN_IN_TRAILER.has(name.toLowerCase())) continue;
     text += `${name}: ${value}\r\n`;
   }
   return text;

@@ -27,6 +27,7 @@ export type ResponseParse =
 
 const INCOMPLETE = { kind: "incomplete" } as const;
 const BAD_STATUS_LINE = fault(400, "the status line is invalid");
+const LAST_INTERIM = fault(400, "an interim response that nothing may follow");
 const LEADING_LINE = fault(400, "an empty line before the status line");
 
 /**
@@ -60,6 +61,8 @@ export function parseResponseHead(
   const framing = responseFraming(fields, minor, isBodiless);
   if (framing.kind === "invalid") return framing;
   const { connection } = fields;
+  // RFC 9110 15.2: HTTP/1.0 has no interim responses, and nothing could follow one that closes.
+  if (status < 200 && status !== 101 && (minor === 0 || connection.close)) return LAST_INTERIM;
   const head: ResponseHead = {
     status,
     reasonPhrase: line.slice(13),

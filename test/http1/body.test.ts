@@ -62,11 +62,7 @@ test("chunks become plain bytes for a recipient that knows no chunks", () => {
 });
 
 test("trailers pass, but for those that may not come late", () => {
-  const { out } = transfer(
-    "0\r\nX-Sum: 1\r\nContent-Length: 3\r\nSet-Cookie: a\r\nHost: b\r\n\r\n",
-    CHUNKED,
-    "chunked",
-  );
+  const { out } = transfer("0\r\nX-Sum: 1\r\nSet-Cookie: a\r\nHost: b\r\n\r\n", CHUNKED, "chunked");
   assert.equal(out, "0\r\nX-Sum: 1\r\n\r\n");
 });
 
@@ -100,6 +96,9 @@ const BAD_CHUNKS: readonly (readonly [why: string, wire: string])[] = [
   ["an endless extension", `3;${"a".repeat(300)}`],
   ["data longer than its size", "3\r\nabcd\r\n"],
   ["a bare LF after the data", "3\r\nabc\n0\r\n\r\n"],
+  ["a length in the trailers", "0\r\nContent-Length: 3\r\n\r\n"],
+  ["a coding in the trailers", "0\r\nTransfer-Encoding: chunked\r\n\r\n"],
+  ["connection options in the trailers", "0\r\nConnection: x\r\n\r\n"],
   ["a folded trailer", "0\r\nx: y\r\n z\r\n\r\n"],
   ["a trailer without colon", "0\r\nxy\r\n\r\n"],
   ["a bare LF in the trailers", "0\r\nx: y\n\r\n"],

@@ -63,6 +63,9 @@ const BAD_CHUNKS: readonly Bad[] = [
   ["7.1.2: a trailer with a space before its colon", "3|abc|0|X : y||"],
   ["7.1.2: a trailer without a colon", "3|abc|0|X||"],
   ["7.1.2: a trailer without a name", "3|abc|0|: y||"],
+  ["9110 6.5.1: a trailer that names a length", "3|abc|0|Content-Length: 5||"],
+  ["9110 6.5.1: a trailer that names a coding", "3|abc|0|Transfer-Encoding: chunked||"],
+  ["9110 6.5.1: a trailer that closes the connection", "3|abc|0|Connection: close||"],
   ["7.1.2: a folded trailer", "3|abc|0|X: y| z||"],
   ["7.1.2: a bare LF in the trailers", "3|abc|0|X: y\n||"],
   ["7.1.2: a bare CR in the trailers", "3|abc|0|X: y\rz||"],
@@ -74,7 +77,7 @@ const BAD_CHUNKS: readonly Bad[] = [
 
 describe("chunked bodies that are refused", () => {
   for (const [rule, body, status = 400] of BAD_CHUNKS) {
-    test(`RFC 9112 ${rule}: ${String(status)}`, async () => {
+    test(`RFC ${rule.startsWith("9110") ? "" : "9112 "}${rule}: ${String(status)}`, async () => {
       // With the head in one piece nothing of it has left when the fault shows.
       const whole = await rig.client();
       await sendPieces(whole, [wire(CHUNKED + body + SMUGGLED)]);
@@ -152,8 +155,8 @@ const GOOD: readonly Good[] = [
   ["7.1.1: extensions are dropped", `${CHUNKED}3;a;b=c;d="e;\\"f"|abc|0;last||`, chunks("3|abc|0||")],
   ["7.1.2: trailers are passed on", `${CHUNKED}3|abc|0|X-Sum: 1|Y:2 ||`, chunks("3|abc|0|X-Sum: 1|Y: 2||")],
   [
-    "9110 6.5.1: trailers about framing, routing, control and credentials are dropped",
-    `${CHUNKED}0|Transfer-Encoding: chunked|Content-Length: 5|Host: b|Connection: X-Hop|X-Hop: 1|Trailer: X|TE: trailers|` +
+    "9110 6.5.1: trailers about routing, control and credentials are dropped",
+    `${CHUNKED}0|Host: b|Trailer: X|TE: trailers|` +
       "Upgrade: h2c|Keep-Alive: 1|Expect: 100-continue|Authorization: x|Proxy-Authorization: x|Cookie: a=b|" +
       "Content-Type: text/html|Content-Encoding: gzip|Content-Range: x|Cache-Control: no-store|Max-Forwards: 1|" +
       "Range: bytes=0-|If-Match: x|If-None-Match: x|If-Modified-Since: x|If-Unmodified-Since: x|If-Range: x|Pragma: x|" +

@@ -111,6 +111,14 @@ const MALFORMED: readonly Malformed[] = [
     "HTTP/1.1 101 Switching Protocols|Connection: Upgrade|Upgrade: x||",
   ],
   [
+    "9110 15.2: an interim response in HTTP/1.0",
+    "HTTP/1.0 100 Continue||HTTP/1.1 200 OK|Content-Length: 2||ok",
+  ],
+  [
+    "9110 15.2: an interim response that closes",
+    "HTTP/1.1 100 Continue|Connection: close||HTTP/1.1 200 OK|Content-Length: 2||ok",
+  ],
+  [
     "6.3: a malformed interim response",
     "HTTP/1.1 103 Early Hints|X : y||HTTP/1.1 200 OK|Content-Length: 2||ok",
   ],
