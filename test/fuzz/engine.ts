@@ -27,6 +27,8 @@ export interface Forwarding {
   readonly ends: readonly number[];
   /** For each message the bytes that go out. */
   readonly forwarded: readonly string[];
+  /** The head that went out for a message whose body is not whole; "" when there is none. */
+  readonly begun: string;
   /** Why it stopped; null: the input ended between two messages. */
   readonly stopped: "refused" | "incomplete" | "closes" | null;
 }
@@ -68,21 +70,22 @@ export function forwardRequests(input: string, splits: readonly number[]): Forwa
   const ends: number[] = [];
   let isPersistent = true;
   for (;;) {
-    if (!isPersistent) return { ends, forwarded, stopped: "closes" };
+    if (!isPersistent) return { ends, forwarded, begun: "", stopped: "closes" };
     const scan = createScan();
     let parsed = parseRequestHead(pieces.bytes, scan, DEFAULT_REQUEST_RULES);
     while (parsed.kind === "incomplete" && pieces.more())
       parsed = parseRequestHead(pieces.bytes, scan, DEFAULT_REQUEST_RULES);
     if (parsed.kind === "incomplete")
-      return { ends, forwarded, stopped: pieces.bytes.length === 0 ? null : "incomplete" };
-    if (parsed.kind === "invalid") return { ends, forwarded, stopped: "refused" };
+      return { ends, forwarded, begun: "", stopped: pieces.bytes.length === 0 ? null : "incomplete" };
+    if (parsed.kind === "invalid") return { ends, forwarded, begun: "", stopped: "refused" };
     const { head, end } = parsed;
     pieces.take(end);
     const { framing } = head;
     const body = transferAll(pieces, framing, framing.kind);
-    if (typeof body !== "string") return { ends, forwarded, stopped: body.stopped };
+    const text = renderRequestHead(head, SENDER);
+    if (typeof body !== "string") return { ends, forwarded, begun: text, stopped: body.stopped };
     ends.push(pieces.taken);
-    forwarded.push(renderRequestHead(head, SENDER) + body);
+    forwarded.push(text + body);
     ({ isPersistent } = head);
   }
 }
@@ -100,9 +103,9 @@ export function forwardResponse(
     let parsed = parseResponseHead(pieces.bytes, scan, DEFAULT_HEAD_LIMITS, method);
     while (parsed.kind === "incomplete" && pieces.more())
       parsed = parseResponseHead(pieces.bytes, scan, DEFAULT_HEAD_LIMITS, method);
-    if (parsed.kind === "incomplete") return { ends: [], forwarded: [], stopped: "incomplete" };
+    if (parsed.kind === "incomplete") return { ends: [], forwarded: [], begun: "", stopped: "incomplete" };
     if (parsed.kind === "invalid" || parsed.head.status === 101)
-      return { ends: [], forwarded: [], stopped: "refused" };
+      return { ends: [], forwarded: [], begun: "", stopped: "refused" };
     const { head, end } = parsed;
     pieces.take(end);
     if (head.status < 200) {
@@ -111,10 +114,10 @@ export function forwardResponse(
     }
     const out = responseOutFraming(head, minor);
     const body = transferAll(pieces, head.framing, out);
-    if (typeof body !== "string") return { ends: [], forwarded: [], stopped: body.stopped };
+    if (typeof body !== "string") return { ends: [], forwarded: [], begun: "", stopped: body.stopped };
     const staysOpen = out !== "until-close";
     forwarded.push(renderResponseHead(head, out, { minor, staysOpen }) + body);
-    return { ends: [pieces.taken], forwarded, stopped: null };
+    return { ends: [pieces.taken], forwarded, begun: "", stopped: null };
   }
 }
 

@@ -55,7 +55,7 @@ export async function readRequests(bytes: string): Promise<Reading> {
   server.maxHeadersCount = 0;
   const receive = (message: IncomingMessage, answer: { end: () => void }): void => {
     open += 1;
-    collect(message, `${message.method ?? ""} ${message.url ?? ""} HTTP/${message.httpVersion}`, (whole) => {
+    collect(message, (whole) => {
       open -= 1;
       messages.push(whole);
       answer.end();
@@ -102,11 +102,10 @@ export async function readResponses(bytes: string, method: string): Promise<Read
       });
     });
     asked.on("response", (message) => {
-      const start = `HTTP/${message.httpVersion} ${String(message.statusCode ?? 0)} ${message.statusMessage ?? ""}`;
       message.on("error", (error) => {
         settle(error.message);
       });
-      collect(message, start, (whole) => {
+      collect(message, (whole) => {
         messages.push(whole);
         settle(null);
       });
@@ -125,7 +124,8 @@ export async function readResponses(bytes: string, method: string): Promise<Read
   });
 }
 
-function collect(message: IncomingMessage, start: string, done: (whole: Message) => void): void {
+/** Calls `done` when the message is whole; never when it is cut. */
+export function collect(message: IncomingMessage, done: (whole: Message) => void): void {
   let body = "";
   message.setEncoding("latin1");
   message.on("data", (text: string) => {
@@ -133,8 +133,14 @@ function collect(message: IncomingMessage, start: string, done: (whole: Message)
   });
   message.on("end", () => {
     if (!message.complete) return;
-    done({ start, fields: pairs(message.rawHeaders), body, trailers: pairs(message.rawTrailers) });
+    const fields = pairs(message.rawHeaders);
+    done({ start: startLine(message), fields, body, trailers: pairs(message.rawTrailers) });
   });
+}
+
+function startLine({ method, url, httpVersion, statusCode, statusMessage }: IncomingMessage): string {
+  if (typeof method === "string") return `${method} ${url ?? ""} HTTP/${httpVersion}`;
+  return `HTTP/${httpVersion} ${String(statusCode ?? 0)} ${statusMessage ?? ""}`;
 }
 
 function pairs(list: readonly string[]): [string, string][] {
