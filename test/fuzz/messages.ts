@@ -11,9 +11,8 @@ interface Damage {
   readonly inserted: string;
 }
 
-const BYTES = [
-  ..."\0\t\n\v\f\r !\"#%&'()*+,-./0159:;<=>?@AFHTZ[\\]^_`abcdefxz{|}~\x7f\x80\x85\xa0\xc2\xe9\xff",
-];
+const BYTES =
+  "\0\t\n\v\f\r !\"#%&'()*+,-./0159:;<=>?@AFHTZ[\\]^_`abcdefxz{|}~\x7f\x80\x85\xa0\xc2\xe9\xff".split("");
 const SNIPPETS = [
   "\r\n",
   "\n\n",
@@ -90,7 +89,7 @@ const FIELD_LINES = [
 ];
 
 const fieldLines = fc.array(fc.constantFrom(...FIELD_LINES), { maxLength: 4 });
-const content = fc.string({ unit: fc.constantFrom(..."ab\r\n0:; G\0\xff"), maxLength: 20 });
+const content = fc.string({ unit: fc.constantFrom(..."ab\r\n0:; G\0\xff".split("")), maxLength: 20 });
 
 const extension = fc.constantFrom(
   "",

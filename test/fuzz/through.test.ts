@@ -30,15 +30,16 @@ const engine = new Engine({
 const reports: FromWorker[] = [];
 const server = createListener();
 
+function receive(message: IncomingMessage, answer: { end: (text: string) => void }): void {
+  collect(message, (whole) => {
+    read.push(whole);
+    answer.end("ok");
+  });
+  // An upload that is cut is no message.
+  message.on("error", () => undefined);
+}
+
 before(async () => {
-  const receive = (message: IncomingMessage, answer: { end: (text: string) => void }): void => {
-    collect(message, (whole) => {
-      read.push(whole);
-      answer.end("ok");
-    });
-    // An upload that is cut is no message.
-    message.on("error", () => undefined);
-  };
   backend.on("request", receive).on("checkContinue", receive).on("checkExpectation", receive);
   backend.on("clientError", (error: Error & { code?: string }, socket) => {
     // What is cut is cut on purpose; everything else was forwarded and is wrong.

@@ -231,7 +231,10 @@ describe("RFC 9112 9.3: an answer before the request is whole", () => {
       () => "the end",
       () => client.hasEnded,
     );
-    const echo = [..."0123456789"].map((letter) => `1|${letter}|`).join("");
+    const echo = "0123456789"
+      .split("")
+      .map((letter) => `1|${letter}|`)
+      .join("");
     assert.equal(
       shown(client.text),
       `HTTP/1.1 200 OK|Transfer-Encoding: chunked|Connection: close||${echo}0||`,

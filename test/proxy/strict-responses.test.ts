@@ -33,9 +33,7 @@ function answerFirst(pieces: readonly string[], then: (first: Recorded) => void 
         connection.send(OK);
         continue;
       }
-      void sendPieces(connection, pieces).then(() => {
-        then(connection);
-      });
+      void sendPieces(connection, pieces).then(() => then(connection));
     }
   };
 }
@@ -196,7 +194,7 @@ describe("bad chunks in a response are never passed on as good", () => {
         () => "cut",
         () => client.hasClosed,
       );
-      assert.equal((client.error as NodeJS.ErrnoException | null)?.code, "ECONNRESET");
+      assert.match(String(client.error), /ECONNRESET/u);
       assert.equal(shown(client.text).startsWith(HEAD), true);
       assert.match(shown(client.text).slice(HEAD.length), /^(?:\d\|[ok!\r\n|]+\|)*$/u);
       await until(
@@ -220,7 +218,7 @@ interface Good {
   readonly isReused: boolean;
 }
 
-const INTERIM = "HTTP/1.1 103 Early Hints|Link: </a>|" + "|";
+const INTERIM = "HTTP/1.1 103 Early Hints|Link: </a>||";
 
 const GOOD: readonly Good[] = [
   {

@@ -50,7 +50,7 @@ export async function until(what: () => string, holds: () => boolean): Promise<v
 export type Pieces = (text: string) => readonly string[];
 
 export const WHOLE: Pieces = (text) => [text];
-export const BYTE_BY_BYTE: Pieces = (text) => [...text];
+export const BYTE_BY_BYTE: Pieces = (text) => text.split("");
 
 /** Sends pieces so that each is read by itself. */
 export async function sendPieces(peer: RawPeer, pieces: readonly string[]): Promise<void> {
@@ -155,7 +155,7 @@ export function openRig(
   const clients: RawPeer[] = [];
   const reports: FromWorker[] = [];
   let port = 0;
-  let close = (): void => undefined;
+  let close: (() => void) | null = null;
 
   before(async () => {
     await backend.start();
@@ -183,7 +183,7 @@ export function openRig(
   });
   after(() => {
     for (const client of clients) client.close();
-    close();
+    close?.();
     backend.close();
   });
 
