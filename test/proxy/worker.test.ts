@@ -255,7 +255,7 @@ test("a tunnel lives through a drain until the grace is over", async (t) => {
   const peer = await openClient(t, port);
   peer.send(get("/", "Connection: Upgrade", "Upgrade: x"));
   await peer.receives("\r\n\r\n");
-  worker.send({ kind: "drain", graceMs: 1000 });
+  worker.send({ kind: "drain", graceMs: 3000 });
   await refused(port);
   peer.send("still here");
   await peer.receives("still here");
