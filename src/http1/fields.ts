@@ -61,6 +61,8 @@ const OBS_FOLD = fault(400, "a field line is folded");
 const NO_COLON = fault(400, "a field line has no colon");
 const BAD_NAME = fault(400, "a field name is not a token");
 const UNDERSCORE = fault(400, "a field name has an underscore");
+/** Honest white space, but parsers differ on whether chunked is still chunked with it. */
+const TAB_IN_CODING = fault(400, "a tab in Transfer-Encoding");
 const BAD_CONNECTION = fault(400, "the Connection field is not a list of tokens");
 const TOO_MANY = fault(431, "too many fields");
 
@@ -110,6 +112,7 @@ export function parseFields(
         contentLengths = [...contentLengths, value];
         break;
       case "transfer-encoding":
+        if (text.slice(colon, lineEnd).includes("\t")) return TAB_IN_CODING;
         transferEncoding = joined(transferEncoding, value);
         break;
       case "expect":

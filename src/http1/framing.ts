@@ -18,7 +18,7 @@ const UNTIL_CLOSE: BodyFraming = { kind: "until-close" };
 
 const BOTH = fault(400, "Content-Length together with Transfer-Encoding");
 const CODING_IN_1_0 = fault(400, "Transfer-Encoding in HTTP/1.0");
-const NOT_CHUNKED_LAST = fault(400, "Transfer-Encoding does not end in chunked");
+const NOT_CHUNKED_LAST = fault(400, "Transfer-Encoding does not end in chunked, or has empty members");
 const CHUNKED_TWICE = fault(400, "chunked is applied twice");
 const UNKNOWN_CODING = fault(501, "an unknown transfer coding");
 const BAD_LENGTH = fault(400, "Content-Length is not one number");
@@ -55,10 +55,11 @@ function declaredFraming(fields: Fields, minor: 0 | 1): BodyFraming | HeadFault 
 }
 
 function codedFraming(transferEncoding: string): BodyFraming | HeadFault {
+  // The plain word alone: a list with empty members is read in more than one way.
+  if (transferEncoding.length === 7 && transferEncoding.toLowerCase() === "chunked") return CHUNKED;
   const codings = listMembers(transferEncoding);
   const last = codings.at(-1);
-  if (last === undefined || last.toLowerCase() !== "chunked") return NOT_CHUNKED_LAST;
-  if (codings.length === 1) return CHUNKED;
+  if (last === undefined || last.toLowerCase() !== "chunked" || codings.length === 1) return NOT_CHUNKED_LAST;
   const isRepeated = codings.slice(0, -1).some((coding) => coding.toLowerCase() === "chunked");
   return isRepeated ? CHUNKED_TWICE : UNKNOWN_CODING;
 }

@@ -101,6 +101,8 @@ const MALFORMED: readonly Malformed[] = [
   ["6.1: an unknown coding", "HTTP/1.1 200 OK|Transfer-Encoding: gzip, chunked||2|ok|0||"],
   ["6.1: chunked not last", "HTTP/1.1 200 OK|Transfer-Encoding: chunked, gzip||2|ok|0||"],
   ["6.1: chunked twice", "HTTP/1.1 200 OK|Transfer-Encoding: chunked, chunked||2|ok|0||"],
+  ["6.1: a coding before an empty member", "HTTP/1.1 200 OK|Transfer-Encoding: chunked,||2|ok|0||"],
+  ["6.1: a coding before a tab", "HTTP/1.1 200 OK|Transfer-Encoding: chunked\t||2|ok|0||"],
   ["6.1: an obfuscated coding", "HTTP/1.1 200 OK|Transfer-Encoding: xchunked||2|ok|0||"],
   ["6.1: chunked in HTTP/1.0", "HTTP/1.0 200 OK|Transfer-Encoding: chunked||2|ok|0||"],
   ["6.3: a bad length in an answer without a body", "HTTP/1.1 304 Not Modified|Content-Length: 2, 3||"],
