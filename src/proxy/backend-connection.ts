@@ -5,9 +5,9 @@
 //       │                      │                 │
 //       └── failed ──> closed <┴── lost, cut ────┴── idle limit, or a byte that nobody asked for
 
-import { Socket } from "node:net";
+import type { Socket } from "node:net";
 import type { Backend } from "./backend.ts";
-import { type StreamOwner, adoptStream } from "./stream.ts";
+import { type StreamOwner, createSocket } from "./stream.ts";
 import type { Expiring, Timers } from "./timers.ts";
 
 /** Who uses the connection now: an exchange or a tunnel. */
@@ -37,9 +37,7 @@ export class BackendConnection implements StreamOwner, Expiring {
     this.backend = backend;
     this.timers = timers;
     this.user = user;
-    this.stream = new Socket({ allowHalfOpen: true });
-    this.stream.setNoDelay(true);
-    adoptStream(this.stream, this);
+    this.stream = createSocket(this);
     this.stream.once("connect", () => {
       this.user?.backendConnected();
     });

@@ -18,7 +18,7 @@ import type { Context } from "./context.ts";
 import { renderErrorPage } from "./error-page.ts";
 import { Exchange, type ExchangeClient } from "./exchange.ts";
 import type { Listener } from "./listener.ts";
-import { type ByteStream, type StreamOwner, adoptStream, cutStream } from "./stream.ts";
+import { type ByteStream, type StreamOwner, adoptStream, cutStream, keptBytes } from "./stream.ts";
 import type { Expiring } from "./timers.ts";
 import type { Tunnel } from "./tunnel.ts";
 
@@ -55,14 +55,13 @@ export class ClientConnection implements StreamOwner, ExchangeClient, Expiring {
   }) {
     this.context = options.context;
     this.listener = options.listener;
-    this.stream = options.stream;
     this.sender = options.sender;
     this.onClosed = options.onClosed;
     this.context.tally.connections += 1;
     this.context.tally.hasChanged = true;
     this.context.timers.watch(this);
     this.deadlineAt = this.context.timers.after(this.listener.timeouts.idleMs);
-    adoptStream(this.stream, this);
+    this.stream = adoptStream(options.stream, this);
   }
 
   /**
@@ -89,6 +88,7 @@ export class ClientConnection implements StreamOwner, ExchangeClient, Expiring {
     if (this.phase === "leaving") return;
     this.input = this.input === null ? bytes : Buffer.concat([this.input, bytes]);
     this.advance();
+    if (this.input !== null) this.input = keptBytes(this.input);
   }
 
   receiveEnd(): void {

@@ -2,7 +2,7 @@
 // sides have ended, one is lost, or both were silent for too long.
 
 import type { BackendConnection, BackendUser } from "./backend-connection.ts";
-import type { ByteStream } from "./stream.ts";
+import { type ByteStream, writeParts } from "./stream.ts";
 import type { Timers } from "./timers.ts";
 
 export class Tunnel implements BackendUser {
@@ -27,7 +27,8 @@ export class Tunnel implements BackendUser {
 
   clientBytes(bytes: Buffer): void {
     this.touch();
-    if (!this.connection.stream.write(bytes)) this.client.pause();
+    writeParts(this.connection.stream, "", [bytes]);
+    if (this.connection.stream.writableNeedDrain) this.client.pause();
   }
 
   clientEnded(): void {
@@ -49,7 +50,8 @@ export class Tunnel implements BackendUser {
 
   backendBytes(bytes: Buffer): void {
     this.touch();
-    if (!this.client.write(bytes)) this.connection.stream.pause();
+    writeParts(this.client, "", [bytes]);
+    if (this.client.writableNeedDrain) this.connection.stream.pause();
   }
 
   backendWritable(): void {
