@@ -8,15 +8,20 @@ import type { TestContext } from "node:test";
 import { type AddressInfo, type Server, type Socket, connect, createServer } from "node:net";
 import type { ListenerConfig, PoolConfig } from "../../src/config/config.ts";
 import type { FromWorker, HealthTable, ToWorker, WorkerConfig } from "../../src/protocol/worker.ts";
+import type { Census } from "./census.ts";
 
+const CENSUS = new URL("census.ts", import.meta.url);
 const WORKER = new URL("../../src/proxy/worker.ts", import.meta.url);
 const WAIT_MS = 10_000;
 
 /** Waits for a condition that nothing announces. */
-export async function eventually(what: string, holds: () => boolean): Promise<void> {
+export async function eventually(
+  what: string | (() => string),
+  holds: () => boolean | Promise<boolean>,
+): Promise<void> {
   const end = performance.now() + WAIT_MS;
-  while (!holds()) {
-    assert.ok(performance.now() < end, `not in time: ${what}`);
+  while (!(await holds())) {
+    assert.ok(performance.now() < end, `not in time: ${typeof what === "string" ? what : what()}`);
     await new Promise((resolve) => {
       setTimeout(resolve, 5);
     });
@@ -41,6 +46,8 @@ export async function inTime<T>(what: string, promise: Promise<T>): Promise<T> {
 export class TestWorker {
   readonly process: ChildProcess;
   readonly messages: FromWorker[] = [];
+  private readonly socketIds = new Set<string>();
+  private readonly censuses: Census[] = [];
   /** What it wrote to stdout and stderr. */
   output = "";
   readonly exited: Promise<number | null>;
@@ -48,12 +55,14 @@ export class TestWorker {
   constructor(env: Record<string, string> = {}) {
     this.process = fork(WORKER, [], {
       execPath: process.execPath,
+      execArgv: ["--import", CENSUS.href],
       serialization: "advanced",
       silent: true,
       env: { ...process.env, ...env },
     });
-    this.process.on("message", (message) => {
-      this.messages.push(message as FromWorker);
+    this.process.on("message", (message: FromWorker | { kind: "census"; census: Census }) => {
+      if (message.kind === "census") this.censuses.push(message.census);
+      else this.messages.push(message);
     });
     for (const stream of [this.process.stdout, this.process.stderr]) {
       stream?.on("data", (bytes: Buffer) => {
@@ -96,6 +105,7 @@ export class TestWorker {
     server.listen(0, host);
     await once(server, "listening");
     const { port } = server.address() as AddressInfo;
+    this.socketIds.add(socketId);
     this.send({ kind: "listen", listener, socketId }, server);
     await this.message("listening", (message) => message.socketId === socketId);
     server.close();
@@ -114,10 +124,49 @@ export class TestWorker {
     return report.counters;
   }
 
+  /** What the process holds now, by Node's own account. */
+  async census(): Promise<Census> {
+    const seen = this.censuses.length;
+    this.process.send({ kind: "census" });
+    await eventually("census", () => this.censuses.length > seen);
+    return this.censuses[seen]!;
+  }
+
+  /** Fails unless everything that clients and backends left behind goes by itself, and nothing stays. */
+  async leavesNothing(): Promise<void> {
+    if (!this.process.connected) return;
+    let left = "";
+    await eventually(
+      () => `a worker without exchanges: ${left}`,
+      async () => {
+        const { connections, backends } = await this.counters();
+        const active = Object.values(backends).flatMap((pool) => Object.values(pool));
+        left = JSON.stringify({ connections, backends });
+        return connections === 0 && active.every(({ activeConnections }) => activeConnections === 0);
+      },
+    );
+    // Idle connections to backends stay for a while, by intention: without a pool there are none.
+    this.configure(workerConfig([]));
+    for (const socketId of this.socketIds) this.send({ kind: "close", socketId, graceMs: 0 });
+    await eventually(
+      () => `an empty worker: ${left}`,
+      async () => {
+        const { sockets, servers, timers, objects, unsentBytes } = await this.census();
+        left = JSON.stringify({ sockets, servers, timers, objects, unsentBytes });
+        // The one timer is that of the reports.
+        return sockets + servers + unsentBytes === 0 && timers === 1 && !hasAny(objects);
+      },
+    );
+  }
+
   async stop(): Promise<void> {
     if (this.process.exitCode === null && this.process.connected) this.process.disconnect();
     await inTime("the worker's exit", this.exited);
   }
+}
+
+function hasAny(counts: Readonly<Record<string, number>>): boolean {
+  return Object.values(counts).some((count) => count > 0);
 }
 
 export interface PoolOptions {
@@ -175,6 +224,8 @@ export async function startWorker(
 
 /** A socket that remembers everything it read. */
 export class RawPeer {
+  /** Those that were not closed yet. */
+  static readonly open = new Set<RawPeer>();
   readonly socket: Socket;
   received: Buffer = Buffer.alloc(0);
   hasEnded = false;
@@ -183,6 +234,7 @@ export class RawPeer {
 
   constructor(socket: Socket) {
     this.socket = socket;
+    RawPeer.open.add(this);
     socket.on("data", (bytes) => {
       this.received = Buffer.concat([this.received, bytes]);
     });
@@ -194,6 +246,7 @@ export class RawPeer {
     });
     socket.on("close", () => {
       this.hasClosed = true;
+      RawPeer.open.delete(this);
     });
   }
 
@@ -302,7 +355,7 @@ export const OK = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 
 /**
  * A worker that serves one pool on one listener until the test ends: of raw backends, which it starts and
- * stops, or of ports.
+ * stops, or of ports. It must have let go of everything then.
  */
 export async function serve(
   t: TestContext,
@@ -314,15 +367,18 @@ export async function serve(
   },
 ): Promise<{ readonly worker: TestWorker; readonly port: number }> {
   const { backends = [], timeouts = {}, listener = {} } = options;
-  for (const backend of backends) {
-    await backend.start();
-    t.after(() => {
-      backend.close();
-    });
-  }
+  for (const backend of backends) await backend.start();
   const ports = options.ports ?? backends.map((backend) => backend.port);
   const started = await startWorker([pool({ ports, timeouts })], listener);
-  t.after(() => started.worker.stop());
+  t.after(async () => {
+    for (const peer of RawPeer.open) peer.close();
+    for (const backend of backends) backend.close();
+    try {
+      await started.worker.leavesNothing();
+    } finally {
+      await started.worker.stop();
+    }
+  });
   return started;
 }
 
