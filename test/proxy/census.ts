@@ -53,7 +53,7 @@ function takeCensus(): Census {
 }
 
 function unsentBytes(): number {
-  const handles = (process as unknown as { _getActiveHandles: () => unknown[] })._getActiveHandles();
+  const handles = (Reflect.get(process, "_getActiveHandles") as () => unknown[]).call(process);
   return handles.reduce<number>(
     (sum, handle) =>
       sum + (handle instanceof Socket && handle.remotePort !== undefined ? handle.writableLength : 0),

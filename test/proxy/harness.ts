@@ -140,7 +140,7 @@ export class TestWorker {
       () => `a worker without exchanges: ${left}`,
       async () => {
         const { connections, backends } = await this.counters();
-        const active = Object.values(backends).flatMap((pool) => Object.values(pool));
+        const active = Object.values(backends).flatMap((byName) => Object.values(byName));
         left = JSON.stringify({ connections, backends });
         return connections === 0 && active.every(({ activeConnections }) => activeConnections === 0);
       },
