@@ -103,12 +103,12 @@ export class ClientConnection implements StreamOwner, ExchangeClient, Expiring {
     else if (this.phase === "idle") this.advance();
   }
 
-  streamClosed(): void {
+  streamClosed(error: Error | null): void {
     this.context.timers.unwatch(this);
     this.context.tally.connections -= 1;
     this.context.tally.hasChanged = true;
     this.exchange?.abort();
-    this.tunnel?.clientClosed();
+    this.tunnel?.clientClosed(error);
     this.onClosed(this);
   }
 
@@ -125,7 +125,7 @@ export class ClientConnection implements StreamOwner, ExchangeClient, Expiring {
         break;
       case "exchange":
       case "tunnel":
-        // Their deadlines are those of the backend connection.
+        // The deadlines are those of the backend connection and of the tunnel.
         break;
     }
   }

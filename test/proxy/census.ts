@@ -26,6 +26,9 @@ export interface Census {
   readonly heapBytes: number;
 }
 
+export type FromCensus =
+  { readonly kind: "census"; readonly census: Census } | { readonly kind: "unsent"; readonly bytes: number };
+
 const CLASSES = { BackendConnection, ClientConnection, Exchange, Tunnel };
 
 setFlagsFromString("--expose-gc");
@@ -67,6 +70,7 @@ function listenBesideWorker(event: string | symbol): void {
   process.off("newListener", listenBesideWorker);
   process.on("message", (message: { readonly kind: string }) => {
     if (message.kind === "census") process.send?.({ kind: "census", census: takeCensus() });
+    if (message.kind === "unsent") process.send?.({ kind: "unsent", bytes: unsentBytes() });
   });
 }
 

@@ -8,7 +8,7 @@ import type { TestContext } from "node:test";
 import { type AddressInfo, type Server, type Socket, connect, createServer } from "node:net";
 import type { ListenerConfig, PoolConfig } from "../../src/config/config.ts";
 import type { FromWorker, HealthTable, ToWorker, WorkerConfig } from "../../src/protocol/worker.ts";
-import type { Census } from "./census.ts";
+import type { Census, FromCensus } from "./census.ts";
 
 const CENSUS = new URL("census.ts", import.meta.url);
 const WORKER = new URL("../../src/proxy/worker.ts", import.meta.url);
@@ -48,6 +48,7 @@ export class TestWorker {
   readonly messages: FromWorker[] = [];
   private readonly socketIds = new Set<string>();
   private readonly censuses: Census[] = [];
+  private readonly unsent: number[] = [];
   /** What it wrote to stdout and stderr. */
   output = "";
   readonly exited: Promise<number | null>;
@@ -60,8 +61,9 @@ export class TestWorker {
       silent: true,
       env: { ...process.env, ...env },
     });
-    this.process.on("message", (message: FromWorker | { kind: "census"; census: Census }) => {
+    this.process.on("message", (message: FromWorker | FromCensus) => {
       if (message.kind === "census") this.censuses.push(message.census);
+      else if (message.kind === "unsent") this.unsent.push(message.bytes);
       else this.messages.push(message);
     });
     for (const stream of [this.process.stdout, this.process.stderr]) {
@@ -130,6 +132,14 @@ export class TestWorker {
     this.process.send({ kind: "census" });
     await eventually("census", () => this.censuses.length > seen);
     return this.censuses[seen]!;
+  }
+
+  /** As in the census, without its cost. */
+  async unsentBytes(): Promise<number> {
+    const seen = this.unsent.length;
+    this.process.send({ kind: "unsent" });
+    await eventually("unsent bytes", () => this.unsent.length > seen);
+    return this.unsent[seen]!;
   }
 
   /** Fails unless everything that clients and backends left behind goes by itself, and nothing stays. */
