@@ -32,9 +32,37 @@ export function keptBytes(bytes: Buffer): Buffer {
   return bytes.buffer === lent.buffer ? Buffer.from(bytes) : bytes;
 }
 
+/**
+ * A socket that listens before it dies of a failed write. A backend that answers early and closes ("413, too
+ * much") resets what we still send to it; its answer has come before the reset and stands in the kernel, and
+ * Node would close the socket with it.
+ */
+class HearingSocket extends Socket {
+  private hasFailed = false;
+
+  override destroy(error?: Error): this {
+    if (this.hasFailed || this.destroyed || error === undefined || !isWriteError(error)) {
+      return super.destroy(error);
+    }
+    this.hasFailed = true;
+    // All that will ever come is there already: the next turn of the event loop reads it. The first immediate
+    // may still belong to this turn.
+    setImmediate(() => {
+      setImmediate(() => {
+        super.destroy(error);
+      });
+    });
+    return this;
+  }
+}
+
+function isWriteError(error: Error): boolean {
+  return "syscall" in error && error.syscall === "write";
+}
+
 /** A plain socket for `owner`, to be connected. */
 export function createSocket(owner: StreamOwner): Socket {
-  const socket = new Socket({ allowHalfOpen: true, onread: readingFor(owner) });
+  const socket = new HearingSocket({ allowHalfOpen: true, onread: readingFor(owner) });
   socket.setNoDelay(true);
   hearEvents(socket, owner);
   return socket;
