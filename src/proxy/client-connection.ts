@@ -43,6 +43,7 @@ export class ClientConnection implements StreamOwner, ExchangeClient, Expiring {
   private exchange: Exchange | null = null;
   private tunnel: Tunnel | null = null;
   private hasServed = false;
+  private requests = 0;
   private hasInputEnded = false;
   private isAdvancing = false;
 
@@ -190,6 +191,8 @@ export class ClientConnection implements StreamOwner, ExchangeClient, Expiring {
   private startExchange(head: RequestHead): void {
     this.phase = "exchange";
     this.deadlineAt = Infinity;
+    this.requests += 1;
+    if (this.requests >= this.listener.requestsPerConnectionMax) this.isLeaving = true;
     this.head = head;
     restartScan(this.scan);
     const route = findRoute(this.listener.routes, head);

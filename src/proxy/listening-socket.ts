@@ -8,6 +8,7 @@ import { monotonicClock } from "../system/clock.ts";
 import { ClientConnection } from "./client-connection.ts";
 import type { Context } from "./context.ts";
 import type { Listener } from "./listener.ts";
+import { refuseConnection } from "./refusal.ts";
 
 const BACKLOG = 1024;
 /**
@@ -44,12 +45,20 @@ export class ConnectionGroup {
       socket.destroy();
       return;
     }
+    const sender = this.listener.describeSender(socket.remoteAddress);
+    const { room } = this.listener;
+    const admission = room.admit(sender);
+    if (admission.kind === "refused") {
+      refuseConnection(this.context, socket, admission.status);
+      return;
+    }
     const connection = new ClientConnection({
       context: this.context,
       listener: this.listener,
       stream: socket,
-      sender: this.listener.describeSender(socket.remoteAddress),
+      sender,
       onClosed: (closed) => {
+        room.leave(admission.place);
         this.connections.delete(closed);
         this.settle();
       },

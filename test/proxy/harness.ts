@@ -6,7 +6,7 @@ import { type ChildProcess, fork, spawn } from "node:child_process";
 import { once } from "node:events";
 import type { TestContext } from "node:test";
 import { type AddressInfo, type Server, type Socket, connect, createServer } from "node:net";
-import type { ListenerConfig, PoolConfig } from "../../src/config/config.ts";
+import type { ListenerConfig, ListenerLimits, PoolConfig } from "../../src/config/config.ts";
 import type { FromWorker, HealthTable, ToWorker, WorkerConfig } from "../../src/protocol/worker.ts";
 import type { Census, FromCensus } from "./census.ts";
 
@@ -198,6 +198,17 @@ export function pool({ name = "web", ports = [], backends, timeouts = {} }: Pool
   };
 }
 
+/** The defaults of the configuration. */
+export const LIMITS: ListenerLimits = {
+  headBytes: 16_384,
+  requestLineBytes: 8192,
+  fields: 100,
+  bodyBytes: null,
+  connections: null,
+  connectionsPerAddress: null,
+  requestsPerConnection: null,
+};
+
 export function workerConfig(
   pools: readonly PoolConfig[],
   listener: Partial<ListenerConfig> = {},
@@ -205,6 +216,7 @@ export function workerConfig(
   return {
     node: "test",
     logLevel: "warn",
+    workers: 1,
     pools,
     listeners: [
       {
@@ -213,7 +225,7 @@ export function workerConfig(
         protocol: "http",
         routes: [{ match: {}, pool: pools[0]?.name ?? "none" }],
         timeouts: { headMs: 5000, idleMs: 10_000 },
-        limits: { headBytes: 16_384, bodyBytes: null },
+        limits: LIMITS,
         trustedProxies: [],
         ...listener,
       },
@@ -296,8 +308,10 @@ export class RawPeer {
   }
 }
 
-export async function connectRaw(port: number, host = "127.0.0.1"): Promise<RawPeer> {
-  const socket = connect({ port, host, allowHalfOpen: true, noDelay: true });
+/** `from`: the client's own address. */
+export async function connectRaw(port: number, host = "127.0.0.1", from?: string): Promise<RawPeer> {
+  const local = from === undefined ? {} : { localAddress: from };
+  const socket = connect({ port, host, ...local, allowHalfOpen: true, noDelay: true });
   await inTime("connect", once(socket, "connect"));
   return new RawPeer(socket);
 }
@@ -393,8 +407,8 @@ export async function serve(
 }
 
 /** A raw client connection that the test's end closes. */
-export async function openClient(t: TestContext, port: number): Promise<RawPeer> {
-  const peer = await connectRaw(port);
+export async function openClient(t: TestContext, port: number, from?: string): Promise<RawPeer> {
+  const peer = await connectRaw(port, "127.0.0.1", from);
   t.after(() => {
     peer.close();
   });
