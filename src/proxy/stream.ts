@@ -27,6 +27,18 @@ export interface StreamOwner {
 const READ_BYTES = 65_536;
 const lent = Buffer.allocUnsafeSlow(READ_BYTES);
 
+/** Copies below are cheap garbage. */
+const LARGE_BYTES = 16_384;
+/** One read, and a head or the frame of a chunk. */
+const COPY_BYTES = READ_BYTES + 16_384;
+const SPARE_COPIES_MAX = 64;
+/**
+ * Copies that the kernel has taken, to be used again. As garbage they were worth 70 MiB of a worker's memory
+ * before the collector came, with a single 256 MiB body. Sockets alone: a stream of another kind may hand
+ * what was written to somebody who keeps it.
+ */
+const spareCopies: Buffer[] = [];
+
 /** The bytes in memory that stays as it is. */
 export function keptBytes(bytes: Buffer): Buffer {
   return bytes.buffer === lent.buffer ? Buffer.from(bytes) : bytes;
@@ -138,13 +150,21 @@ export function writeParts(stream: ByteStream, head: string, parts: readonly Buf
   }
   let size = head.length;
   for (const part of parts) size += part.length;
-  const whole = Buffer.allocUnsafe(size);
+  const isLarge = size > LARGE_BYTES && size <= COPY_BYTES && stream instanceof Socket;
+  const copy = isLarge ? (spareCopies.pop() ?? Buffer.allocUnsafeSlow(COPY_BYTES)) : Buffer.allocUnsafe(size);
+  const whole = isLarge ? copy.subarray(0, size) : copy;
   let at = head === "" ? 0 : whole.write(head, 0, "latin1");
   for (const part of parts) {
     whole.set(part, at);
     at += part.length;
   }
-  stream.write(whole);
+  if (!isLarge) {
+    stream.write(whole);
+    return;
+  }
+  stream.write(whole, () => {
+    if (spareCopies.length < SPARE_COPIES_MAX) spareCopies.push(copy);
+  });
 }
 
 /** Ends a stream so that the other side sees that something is missing: with a reset where there is one. */

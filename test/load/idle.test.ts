@@ -56,15 +56,15 @@ test("8,000 idle kept-alive connections take at most 15 KB each, and all of them
       }),
     );
   }
-
-  async function ask(socket: Socket): Promise<void> {
-    let text = "";
-    const hear = (bytes: Buffer): void => {
-      text += bytes.toString("latin1");
-    };
-    socket.on("data", hear);
-    socket.write(get("/bytes/2/1"));
-    await eventually("an answer", () => /\r\n\r\n[^]{2}$/u.test(text));
-    socket.off("data", hear);
-  }
 });
+
+async function ask(socket: Socket): Promise<void> {
+  let text = "";
+  const hear = (bytes: Buffer): void => {
+    text += bytes.toString("latin1");
+  };
+  socket.on("data", hear);
+  socket.write(get("/bytes/2/1"));
+  await eventually("an answer", () => /\r\n\r\n[^]{2}$/u.test(text));
+  socket.off("data", hear);
+}
