@@ -22,6 +22,8 @@ const SMALL_REQUESTS_PER_SECOND = 200;
 const WARM_UP_SECONDS = 120;
 /** What the median over a while may differ by without any meaning. */
 const NOISE_BYTES = 8 * MIB;
+/** In a run that is too short for the heap to find its size. */
+const SHORT_NOISE_BYTES = 48 * MIB;
 const BULK_GROWTH_MAX = 64 * MIB;
 
 export interface SoakReport {
@@ -157,10 +159,11 @@ function median(numbers: readonly number[]): number {
 }
 
 /** What is wrong with a run. */
-export function judge({ failures, grownBytes, grownHeapBytes }: SoakReport): readonly string[] {
+export function judge({ failures, samples, grownBytes, grownHeapBytes }: SoakReport): readonly string[] {
+  const noise = samples.length > 2 * WARM_UP_SECONDS ? NOISE_BYTES : SHORT_NOISE_BYTES;
   const faults = failures.slice(0, 10);
   if (failures.length > 10) faults.push(`and ${String(failures.length - 10)} more`);
-  if (!(grownBytes <= NOISE_BYTES)) faults.push(`memory grew by ${(grownBytes / MIB).toFixed(1)} MiB`);
+  if (!(grownBytes <= noise)) faults.push(`memory grew by ${(grownBytes / MIB).toFixed(1)} MiB`);
   if (!(grownHeapBytes <= NOISE_BYTES))
     faults.push(`living objects grew by ${(grownHeapBytes / MIB).toFixed(1)} MiB`);
   return faults;

@@ -1,166 +1,13 @@
 // The sockets of a worker read into one buffer (proxy/stream.ts). Here many connections read and write at
-// once, in small and large pieces, slowly and fast, so that lent bytes would be overwritten before they are
-// used if anybody kept them; hashes tell. The schedule comes from a seed, which a failing test names:
-// VIPAIR_SEED=n runs it again.
+// once, so that lent bytes would be overwritten before they are used if anybody kept them; hashes tell. The
+// schedule comes from a seed, which a failing test names: VIPAIR_SEED=n runs it again.
 
-import assert from "node:assert/strict";
-import { createHash } from "node:crypto";
-import { once } from "node:events";
-import { type Socket, connect } from "node:net";
 import { type TestContext, test } from "node:test";
-import { setTimeout as sleep } from "node:timers/promises";
-import { contentOf, createRandom, hashOf } from "../support/content.ts";
 import { startEchoBackend } from "../support/echo-backend.ts";
-import { type ReadResponse, ResponseReader } from "../support/response-reader.ts";
-import { eventually, inTime, serve } from "./harness.ts";
-
-type Random = () => number;
+import { serve } from "./harness.ts";
+import { runClient, runTunnel, vanish } from "./mixed-clients.ts";
 
 const SEED = Number(process.env["VIPAIR_SEED"] ?? Date.now() % 1_000_000);
-const REQUESTS = 6;
-/** Larger than what the kernel holds for a reader that pauses. */
-const LARGE_BYTES = 6_000_000;
-const SIZES = [0, 1, 100, 5000, 65_535, 65_536, 70_000, 300_000];
-
-function pick<T>(random: Random, list: readonly T[]): T {
-  return list[Math.floor(random() * list.length)]!;
-}
-
-/** Writes bytes in pieces of any size, with pauses. */
-async function writeInPieces(socket: Socket, bytes: Buffer, random: Random): Promise<void> {
-  const pieceMax = pick(random, [17, 900, 20_000, 65_536, 1_000_000]);
-  let at = 0;
-  let pieces = 0;
-  while (at < bytes.length) {
-    // Single bytes all the way would take too long.
-    const size = pieces < 200 ? 1 + Math.floor(random() * pieceMax) : 65_536;
-    const hasRoom = socket.write(bytes.subarray(at, at + size));
-    at += size;
-    pieces += 1;
-    if (!hasRoom) await once(socket, "drain");
-    else if (random() < 0.3) await new Promise(setImmediate);
-    else if (random() < 0.02) await sleep(5);
-  }
-}
-
-interface Asked {
-  readonly request: Buffer;
-  readonly bodyBytes: number;
-  readonly hash: string;
-}
-
-function chunked(body: Buffer, random: Random): Buffer {
-  const parts: Buffer[] = [];
-  let at = 0;
-  while (at < body.length) {
-    const size = Math.min(body.length - at, 1 + Math.floor(random() * pick(random, [50, 5000, 90_000])));
-    parts.push(Buffer.from(`${size.toString(16)}\r\n`), body.subarray(at, at + size), Buffer.from("\r\n"));
-    at += size;
-  }
-  return Buffer.concat([...parts, Buffer.from("0\r\n\r\n")]);
-}
-
-/** A request whose answer is known. */
-function makeRequest(random: Random, seed: number, bodyBytes: number): Asked {
-  const hash = hashOf(seed, bodyBytes);
-  if (random() < 0.4) {
-    const query = random() < 0.5 ? "?chunked" : "";
-    const head = `GET /bytes/${String(bodyBytes)}/${String(seed)}${query} HTTP/1.1\r\nHost: a\r\n\r\n`;
-    return { request: Buffer.from(head), bodyBytes, hash };
-  }
-  const body = Buffer.concat([...contentOf(seed, bodyBytes)]);
-  const start = `POST /keep${random() < 0.3 ? "?slow" : ""} HTTP/1.1\r\nHost: a\r\n`;
-  const request =
-    random() < 0.5
-      ? [Buffer.from(`${start}Content-Length: ${String(bodyBytes)}\r\n\r\n`), body]
-      : [Buffer.from(`${start}Transfer-Encoding: chunked\r\n\r\n`), chunked(body, random)];
-  return { request: Buffer.concat(request), bodyBytes, hash };
-}
-
-/** One client: pipelines or waits, reads fast or slowly, and checks each answer. */
-async function runClient(port: number, number: number): Promise<void> {
-  const random = createRandom(SEED * 1000 + number);
-  const socket = connect({ port, host: "127.0.0.1", noDelay: true });
-  const isSlow = random() < 0.4;
-  const isPipelining = random() < 0.5;
-  let failure: Error | null = null;
-  socket.on("error", (error) => (failure = error));
-  const reader = new ResponseReader();
-  socket.on("data", (bytes: Buffer) => {
-    try {
-      reader.read(bytes);
-    } catch (error) {
-      failure = error as Error;
-      socket.destroy();
-    }
-    if (!isSlow || random() > 0.2) return;
-    socket.pause();
-    setTimeout(() => socket.resume(), random() * 25);
-  });
-  const asked: Asked[] = [];
-  for (let i = 0; i < REQUESTS; i += 1) {
-    const size = isSlow && i === 0 ? LARGE_BYTES : pick(random, SIZES);
-    asked.push(makeRequest(random, number * 100 + i, size));
-  }
-  const check = (response: ReadResponse, i: number): void => {
-    const { bodyBytes, hash } = asked[i]!;
-    const where = `client ${String(number)}, answer ${String(i)}, seed ${String(SEED)}`;
-    assert.equal(response.status, 200, where);
-    assert.equal(response.bodyBytes, bodyBytes, where);
-    assert.equal(response.hash, hash, where);
-  };
-  for (const [i, { request }] of asked.entries()) {
-    await writeInPieces(socket, request, random);
-    if (!isPipelining) await answered(i + 1);
-  }
-  await answered(REQUESTS);
-  socket.destroy();
-
-  async function answered(count: number): Promise<void> {
-    await eventually(
-      () => `answer ${String(count)} of client ${String(number)}, seed ${String(SEED)}`,
-      () => {
-        if (failure !== null) throw failure;
-        return reader.responses.length >= count;
-      },
-    );
-    for (const [i, response] of reader.responses.entries()) check(response, i);
-  }
-}
-
-/** A tunnel: what goes in comes back. */
-async function runTunnel(port: number, number: number): Promise<void> {
-  const random = createRandom(SEED * 1000 + number);
-  const socket = connect({ port, host: "127.0.0.1", noDelay: true, allowHalfOpen: true });
-  const bytes = Buffer.concat([...contentOf(number, 1_500_000)]);
-  const hash = createHash("sha256");
-  let received = 0;
-  let head = "";
-  socket.on("data", (piece: Buffer) => {
-    let body = piece;
-    if (!head.endsWith("\r\n\r\n")) {
-      const text = piece.toString("latin1");
-      const end = text.indexOf("\r\n\r\n");
-      head += end === -1 ? text : text.slice(0, end + 4);
-      body = end === -1 ? Buffer.alloc(0) : piece.subarray(end + 4);
-    }
-    hash.update(body);
-    received += body.length;
-    if (random() > 0.1) return;
-    socket.pause();
-    setTimeout(() => socket.resume(), random() * 25);
-  });
-  const ended = once(socket, "end");
-  const upgrade = Buffer.from("GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n");
-  await writeInPieces(socket, Buffer.concat([upgrade, bytes]), random);
-  socket.end();
-  await inTime(`the end of tunnel ${String(number)}`, ended);
-  const where = `tunnel ${String(number)}, seed ${String(SEED)}`;
-  assert.match(head, /^HTTP\/1\.1 101 /u, where);
-  assert.equal(received, bytes.length, where);
-  assert.equal(hash.digest("hex"), createHash("sha256").update(bytes).digest("hex"), where);
-  socket.destroy();
-}
 
 async function serveEcho(t: TestContext): Promise<number> {
   const backends = [await startEchoBackend(), await startEchoBackend()];
@@ -173,7 +20,10 @@ async function serveEcho(t: TestContext): Promise<number> {
 
 test("no byte of many connections at once is lost, changed or given to another", async (t) => {
   const port = await serveEcho(t);
-  const clients = Array.from({ length: 40 }, (_, i) => runClient(port, i + 1));
-  const tunnels = Array.from({ length: 8 }, (_, i) => runTunnel(port, i + 101));
-  await Promise.all([...clients, ...tunnels]);
+  t.diagnostic(`VIPAIR_SEED=${String(SEED)}`);
+  const visit = (i: number) => ({ port, seed: SEED * 1000 + i });
+  const clients = Array.from({ length: 40 }, (_, i) => runClient(visit(i)));
+  const tunnels = Array.from({ length: 8 }, (_, i) => runTunnel(visit(i + 100)));
+  const others = Array.from({ length: 20 }, (_, i) => vanish(visit(i + 200)));
+  await Promise.all([...clients, ...tunnels, ...others]);
 });
