@@ -27,10 +27,10 @@ export interface StreamOwner {
 const READ_BYTES = 65_536;
 const lent = Buffer.allocUnsafeSlow(READ_BYTES);
 
-/** Copies below are cheap garbage. */
-const LARGE_BYTES = 16_384;
 /** One read, and a head or the frame of a chunk. */
-const COPY_BYTES = READ_BYTES + 16_384;
+const COPY_BYTES = READ_BYTES + 4096;
+/** Smaller copies are cheap garbage, and would waste what they do not fill. */
+const LARGE_BYTES = COPY_BYTES / 2;
 const SPARE_COPIES_MAX = 64;
 /**
  * Copies that the kernel has taken, to be used again. As garbage they were worth 70 MiB of a worker's memory
