@@ -24,7 +24,7 @@ const CHECK_LIMIT_MS = 120_000;
 const GRACE_MS = 5_000;
 
 /** Folders of test/ that are layers of their own; the others mirror src/ and make the unit layer. */
-const NOT_UNIT: ReadonlySet<string> = new Set(["sim", "integration", "hooks", "lab"]);
+const NOT_UNIT: ReadonlySet<string> = new Set(["sim", "integration", "load", "hooks", "lab"]);
 
 function glob(folder: string): string {
   return `test/${folder}/**/*.test.ts`;
@@ -38,6 +38,7 @@ function layers(): Layer[] {
     { name: "unit", globs: units.map(glob), concurrency: 2, limitMs: 240_000 },
     { name: "sim", globs: [glob("sim")], concurrency: 2, limitMs: 240_000 },
     { name: "integration", globs: [glob("integration")], concurrency: 1, limitMs: 480_000 },
+    { name: "load", globs: [glob("load")], concurrency: 1, limitMs: 240_000 },
     { name: "lab", globs: [glob("hooks"), glob("lab")], concurrency: 1, limitMs: 720_000 },
   ];
 }
