@@ -407,8 +407,12 @@ export async function serve(
 }
 
 /** A raw client connection that the test's end closes. */
-export async function openClient(t: TestContext, port: number, from?: string): Promise<RawPeer> {
-  const peer = await connectRaw(port, "127.0.0.1", from);
+export async function openClient(
+  t: TestContext,
+  port: number,
+  { host = "127.0.0.1", from }: { readonly host?: string; readonly from?: string } = {},
+): Promise<RawPeer> {
+  const peer = await connectRaw(port, host, from);
   t.after(() => {
     peer.close();
   });

@@ -118,7 +118,7 @@ test("connectionsPerAddress: one more of that address gets 429, other addresses 
   });
   await isServed(await openClient(t, port));
   assert.match(await askOnce(port, get("/")), /^HTTP\/1\.1 429 /u);
-  await isServed(await openClient(t, port, "127.0.0.9"));
+  await isServed(await openClient(t, port, { from: "127.0.0.9" }));
   assert.equal((await worker.counters()).refusedConnections, 1);
 });
 
