@@ -24,6 +24,8 @@ export interface Census {
   readonly bufferBytes: number;
   /** Of JavaScript objects that are alive after a garbage collection. */
   readonly heapBytes: number;
+  /** Of the process in RAM, before and after the collection. */
+  readonly residentBytes: { readonly before: number; readonly after: number };
 }
 
 export type FromCensus =
@@ -35,6 +37,7 @@ setFlagsFromString("--expose-gc");
 const collectGarbage = runInNewContext("gc") as () => void;
 
 function takeCensus(): Census {
+  const before = process.memoryUsage.rss();
   const resources = process.getActiveResourcesInfo();
   const count = (name: string): number => resources.filter((resource) => resource === name).length;
   const objects = Object.fromEntries(
@@ -52,6 +55,7 @@ function takeCensus(): Census {
     unsentBytes: unsentBytes(),
     bufferBytes: memory.arrayBuffers,
     heapBytes: memory.heapUsed,
+    residentBytes: { before, after: memory.rss },
   };
 }
 
