@@ -24,7 +24,7 @@ const CHECK_LIMIT_MS = 120_000;
 const GRACE_MS = 5_000;
 
 /** Folders of test/ that are layers of their own; the others mirror src/ and make the unit layer. */
-const NOT_UNIT: ReadonlySet<string> = new Set(["sim", "integration", "hooks", "lab"]);
+const NOT_UNIT: ReadonlySet<string> = new Set(["sim", "integration", "load", "hooks", "lab"]);
 
 /** Files of the lab that mostly wait, and hold the pair to no tight figures: two at a time. All others have the machine alone. */
 const WAITING: ReadonlySet<string> = new Set([
@@ -53,6 +53,7 @@ function layers(): Layer[] {
     { name: "unit", globs: units.map(glob), concurrency: 2, limitMs: 240_000 },
     { name: "sim", globs: [glob("sim")], concurrency: 2, limitMs: 240_000 },
     { name: "integration", globs: [glob("integration")], concurrency: 1, limitMs: 480_000 },
+    { name: "load", globs: [glob("load")], concurrency: 1, limitMs: 240_000 },
     // In this order: two at once must not be the first on a machine to make a network namespace, because iproute2 sets up
     // /run/netns then, without a lock.
     { name: "lab", globs: [glob("hooks"), ...labFiles(false)], concurrency: 1, limitMs: 600_000 },

@@ -82,6 +82,7 @@ async function listenFor(worker: ChildProcess, ports: readonly number[]): Promis
   const config: WorkerConfig = {
     node: "bench",
     logLevel: "warn",
+    workers: 1,
     listeners: [
       {
         name: "web",
@@ -89,7 +90,15 @@ async function listenFor(worker: ChildProcess, ports: readonly number[]): Promis
         protocol: "http",
         routes: [{ match: {}, pool: "web" }],
         timeouts: { headMs: 10_000, idleMs: 60_000 },
-        limits: { headBytes: 16_384, bodyBytes: null },
+        limits: {
+          headBytes: 16_384,
+          requestLineBytes: 8192,
+          fields: 100,
+          bodyBytes: null,
+          connections: null,
+          connectionsPerAddress: null,
+          requestsPerConnection: null,
+        },
         trustedProxies: [],
         underscoreHeaders: "drop",
         trace: "refuse",

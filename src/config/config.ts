@@ -162,8 +162,18 @@ export interface ListenerTimeouts {
 export interface ListenerLimits {
   /** Request line and header fields of one request together; a longer head is answered 431. */
   readonly headBytes: number;
+  /** Method, target and version of one request; more is answered 414. */
+  readonly requestLineBytes: number;
+  /** Fields of one request; more are answered 431. */
+  readonly fields: number;
   /** Body of one request; a longer one is answered 413. null: unlimited. */
   readonly bodyBytes: number | null;
+  /** Client connections of the listener over all workers; one more is answered 503. null: unlimited. */
+  readonly connections: number | null;
+  /** From one client address, in each worker; one more is answered 429. null: unlimited. */
+  readonly connectionsPerAddress: number | null;
+  /** Requests on one connection; it closes after the last one's answer. null: unlimited. */
+  readonly requestsPerConnection: number | null;
 }
 
 export interface RouteConfig {

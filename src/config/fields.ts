@@ -208,6 +208,20 @@ export function countOrAuto({ from, to }: { readonly from: number; readonly to: 
     .meta({ title: `whole number, ${range}` });
 }
 
+/** A whole number, or the word `unlimited`, which is null. */
+export function countOrUnlimited({ from, to }: { readonly from: number; readonly to: number }) {
+  const range = `${String(from)} to ${String(to)}, or unlimited`;
+  const error = ({ input }: { readonly input?: unknown }): string =>
+    typeof input === "number"
+      ? `${String(input)} is not possible here. Use ${range}.`
+      : wrongType(input, { write: `a whole number, ${range}` });
+  return z
+    .union([z.literal("unlimited").transform(() => null), z.int().min(from, { error }).max(to, { error })], {
+      error,
+    })
+    .meta({ title: `whole number, ${range}` });
+}
+
 /** Ranges of good status codes: one, or a list of them. */
 export function statusRanges() {
   const write = 'a status or a range, such as 200 or "200-399", or a list of them';

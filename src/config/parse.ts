@@ -156,7 +156,15 @@ function toListener(listener: ConfigFile["listeners"][number]): ListenerConfig {
     ...rest,
     routes: routes ?? (pool === undefined ? [] : [{ match: {}, pool }]),
     timeouts: { headMs: timeouts.head, idleMs: timeouts.idle },
-    limits: { headBytes: limits.head, bodyBytes: limits.body },
+    limits: {
+      headBytes: limits.head,
+      requestLineBytes: limits.requestLine,
+      fields: limits.fields,
+      bodyBytes: limits.body,
+      connections: limits.connections,
+      connectionsPerAddress: limits.connectionsPerAddress,
+      requestsPerConnection: limits.requestsPerConnection,
+    },
   };
 }
 

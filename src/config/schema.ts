@@ -5,7 +5,8 @@
 import { z } from "zod";
 import * as address from "./address.ts";
 import * as http from "./http-values.ts";
-import { choice, count, countOrAuto, duration, either, kindOf, list, name, named } from "./fields.ts";
+import { choice, count, countOrAuto, countOrUnlimited, duration, either, kindOf } from "./fields.ts";
+import { list, name, named } from "./fields.ts";
 import { section, size, sizeOrUnlimited, statusRanges, text } from "./fields.ts";
 import { GROUPS_HINT, GROUPS_MAX, pair, virtualAddresses } from "./pair-schema.ts";
 import { ok } from "./reading.ts";
@@ -79,9 +80,32 @@ const listener = section({
     head: size({ fromBytes: KIB, toBytes: MIB })
       .prefault("16KiB")
       .describe("Request line and header fields of one request together; a longer head is answered 431."),
+    requestLine: size({ fromBytes: 128, toBytes: MIB })
+      .prefault("8KiB")
+      .describe(
+        "Method, target and version of one request together; a longer line is answered 414. The head holds it, so `head` is a limit as well.",
+      ),
+    fields: count({ from: 8, to: 10_000 })
+      .prefault(100)
+      .describe("Header fields of one request; more are answered 431."),
     body: sizeOrUnlimited({ fromBytes: 1, toBytes: TIB })
       .prefault("unlimited")
       .describe("The body of one request; a longer one is answered 413."),
+    connections: countOrUnlimited({ from: 1, to: 1_000_000 })
+      .prefault("unlimited")
+      .describe(
+        "Client connections open at once. Each worker takes an equal share of them, rounded up, since the kernel spreads connections evenly; one that comes when the share of its worker is used is answered 503 and closed before it has asked.",
+      ),
+    connectionsPerAddress: countOrUnlimited({ from: 1, to: 1_000_000 })
+      .prefault("unlimited")
+      .describe(
+        "Client connections open at once from one address, or from one /64 network of IPv6. Each worker counts for itself, so an address that is lucky gets as many in every worker; one more is answered 429 and closed before it has asked. `trustedProxies` are not counted.",
+      ),
+    requestsPerConnection: countOrUnlimited({ from: 1, to: 1_000_000 })
+      .prefault("unlimited")
+      .describe(
+        "Requests on one connection. The last one is answered like the others, with `Connection: close`.",
+      ),
   })
     .prefault({})
     .describe("How much clients may send."),

@@ -48,6 +48,7 @@ const ALONE = "this node balances alone: the configuration has no pair";
 
 export class Controller {
   readonly #options: ControllerOptions;
+  readonly #workerCount: number;
   readonly #workers: Workers;
   readonly #listeners: Listeners;
   readonly #health: HealthChecker;
@@ -82,8 +83,9 @@ export class Controller {
         this.#tellHealth();
       },
     });
+    this.#workerCount = config.workers === "auto" ? availableParallelism() : config.workers;
     this.#workers = new Workers({
-      count: config.workers === "auto" ? availableParallelism() : config.workers,
+      count: this.#workerCount,
       log,
       clock,
       onBackendFailure: ({ pool, backend, reason }) => {
@@ -189,6 +191,7 @@ export class Controller {
       workers: this.#workers.status(),
       pools: this.#config.pools.map((pool) => this.#poolStatus(pool, counters)),
       requests: counters.requests,
+      refusedConnections: counters.refusedConnections,
       version,
       configHash: this.#configHash,
       uptimeMs: Math.round(clock() - this.#startedAt),
@@ -305,7 +308,8 @@ export class Controller {
 
   #workerConfig(): WorkerConfig {
     const { listeners, pools, logging } = this.#config;
-    return { node: this.#options.node, listeners, pools, logLevel: logging.level };
+    const { node } = this.#options;
+    return { node, listeners, pools, logLevel: logging.level, workers: this.#workerCount };
   }
 
   #roleStatus(): Omit<
@@ -316,6 +320,7 @@ export class Controller {
     | "workers"
     | "pools"
     | "requests"
+    | "refusedConnections"
     | "version"
     | "configHash"
     | "uptimeMs"

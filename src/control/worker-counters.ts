@@ -2,16 +2,23 @@
 
 import type { BackendCounters, WorkerCounters } from "../protocol/worker.ts";
 
-export const NO_COUNTERS: WorkerCounters = { connections: 0, requests: 0, backends: {} };
+export const NO_COUNTERS: WorkerCounters = {
+  connections: 0,
+  requests: 0,
+  refusedConnections: 0,
+  backends: {},
+};
 
 /** One WorkerCounters over many workers: totals and gauges added up, backends by name. */
 export function sumCounters(all: readonly WorkerCounters[]): WorkerCounters {
   let connections = 0;
   let requests = 0;
+  let refusedConnections = 0;
   const pools = new Map<string, Map<string, BackendCounters>>();
   for (const counters of all) {
     connections += counters.connections;
     requests += counters.requests;
+    refusedConnections += counters.refusedConnections;
     for (const [poolName, backends] of Object.entries(counters.backends)) {
       const pool = pools.get(poolName) ?? new Map<string, BackendCounters>();
       pools.set(poolName, pool);
@@ -26,7 +33,7 @@ export function sumCounters(all: readonly WorkerCounters[]): WorkerCounters {
     }
   }
   const backends = Object.fromEntries([...pools].map(([name, pool]) => [name, Object.fromEntries(pool)]));
-  return { connections, requests, backends };
+  return { connections, requests, refusedConnections, backends };
 }
 
 /** What remains of a worker's counters when it is gone: the totals, not the gauges. */
@@ -39,5 +46,6 @@ export function withoutGauges(counters: WorkerCounters): WorkerCounters {
       ),
     ]),
   );
-  return { connections: 0, requests: counters.requests, backends };
+  const { requests, refusedConnections } = counters;
+  return { connections: 0, requests, refusedConnections, backends };
 }

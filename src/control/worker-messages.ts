@@ -30,21 +30,22 @@ export function parseFromWorker(value: unknown): FromWorker | undefined {
 }
 
 function parseCounters(value: unknown): WorkerCounters | undefined {
-  if (!isRecord(value) || !isCount(value.connections) || !isCount(value.requests)) return undefined;
-  if (!isRecord(value.backends)) return undefined;
+  if (!isRecord(value) || !isRecord(value.backends)) return undefined;
+  const { connections, requests, refusedConnections } = value;
+  if (!isCount(connections) || !isCount(requests) || !isCount(refusedConnections)) return undefined;
   const pools: [string, Record<string, BackendCounters>][] = [];
   for (const [poolName, pool] of Object.entries(value.backends)) {
     if (!isRecord(pool)) return undefined;
     const backends: [string, BackendCounters][] = [];
     for (const [name, backend] of Object.entries(pool)) {
       if (!isRecord(backend)) return undefined;
-      const { activeConnections, requests, failures } = backend;
-      if (!isCount(activeConnections) || !isCount(requests) || !isCount(failures)) return undefined;
-      backends.push([name, { activeConnections, requests, failures }]);
+      const { activeConnections, requests: sent, failures } = backend;
+      if (!isCount(activeConnections) || !isCount(sent) || !isCount(failures)) return undefined;
+      backends.push([name, { activeConnections, requests: sent, failures }]);
     }
     pools.push([poolName, Object.fromEntries(backends)]);
   }
-  return { connections: value.connections, requests: value.requests, backends: Object.fromEntries(pools) };
+  return { connections, requests, refusedConnections, backends: Object.fromEntries(pools) };
 }
 
 function isRecord(value: unknown): value is Record<string, unknown> {

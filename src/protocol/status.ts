@@ -33,6 +33,8 @@ export interface Status {
   readonly pools: readonly PoolStatus[];
   /** Requests answered since the control process started. */
   readonly requests: number;
+  /** Client connections turned away by a limit of their listener, since then. */
+  readonly refusedConnections: number;
   readonly version: string;
   /** First 12 hex digits of the SHA-256 of the configuration without its secrets. */
   readonly configHash: string;

@@ -17,6 +17,8 @@ export interface WorkerConfig {
   readonly listeners: readonly ListenerConfig[];
   readonly pools: readonly PoolConfig[];
   readonly logLevel: string;
+  /** How many workers share the connections, and so the limits on them. */
+  readonly workers: number;
 }
 
 /** health[pool][backend]; a backend that is not named is up. */
@@ -67,6 +69,8 @@ export interface WorkerCounters {
   readonly connections: number;
   /** Requests answered, by whomever. */
   readonly requests: number;
+  /** Client connections that a limit turned away. */
+  readonly refusedConnections: number;
   /** backends[pool][backend] */
   readonly backends: Readonly<Record<string, Readonly<Record<string, BackendCounters>>>>;
 }

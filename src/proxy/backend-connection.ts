@@ -5,9 +5,9 @@
 //       │                      │                 │
 //       └── failed ──> closed <┴── lost, cut ────┴── idle limit, or a byte that nobody asked for
 
-import { Socket } from "node:net";
+import type { Socket } from "node:net";
 import type { Backend } from "./backend.ts";
-import { type StreamOwner, adoptStream } from "./stream.ts";
+import { type StreamOwner, createSocket, cutStream } from "./stream.ts";
 import type { Expiring, Timers } from "./timers.ts";
 
 /** Who uses the connection now: an exchange or a tunnel. */
@@ -37,9 +37,7 @@ export class BackendConnection implements StreamOwner, Expiring {
     this.backend = backend;
     this.timers = timers;
     this.user = user;
-    this.stream = new Socket({ allowHalfOpen: true });
-    this.stream.setNoDelay(true);
-    adoptStream(this.stream, this);
+    this.stream = createSocket(this);
     this.stream.once("connect", () => {
       this.user?.backendConnected();
     });
@@ -55,9 +53,10 @@ export class BackendConnection implements StreamOwner, Expiring {
     this.backend.countActive(1);
   }
 
-  /** The same connection goes on under another user. */
+  /** The same connection goes on under another user, which sets a deadline if it wants one. */
   handTo(user: BackendUser): void {
     this.user = user;
+    this.deadlineAt = Infinity;
   }
 
   /** Ends the use; the connection waits for the next one for at most `idleMs`. */
@@ -72,6 +71,12 @@ export class BackendConnection implements StreamOwner, Expiring {
   destroy(): void {
     this.letGo();
     this.stream.destroy();
+  }
+
+  /** Closes at once, so that the backend sees that something is missing; the user hears nothing more. */
+  cut(): void {
+    this.letGo();
+    cutStream(this.stream);
   }
 
   receiveBytes(bytes: Buffer): void {

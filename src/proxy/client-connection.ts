@@ -18,7 +18,7 @@ import type { Context } from "./context.ts";
 import { renderErrorPage } from "./error-page.ts";
 import { Exchange, type ExchangeClient } from "./exchange.ts";
 import type { Listener } from "./listener.ts";
-import { type ByteStream, type StreamOwner, adoptStream, cutStream } from "./stream.ts";
+import { type ByteStream, type StreamOwner, adoptStream, cutStream, keptBytes } from "./stream.ts";
 import type { Expiring } from "./timers.ts";
 import type { Tunnel } from "./tunnel.ts";
 
@@ -43,6 +43,7 @@ export class ClientConnection implements StreamOwner, ExchangeClient, Expiring {
   private exchange: Exchange | null = null;
   private tunnel: Tunnel | null = null;
   private hasServed = false;
+  private requests = 0;
   private hasInputEnded = false;
   private isAdvancing = false;
 
@@ -55,14 +56,13 @@ export class ClientConnection implements StreamOwner, ExchangeClient, Expiring {
   }) {
     this.context = options.context;
     this.listener = options.listener;
-    this.stream = options.stream;
     this.sender = options.sender;
     this.onClosed = options.onClosed;
     this.context.tally.connections += 1;
     this.context.tally.hasChanged = true;
     this.context.timers.watch(this);
     this.deadlineAt = this.context.timers.after(this.listener.timeouts.idleMs);
-    adoptStream(this.stream, this);
+    this.stream = adoptStream(options.stream, this);
   }
 
   /**
@@ -89,6 +89,7 @@ export class ClientConnection implements StreamOwner, ExchangeClient, Expiring {
     if (this.phase === "leaving") return;
     this.input = this.input === null ? bytes : Buffer.concat([this.input, bytes]);
     this.advance();
+    if (this.input !== null) this.input = keptBytes(this.input);
   }
 
   receiveEnd(): void {
@@ -103,12 +104,12 @@ export class ClientConnection implements StreamOwner, ExchangeClient, Expiring {
     else if (this.phase === "idle") this.advance();
   }
 
-  streamClosed(): void {
+  streamClosed(error: Error | null): void {
     this.context.timers.unwatch(this);
     this.context.tally.connections -= 1;
     this.context.tally.hasChanged = true;
     this.exchange?.abort();
-    this.tunnel?.clientClosed();
+    this.tunnel?.clientClosed(error);
     this.onClosed(this);
   }
 
@@ -125,7 +126,7 @@ export class ClientConnection implements StreamOwner, ExchangeClient, Expiring {
         break;
       case "exchange":
       case "tunnel":
-        // Their deadlines are those of the backend connection.
+        // The deadlines are those of the backend connection and of the tunnel.
         break;
     }
   }
@@ -190,6 +191,8 @@ export class ClientConnection implements StreamOwner, ExchangeClient, Expiring {
   private startExchange(head: RequestHead): void {
     this.phase = "exchange";
     this.deadlineAt = Infinity;
+    this.requests += 1;
+    if (this.requests >= this.listener.requestsPerConnectionMax) this.isLeaving = true;
     this.head = head;
     restartScan(this.scan);
     const route = findRoute(this.listener.routes, head);

@@ -24,6 +24,10 @@ export interface Tally {
   connections: number;
   /** Requests answered, by whomever. */
   requests: number;
+  /** Client connections that a limit turned away. */
+  refusedConnections: number;
+  /** Of these, the ones that still have to close. */
+  refusing: number;
   /** Something counted since the last report. */
   hasChanged: boolean;
 }

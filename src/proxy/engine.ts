@@ -39,7 +39,7 @@ export class Engine {
       log: options.createLog(this.logLevel),
       tell: options.tell,
       timers: new Timers(),
-      tally: { connections: 0, requests: 0, hasChanged: false },
+      tally: { connections: 0, requests: 0, refusedConnections: 0, refusing: 0, hasChanged: false },
       responseHeadLimits: DEFAULT_HEAD_LIMITS,
       pools: this.pools,
     };
@@ -97,8 +97,8 @@ export class Engine {
     // A listener that left the configuration keeps its routes until the control process closes its sockets.
     for (const listener of config.listeners) {
       const known = this.listeners.get(listener.name);
-      if (known === undefined) this.listeners.set(listener.name, new Listener(listener));
-      else known.configure(listener);
+      if (known === undefined) this.listeners.set(listener.name, new Listener(listener, config.workers));
+      else known.configure(listener, config.workers);
     }
   }
 
@@ -182,12 +182,12 @@ export class Engine {
   }
 
   private count(): WorkerCounters {
-    const { connections, requests } = this.context.tally;
+    const { connections, requests, refusedConnections } = this.context.tally;
     const backends: Record<string, WorkerCounters["backends"][string]> = {};
     for (const [name, pool] of this.pools) {
       if (pool.isConfigured) backends[name] = pool.counters;
     }
-    return { connections, requests, backends };
+    return { connections, requests, refusedConnections, backends };
   }
 }
 

@@ -16,6 +16,7 @@ const PHRASES: Readonly<Record<number, string>> = {
   413: "Content Too Large",
   414: "URI Too Long",
   417: "Expectation Failed",
+  429: "Too Many Requests",
   431: "Request Header Fields Too Large",
   501: "Not Implemented",
   502: "Bad Gateway",
@@ -36,7 +37,7 @@ export function renderErrorPage(page: ErrorPage): string {
       ? "Connection: keep-alive\r\n"
       : ""
     : "Connection: close\r\n";
-  const retry = page.status === 503 ? `Retry-After: ${String(RETRY_AFTER_S)}\r\n` : "";
+  const retry = page.status === 503 || page.status === 429 ? `Retry-After: ${String(RETRY_AFTER_S)}\r\n` : "";
   const head =
     `HTTP/1.1 ${String(page.status)} ${phrase}\r\nDate: ${new Date().toUTCString()}\r\n` +
     `Content-Type: text/plain; charset=utf-8\r\nContent-Length: ${String(body.length)}\r\n` +

@@ -29,7 +29,7 @@ import type { Backend } from "./backend.ts";
 import type { BackendConnection, BackendUser } from "./backend-connection.ts";
 import type { Context } from "./context.ts";
 import type { Pool } from "./pool.ts";
-import { type ByteStream, writeParts } from "./stream.ts";
+import { type ByteStream, keptBytes, writeParts } from "./stream.ts";
 import { Tunnel } from "./tunnel.ts";
 
 /** What an exchange needs of the client connection it belongs to. */
@@ -218,7 +218,7 @@ export class Exchange implements BackendUser {
       const { method } = this.head;
       const parsed = parseResponseHead(input, this.responseScan, this.context.responseHeadLimits, method);
       if (parsed.kind === "incomplete") {
-        this.partialHead = input;
+        this.partialHead = keptBytes(input);
         return;
       }
       if (parsed.kind === "invalid") {

@@ -5,6 +5,7 @@ import { BlockList, isIPv6 } from "node:net";
 import type { ListenerConfig, ListenerTimeouts, RouteConfig } from "../config/config.ts";
 import type { Sender } from "../http1/forward.ts";
 import { DEFAULT_REQUEST_RULES, type RequestRules } from "../http1/request.ts";
+import { Room } from "./room.ts";
 
 export class Listener {
   routes: readonly RouteConfig[] = [];
@@ -12,24 +13,36 @@ export class Listener {
   requestRules: RequestRules = DEFAULT_REQUEST_RULES;
   /** Infinity: unlimited. */
   bodyBytesMax = Infinity;
+  /** Infinity: unlimited. */
+  requestsPerConnectionMax = Infinity;
+  /** Who is connected now, against the limits on that. */
+  readonly room = new Room();
   /** null: nobody is trusted. */
   private trusted: BlockList | null = null;
 
-  constructor(config: ListenerConfig) {
+  /** `workers`: how many share the listener's connections. */
+  constructor(config: ListenerConfig, workers: number) {
     this.timeouts = config.timeouts;
-    this.configure(config);
+    this.configure(config, workers);
   }
 
-  configure(config: ListenerConfig): void {
+  configure(config: ListenerConfig, workers: number): void {
+    const { limits } = config;
     this.routes = config.routes;
     this.timeouts = config.timeouts;
     this.requestRules = {
-      ...DEFAULT_REQUEST_RULES,
-      headBytesMax: config.limits.headBytes,
+      headBytesMax: limits.headBytes,
+      lineBytesMax: limits.requestLineBytes,
+      fieldsMax: limits.fields,
       underscores: config.underscoreHeaders,
       allowsTrace: config.trace === "pass",
     };
-    this.bodyBytesMax = config.limits.bodyBytes ?? Infinity;
+    this.bodyBytesMax = limits.bodyBytes ?? Infinity;
+    this.requestsPerConnectionMax = limits.requestsPerConnection ?? Infinity;
+    this.room.limit({
+      connections: limits.connections === null ? Infinity : Math.ceil(limits.connections / workers),
+      perAddress: limits.connectionsPerAddress ?? Infinity,
+    });
     this.trusted = config.trustedProxies.length === 0 ? null : createBlockList(config.trustedProxies);
   }
 

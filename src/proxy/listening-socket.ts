@@ -3,11 +3,12 @@
 //   listening ──close──> closing ──accept queue is empty──> draining ──last connection gone──> closed
 //                                                              └── grace over: cut ──┘
 
-import { Server, type Socket } from "node:net";
+import { Server, Socket } from "node:net";
 import { monotonicClock } from "../system/clock.ts";
 import { ClientConnection } from "./client-connection.ts";
 import type { Context } from "./context.ts";
 import type { Listener } from "./listener.ts";
+import { refuseConnection } from "./refusal.ts";
 
 const BACKLOG = 1024;
 /**
@@ -18,7 +19,7 @@ const ACCEPT_MS_MAX = 1000;
 
 /** Connections that are drained together. Those handed over without a socket form one as well. */
 export class ConnectionGroup {
-  private readonly connections = new Map<ClientConnection, Socket>();
+  private readonly connections = new Set<ClientConnection>();
   /** Our own addresses that are no more. */
   private gone: readonly string[] = [];
   private readonly context: Context;
@@ -44,17 +45,25 @@ export class ConnectionGroup {
       socket.destroy();
       return;
     }
+    const sender = this.listener.describeSender(socket.remoteAddress);
+    const { room } = this.listener;
+    const admission = room.admit(sender);
+    if (admission.kind === "refused") {
+      refuseConnection(this.context, socket, admission.status);
+      return;
+    }
     const connection = new ClientConnection({
       context: this.context,
       listener: this.listener,
       stream: socket,
-      sender: this.listener.describeSender(socket.remoteAddress),
+      sender,
       onClosed: (closed) => {
+        room.leave(admission.place);
         this.connections.delete(closed);
         this.settle();
       },
     });
-    this.connections.set(connection, socket);
+    this.connections.add(connection);
     if (this.isClosing) connection.leave();
   }
 
@@ -63,7 +72,7 @@ export class ConnectionGroup {
     this.isClosing = true;
     this.onEmpty = onEmpty;
     this.limitGrace(graceMs);
-    for (const connection of this.connections.keys()) connection.leave();
+    for (const connection of this.connections) connection.leave();
     this.settle();
   }
 
@@ -74,7 +83,7 @@ export class ConnectionGroup {
     if (this.graceTimer !== null) clearTimeout(this.graceTimer);
     this.graceTimer = setTimeout(
       () => {
-        for (const connection of this.connections.keys()) connection.cut();
+        for (const connection of this.connections) connection.cut();
       },
       Math.max(0, this.graceEndsMs - now),
     );
@@ -83,7 +92,10 @@ export class ConnectionGroup {
   /** Cuts every connection to one of these addresses of ours, now and later. */
   cutAt(addresses: readonly string[]): void {
     this.gone = addresses;
-    for (const [connection, socket] of this.connections) if (this.isGone(socket)) connection.cut();
+    for (const connection of this.connections) {
+      // Not the socket that was accepted: that one is empty (see adoptStream).
+      if (connection.stream instanceof Socket && this.isGone(connection.stream)) connection.cut();
+    }
   }
 
   private isGone(socket: Socket): boolean {

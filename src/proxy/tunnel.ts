@@ -1,15 +1,25 @@
 // A connection after a successful Upgrade: bytes both ways, with back-pressure and half-close, until both
 // sides have ended, one is lost, or both were silent for too long.
+//
+//   open ──one side ends──> half open ──the other side ends──> flushing ──all is taken──> closed
+//     └──────────────┴── lost: the other side is reset; silent too long: both closed ──┘
+//
+// An end is passed on as an end, a loss as a reset, so that what was cut never looks whole. The two
+// connections close one after the other, and what one of them has still to take outlives the other; so the
+// tunnel has a deadline of its own until both have closed.
 
 import type { BackendConnection, BackendUser } from "./backend-connection.ts";
-import type { ByteStream } from "./stream.ts";
-import type { Timers } from "./timers.ts";
+import { type ByteStream, cutStream, writeParts } from "./stream.ts";
+import type { Expiring, Timers } from "./timers.ts";
 
-export class Tunnel implements BackendUser {
+export class Tunnel implements BackendUser, Expiring {
+  deadlineAt = Infinity;
   private readonly client: ByteStream;
   private readonly connection: BackendConnection;
   private readonly timers: Timers;
   private readonly idleMs: number;
+  private isClientOpen = true;
+  private isBackendOpen = true;
 
   constructor(options: {
     readonly client: ByteStream;
@@ -22,25 +32,34 @@ export class Tunnel implements BackendUser {
     this.timers = options.timers;
     this.idleMs = options.idleMs;
     this.connection.handTo(this);
+    this.timers.watch(this);
     this.touch();
   }
 
   clientBytes(bytes: Buffer): void {
+    if (!this.isBackendOpen) return;
     this.touch();
-    if (!this.connection.stream.write(bytes)) this.client.pause();
+    writeParts(this.connection.stream, "", [bytes]);
+    if (this.connection.stream.writableNeedDrain) this.client.pause();
   }
 
   clientEnded(): void {
-    this.connection.stream.end();
+    if (this.isBackendOpen) this.connection.stream.end();
   }
 
   clientWritable(): void {
     this.touch();
-    this.connection.stream.resume();
+    if (this.isBackendOpen) this.connection.stream.resume();
   }
 
-  clientClosed(): void {
-    this.connection.destroy();
+  clientClosed(error: Error | null): void {
+    this.isClientOpen = false;
+    const isWhole = error === null && this.connection.stream.writableEnded;
+    if (this.isBackendOpen && !isWhole) {
+      this.isBackendOpen = false;
+      this.connection.cut();
+    }
+    this.settle();
   }
 
   backendConnected(): void {
@@ -48,30 +67,44 @@ export class Tunnel implements BackendUser {
   }
 
   backendBytes(bytes: Buffer): void {
+    if (!this.isClientOpen) return;
     this.touch();
-    if (!this.client.write(bytes)) this.connection.stream.pause();
+    writeParts(this.client, "", [bytes]);
+    if (this.client.writableNeedDrain) this.connection.stream.pause();
   }
 
   backendWritable(): void {
     this.touch();
-    this.client.resume();
+    if (this.isClientOpen) this.client.resume();
   }
 
   backendEnded(): void {
-    this.client.end();
+    if (this.isClientOpen) this.client.end();
   }
 
-  backendLost(): void {
-    // In order when both sides had ended; else what was in flight is lost and the client must see it.
-    if (!this.client.writableEnded) this.client.destroy();
+  backendLost(error: Error | null): void {
+    this.isBackendOpen = false;
+    const isWhole = error === null && this.client.writableEnded;
+    if (this.isClientOpen && !isWhole) cutStream(this.client);
+    this.settle();
   }
 
   backendExpired(): void {
-    this.connection.destroy();
+    // The deadline is the tunnel's.
+  }
+
+  expire(): void {
+    if (this.isBackendOpen) this.connection.destroy();
+    this.isBackendOpen = false;
     this.client.destroy();
+    this.settle();
+  }
+
+  private settle(): void {
+    if (!this.isClientOpen && !this.isBackendOpen) this.timers.unwatch(this);
   }
 
   private touch(): void {
-    this.connection.deadlineAt = this.timers.after(this.idleMs);
+    this.deadlineAt = this.timers.after(this.idleMs);
   }
 }

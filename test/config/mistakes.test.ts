@@ -203,6 +203,16 @@ describe("listeners", () => {
     ],
     [
       "pool: web }",
+      "pool: web, limits: { connections: 0 } }",
+      "2:70  listeners[0].limits.connections: 0 is not possible here. Use 1 to 1000000, or unlimited.",
+    ],
+    [
+      "pool: web }",
+      "pool: web, limits: { requestsPerConnection: many } }",
+      '2:80  listeners[0].limits.requestsPerConnection: "many" is text. Write a whole number, 1 to 1000000, or unlimited.',
+    ],
+    [
+      "pool: web }",
       "pool: web, limits: { body: none } }",
       '2:63  listeners[0].limits.body: "none" is not a size. Write a whole number and a unit: 512B, 16KiB, 1MiB or 2GiB.',
     ],

@@ -44,7 +44,7 @@ listeners:
       - { match: { host: "*.Example.LAN", path: /v1, method: GET }, pool: api }
       - { pool: api }
     timeouts: { head: 5s, idle: 2m }
-    limits: { head: 8KiB, body: 10MiB }
+    limits: { head: 8KiB, requestLine: 4KiB, fields: 50, body: 10MiB, connections: 1000, connectionsPerAddress: 20, requestsPerConnection: 500 }
     trustedProxies: [10.0.0.0/8, 192.168.1.1]
     underscoreHeaders: refuse
     trace: pass
@@ -74,7 +74,15 @@ describe("what a configuration means", () => {
           protocol: "http",
           routes: [{ match: {}, pool: "web" }],
           timeouts: { headMs: 10_000, idleMs: 60_000 },
-          limits: { headBytes: 16_384, bodyBytes: null },
+          limits: {
+            headBytes: 16_384,
+            requestLineBytes: 8192,
+            fields: 100,
+            bodyBytes: null,
+            connections: null,
+            connectionsPerAddress: null,
+            requestsPerConnection: null,
+          },
           trustedProxies: [],
           underscoreHeaders: "drop",
           trace: "refuse",
@@ -219,7 +227,15 @@ describe("what a configuration means", () => {
             { match: {}, pool: "api" },
           ],
           timeouts: { headMs: 5000, idleMs: 120_000 },
-          limits: { headBytes: 8192, bodyBytes: 10_485_760 },
+          limits: {
+            headBytes: 8192,
+            requestLineBytes: 4096,
+            fields: 50,
+            bodyBytes: 10_485_760,
+            connections: 1000,
+            connectionsPerAddress: 20,
+            requestsPerConnection: 500,
+          },
           trustedProxies: ["10.0.0.0/8", "192.168.1.1/32"],
           underscoreHeaders: "refuse",
           trace: "pass",

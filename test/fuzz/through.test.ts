@@ -11,7 +11,7 @@ import * as fc from "fast-check";
 import type { FromWorker } from "../../src/protocol/worker.ts";
 import { Engine } from "../../src/proxy/engine.ts";
 import { createLog } from "../../src/system/log.ts";
-import { eventually, pool, workerConfig } from "../proxy/harness.ts";
+import { LIMITS, eventually, pool, workerConfig } from "../proxy/harness.ts";
 import { readCorpus } from "./corpus.ts";
 import { SENDER, forwardRequests } from "./engine.ts";
 import { requestCases } from "./messages.ts";
@@ -50,7 +50,7 @@ before(async () => {
   backend.listen(0, "127.0.0.1");
   await once(backend, "listening");
   const config = workerConfig([pool({ ports: [(backend.address() as AddressInfo).port] })], {
-    limits: { headBytes: 32_768, bodyBytes: null },
+    limits: { ...LIMITS, headBytes: 32_768 },
   });
   engine.obey({ kind: "configure", config, health: {} }, undefined);
   server.listen(0, "127.0.0.1");

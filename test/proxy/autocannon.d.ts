@@ -9,7 +9,9 @@ declare module "autocannon" {
   function autocannon(options: {
     readonly url: string;
     readonly connections: number;
-    readonly amount: number;
+    readonly amount?: number;
+    readonly duration?: number;
+    readonly overallRate?: number;
   }): Promise<Result>;
   export = autocannon;
 }

@@ -33,7 +33,7 @@ async function rig(t: TestContext, answer: string): Promise<Rig> {
   const context: Context = {
     log: createLog({ level: "error", subject: {} }),
     timers: new Timers(),
-    tally: { connections: 0, requests: 0, hasChanged: false },
+    tally: { connections: 0, requests: 0, refusedConnections: 0, refusing: 0, hasChanged: false },
     responseHeadLimits: DEFAULT_HEAD_LIMITS,
     pools,
     tell: (message: FromWorker) => {
@@ -54,7 +54,7 @@ async function rig(t: TestContext, answer: string): Promise<Rig> {
   });
   const connection = new ClientConnection({
     context,
-    listener: new Listener(listener),
+    listener: new Listener(listener, 1),
     stream,
     sender: { address: "192.0.2.1", isTrusted: false, scheme: "https" },
     onClosed: () => {

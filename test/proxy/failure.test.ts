@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import {
+  LIMITS,
   OK,
   RawBackend,
   answering,
@@ -230,7 +231,7 @@ test("a bad chunk in a request gives 400 and the backend's connection is cut", a
 test("a body above the listener's limit gets 413, declared or chunked", async (t) => {
   const { port } = await serve(t, {
     backends: [new RawBackend()],
-    listener: { limits: { headBytes: 16_384, bodyBytes: 10 } },
+    listener: { limits: { ...LIMITS, bodyBytes: 10 } },
   });
   assert.match(
     await askOnce(port, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 11\r\n\r\n"),

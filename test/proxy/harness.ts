@@ -6,17 +6,22 @@ import { type ChildProcess, fork, spawn } from "node:child_process";
 import { once } from "node:events";
 import type { TestContext } from "node:test";
 import { type AddressInfo, type Server, type Socket, connect, createServer } from "node:net";
-import type { ListenerConfig, PoolConfig } from "../../src/config/config.ts";
+import type { ListenerConfig, ListenerLimits, PoolConfig } from "../../src/config/config.ts";
 import type { FromWorker, HealthTable, ToWorker, WorkerConfig } from "../../src/protocol/worker.ts";
+import type { Census, FromCensus } from "./census.ts";
 
+const CENSUS = new URL("census.ts", import.meta.url);
 const WORKER = new URL("../../src/proxy/worker.ts", import.meta.url);
 const WAIT_MS = 10_000;
 
 /** Waits for a condition that nothing announces. */
-export async function eventually(what: string, holds: () => boolean): Promise<void> {
+export async function eventually(
+  what: string | (() => string),
+  holds: () => boolean | Promise<boolean>,
+): Promise<void> {
   const end = performance.now() + WAIT_MS;
-  while (!holds()) {
-    assert.ok(performance.now() < end, `not in time: ${what}`);
+  while (!(await holds())) {
+    assert.ok(performance.now() < end, `not in time: ${typeof what === "string" ? what : what()}`);
     await new Promise((resolve) => {
       setTimeout(resolve, 5);
     });
@@ -41,6 +46,9 @@ export async function inTime<T>(what: string, promise: Promise<T>): Promise<T> {
 export class TestWorker {
   readonly process: ChildProcess;
   readonly messages: FromWorker[] = [];
+  private readonly socketIds = new Set<string>();
+  private readonly censuses: Census[] = [];
+  private readonly unsent: number[] = [];
   /** What it wrote to stdout and stderr. */
   output = "";
   readonly exited: Promise<number | null>;
@@ -48,12 +56,15 @@ export class TestWorker {
   constructor(env: Record<string, string> = {}) {
     this.process = fork(WORKER, [], {
       execPath: process.execPath,
+      execArgv: ["--import", CENSUS.href],
       serialization: "advanced",
       silent: true,
       env: { ...process.env, ...env },
     });
-    this.process.on("message", (message) => {
-      this.messages.push(message as FromWorker);
+    this.process.on("message", (message: FromWorker | FromCensus) => {
+      if (message.kind === "census") this.censuses.push(message.census);
+      else if (message.kind === "unsent") this.unsent.push(message.bytes);
+      else this.messages.push(message);
     });
     for (const stream of [this.process.stdout, this.process.stderr]) {
       stream?.on("data", (bytes: Buffer) => {
@@ -96,6 +107,7 @@ export class TestWorker {
     server.listen(0, host);
     await once(server, "listening");
     const { port } = server.address() as AddressInfo;
+    this.socketIds.add(socketId);
     this.send({ kind: "listen", listener, socketId }, server);
     await this.message("listening", (message) => message.socketId === socketId);
     server.close();
@@ -114,10 +126,57 @@ export class TestWorker {
     return report.counters;
   }
 
+  /** What the process holds now, by Node's own account. */
+  async census(): Promise<Census> {
+    const seen = this.censuses.length;
+    this.process.send({ kind: "census" });
+    await eventually("census", () => this.censuses.length > seen);
+    return this.censuses[seen]!;
+  }
+
+  /** As in the census, without its cost. */
+  async unsentBytes(): Promise<number> {
+    const seen = this.unsent.length;
+    this.process.send({ kind: "unsent" });
+    await eventually("unsent bytes", () => this.unsent.length > seen);
+    return this.unsent[seen]!;
+  }
+
+  /** Fails unless everything that clients and backends left behind goes by itself, and nothing stays. */
+  async leavesNothing(): Promise<void> {
+    if (!this.process.connected) return;
+    let left = "";
+    await eventually(
+      () => `a worker without exchanges: ${left}`,
+      async () => {
+        const { connections, backends } = await this.counters();
+        const active = Object.values(backends).flatMap((byName) => Object.values(byName));
+        left = JSON.stringify({ connections, backends });
+        return connections === 0 && active.every(({ activeConnections }) => activeConnections === 0);
+      },
+    );
+    // Idle connections to backends stay for a while, by intention: without a pool there are none.
+    this.configure(workerConfig([]));
+    for (const socketId of this.socketIds) this.send({ kind: "close", socketId, graceMs: 0 });
+    await eventually(
+      () => `an empty worker: ${left}`,
+      async () => {
+        const { sockets, servers, timers, objects, unsentBytes } = await this.census();
+        left = JSON.stringify({ sockets, servers, timers, objects, unsentBytes });
+        // The one timer is that of the reports.
+        return sockets + servers + unsentBytes === 0 && timers === 1 && !hasAny(objects);
+      },
+    );
+  }
+
   async stop(): Promise<void> {
     if (this.process.exitCode === null && this.process.connected) this.process.disconnect();
     await inTime("the worker's exit", this.exited);
   }
+}
+
+function hasAny(counts: Readonly<Record<string, number>>): boolean {
+  return Object.values(counts).some((count) => count > 0);
 }
 
 export interface PoolOptions {
@@ -139,6 +198,17 @@ export function pool({ name = "web", ports = [], backends, timeouts = {} }: Pool
   };
 }
 
+/** The defaults of the configuration. */
+export const LIMITS: ListenerLimits = {
+  headBytes: 16_384,
+  requestLineBytes: 8192,
+  fields: 100,
+  bodyBytes: null,
+  connections: null,
+  connectionsPerAddress: null,
+  requestsPerConnection: null,
+};
+
 export function workerConfig(
   pools: readonly PoolConfig[],
   listener: Partial<ListenerConfig> = {},
@@ -146,6 +216,7 @@ export function workerConfig(
   return {
     node: "test",
     logLevel: "warn",
+    workers: 1,
     pools,
     listeners: [
       {
@@ -154,7 +225,7 @@ export function workerConfig(
         protocol: "http",
         routes: [{ match: {}, pool: pools[0]?.name ?? "none" }],
         timeouts: { headMs: 5000, idleMs: 10_000 },
-        limits: { headBytes: 16_384, bodyBytes: null },
+        limits: LIMITS,
         trustedProxies: [],
         underscoreHeaders: "drop",
         trace: "refuse",
@@ -177,6 +248,8 @@ export async function startWorker(
 
 /** A socket that remembers everything it read. */
 export class RawPeer {
+  /** Those that were not closed yet. */
+  static readonly open = new Set<RawPeer>();
   readonly socket: Socket;
   received: Buffer = Buffer.alloc(0);
   hasEnded = false;
@@ -185,6 +258,7 @@ export class RawPeer {
 
   constructor(socket: Socket) {
     this.socket = socket;
+    RawPeer.open.add(this);
     socket.on("data", (bytes) => {
       this.received = Buffer.concat([this.received, bytes]);
     });
@@ -196,6 +270,7 @@ export class RawPeer {
     });
     socket.on("close", () => {
       this.hasClosed = true;
+      RawPeer.open.delete(this);
     });
   }
 
@@ -235,8 +310,10 @@ export class RawPeer {
   }
 }
 
-export async function connectRaw(port: number, host = "127.0.0.1"): Promise<RawPeer> {
-  const socket = connect({ port, host, allowHalfOpen: true, noDelay: true });
+/** `from`: the client's own address. */
+export async function connectRaw(port: number, host = "127.0.0.1", from?: string): Promise<RawPeer> {
+  const local = from === undefined ? {} : { localAddress: from };
+  const socket = connect({ port, host, ...local, allowHalfOpen: true, noDelay: true });
   await inTime("connect", once(socket, "connect"));
   return new RawPeer(socket);
 }
@@ -304,7 +381,7 @@ export const OK = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 
 /**
  * A worker that serves one pool on one listener until the test ends: of raw backends, which it starts and
- * stops, or of ports.
+ * stops, or of ports. It must have let go of everything then.
  */
 export async function serve(
   t: TestContext,
@@ -316,21 +393,28 @@ export async function serve(
   },
 ): Promise<{ readonly worker: TestWorker; readonly port: number }> {
   const { backends = [], timeouts = {}, listener = {} } = options;
-  for (const backend of backends) {
-    await backend.start();
-    t.after(() => {
-      backend.close();
-    });
-  }
+  for (const backend of backends) await backend.start();
   const ports = options.ports ?? backends.map((backend) => backend.port);
   const started = await startWorker([pool({ ports, timeouts })], listener);
-  t.after(() => started.worker.stop());
+  t.after(async () => {
+    for (const peer of RawPeer.open) peer.close();
+    for (const backend of backends) backend.close();
+    try {
+      await started.worker.leavesNothing();
+    } finally {
+      await started.worker.stop();
+    }
+  });
   return started;
 }
 
 /** A raw client connection that the test's end closes. */
-export async function openClient(t: TestContext, port: number): Promise<RawPeer> {
-  const peer = await connectRaw(port);
+export async function openClient(
+  t: TestContext,
+  port: number,
+  { host = "127.0.0.1", from }: { readonly host?: string; readonly from?: string } = {},
+): Promise<RawPeer> {
+  const peer = await connectRaw(port, host, from);
   t.after(() => {
     peer.close();
   });

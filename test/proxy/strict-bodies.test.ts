@@ -15,9 +15,9 @@ import {
   told,
   wire,
 } from "./strict-rig.ts";
-import { eventually } from "./harness.ts";
+import { LIMITS, eventually } from "./harness.ts";
 
-const rig = openRig({ listener: { limits: { headBytes: 16_384, bodyBytes: 1000 } } });
+const rig = openRig({ listener: { limits: { ...LIMITS, bodyBytes: 1000 } } });
 
 const CHUNKED = "POST / HTTP/1.1|Host: a|Transfer-Encoding: chunked||";
 const CHUNKED_FORWARDED = `POST / HTTP/1.1|Host: a|${told("a")}Transfer-Encoding: chunked||`;

@@ -5,9 +5,7 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { BYTE_BY_BYTE, WHOLE, assertRefused, openRig, sendPieces, settle, wire } from "./strict-rig.ts";
 
-const rig = openRig({
-  listener: { limits: { headBytes: 16_384, bodyBytes: null } },
-});
+const rig = openRig({});
 
 /** In the notation, without the empty line at the end. */
 type Refused = readonly [status: number, rule: string, head: string];

@@ -5,7 +5,18 @@ import { once } from "node:events";
 import type { AddressInfo } from "node:net";
 import { test } from "node:test";
 import { WebSocket, WebSocketServer } from "ws";
-import { OK, RawBackend, answering, openClient, eventually, get, inTime, serve } from "./harness.ts";
+import {
+  OK,
+  RawBackend,
+  type TestWorker,
+  type RawPeer,
+  answering,
+  openClient,
+  eventually,
+  get,
+  inTime,
+  serve,
+} from "./harness.ts";
 
 const UPGRADE = get("/chat", "Connection: Upgrade", "Upgrade: echo");
 const SWITCH = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n";
@@ -80,6 +91,97 @@ test("a backend that dies in a tunnel closes the client's end", async (t) => {
   (await backend.peer()).socket.resetAndDestroy();
   await eventually("closed", () => peer.hasClosed || peer.hasEnded);
   assert.equal((await worker.counters()).backends["web"]?.["b1"]?.activeConnections, 0);
+});
+
+/** More than the kernel holds for a reader that waits. */
+const MUCH = 8_000_000;
+
+/** Switches and does the rest of its work when it is told to. */
+function waiting(): RawBackend {
+  return new RawBackend((peer) => {
+    peer.socket.once("data", () => {
+      peer.send(SWITCH);
+    });
+  });
+}
+
+/** Sends until the kernel takes no more and a part waits in the worker. Returns how many bytes that were. */
+async function fill(worker: TestWorker, peer: RawPeer): Promise<number> {
+  const piece = Buffer.alloc(30_000, "x");
+  for (let sent = 0; sent < MUCH; sent += piece.length) {
+    if ((await worker.unsentBytes()) > 0) return sent;
+    peer.send(piece);
+  }
+  throw new Error("the kernel takes everything");
+}
+
+for (const ended of ["client", "backend"] as const) {
+  test(`what was sent to a slow ${ended} reaches it, though both had ended and the sender has gone`, async (t) => {
+    const backend = waiting();
+    const { worker, port } = await serve(t, { backends: [backend] });
+    const client = await openClient(t, port);
+    client.send(UPGRADE);
+    await client.receives("\r\n\r\n");
+    const atBackend = await backend.peer();
+    const [reader, sender] = ended === "client" ? [client, atBackend] : [atBackend, client];
+    reader.forget();
+    reader.socket.pause();
+    reader.socket.end();
+    await eventually("the reader's end", () => sender.hasEnded);
+    const sent = await fill(worker, sender);
+    sender.socket.end();
+    await eventually("the sender's connection has closed", () => sender.hasClosed);
+    assert.ok((await worker.unsentBytes()) > 0);
+    reader.socket.resume();
+    await eventually("the end", () => reader.hasEnded || reader.hasClosed);
+    assert.equal(reader.received.length, sent);
+  });
+}
+
+test("a client that never reads the end of a tunnel is closed after the tunnel's idle time", async (t) => {
+  const backend = waiting();
+  const { worker, port } = await serve(t, { backends: [backend], timeouts: { tunnelIdleMs: 300 } });
+  const peer = await openClient(t, port);
+  peer.send(UPGRADE);
+  await peer.receives("\r\n\r\n");
+  peer.socket.pause();
+  peer.socket.end();
+  const atBackend = await backend.peer();
+  atBackend.socket.end(Buffer.alloc(MUCH, "x"));
+  await eventually("closed", async () => (await worker.counters()).connections === 0);
+});
+
+test("a client that only sends after the backend is lost is closed", async (t) => {
+  const backend = waiting();
+  const { worker, port } = await serve(t, { backends: [backend], timeouts: { tunnelIdleMs: 300 } });
+  const peer = await openClient(t, port);
+  peer.send(UPGRADE);
+  await peer.receives("\r\n\r\n");
+  const atBackend = await backend.peer();
+  atBackend.socket.end();
+  await eventually("the backend's end", () => peer.hasEnded);
+  atBackend.socket.resetAndDestroy();
+  const chatter = setInterval(() => peer.send("more"), 50);
+  t.after(() => {
+    clearInterval(chatter);
+  });
+  await eventually("closed", async () => (await worker.counters()).connections === 0);
+});
+
+test("a reset in a tunnel is passed on as a reset, in either direction", async (t) => {
+  const backend = waiting();
+  const { port } = await serve(t, { backends: [backend] });
+  for (const i of [0, 1]) {
+    const peer = await openClient(t, port);
+    peer.send(UPGRADE);
+    await peer.receives("\r\n\r\n");
+    const atBackend = await backend.peer(i);
+    const [resetting, other] = i === 0 ? [peer, atBackend] : [atBackend, peer];
+    resetting.socket.resetAndDestroy();
+    await eventually("closed", () => other.hasClosed || other.hasEnded);
+    assert.equal(other.hasEnded, false, "no orderly end");
+    assert.match(other.error?.message ?? "", /ECONNRESET/u);
+  }
 });
 
 test("a silent tunnel is closed after the tunnel's idle time", async (t) => {

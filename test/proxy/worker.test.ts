@@ -263,6 +263,25 @@ test("a tunnel lives through a drain until the grace is over", async (t) => {
   assert.equal(peer.hasClosed || peer.hasEnded, true);
 });
 
+test("connections to an address of ours that is gone are cut, now and later, and others are not", async (t) => {
+  const { worker, port } = await serve(t, { backends: [answering(OK)] });
+  const there = await openClient(t, port);
+  const elsewhere = await openClient(t, await worker.listen({ socketId: "s2", host: "127.0.0.2" }), {
+    host: "127.0.0.2",
+  });
+  for (const peer of [there, elsewhere]) {
+    peer.send(get("/"));
+    await peer.receives("ok");
+  }
+  worker.send({ kind: "cut", addresses: ["127.0.0.1"] });
+  await eventually("cut", () => there.hasEnded || there.hasClosed);
+  const late = await openClient(t, port);
+  await eventually("cut as well", () => late.hasEnded || late.hasClosed);
+  elsewhere.forget();
+  elsewhere.send(get("/"));
+  await elsewhere.receives("ok");
+});
+
 test("closing one socket leaves the others alone", async (t) => {
   const { worker, port } = await serve(t, { backends: [answering(OK)] });
   const second = await worker.listen({ socketId: "s2" });

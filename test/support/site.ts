@@ -8,6 +8,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { TestContext } from "node:test";
 import { startBackend, type Backend } from "./backend.ts";
+import { expectNothingForgotten } from "./forgotten.ts";
 import { type HookCall, hookCalls, longestOverlapMs } from "./hook-calls.ts";
 import { VipairProcess, type VipairOptions } from "./vipair-process.ts";
 
@@ -114,9 +115,16 @@ export class Site {
     return { ...backend, close, address: `${host}:${String(backend.port)}` };
   }
 
+  /** Its workers must have closed by then what their clients and backends have closed. */
   start(options: VipairOptions): VipairProcess {
     const vipair = new VipairProcess(options);
-    this.#closing.push(() => vipair.kill());
+    this.#closing.push(async () => {
+      try {
+        if (vipair.isRunning) await expectNothingForgotten(vipair.workers());
+      } finally {
+        await vipair.kill();
+      }
+    });
     return vipair;
   }
 

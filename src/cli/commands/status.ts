@@ -73,6 +73,9 @@ function formatStatus(status: Status, { nowMs }: { readonly nowMs: number }): st
       ({ name, backends }) => [`pool ${name}`, align(backends.map(formatBackend))] as const,
     ),
     ["requests", [String(status.requests)]],
+    ...(status.refusedConnections === 0
+      ? []
+      : [["refused", [plural(status.refusedConnections, "connection")]] as const]),
     [
       "vipair",
       [words(status.version, `up ${formatDuration(status.uptimeMs)}`, `config ${status.configHash}`)],

@@ -1,0 +1,81 @@
+// Loaded into the worker processes of tests (--import): counts, when a test asks, what the process holds
+// besides what the engine says of itself. Node knows its sockets and timers, the garbage collector its
+// objects; so a thing that the engine has forgotten is found all the same.
+
+import { Socket } from "node:net";
+import { queryObjects, setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
+import { BackendConnection } from "../../src/proxy/backend-connection.ts";
+import { ClientConnection } from "../../src/proxy/client-connection.ts";
+import { Exchange } from "../../src/proxy/exchange.ts";
+import { Tunnel } from "../../src/proxy/tunnel.ts";
+
+export interface Census {
+  /** Connected TCP sockets. */
+  readonly sockets: number;
+  /** Listening ones. */
+  readonly servers: number;
+  readonly timers: number;
+  /** Alive after a garbage collection, by class. */
+  readonly objects: Readonly<Record<string, number>>;
+  /** Written by the engine, not taken by the kernel. */
+  readonly unsentBytes: number;
+  /** In Buffers that are alive after a garbage collection. */
+  readonly bufferBytes: number;
+  /** Of JavaScript objects that are alive after a garbage collection. */
+  readonly heapBytes: number;
+  /** Of the process in RAM, before and after the collection. */
+  readonly residentBytes: { readonly before: number; readonly after: number };
+}
+
+export type FromCensus =
+  { readonly kind: "census"; readonly census: Census } | { readonly kind: "unsent"; readonly bytes: number };
+
+const CLASSES = { BackendConnection, ClientConnection, Exchange, Tunnel };
+
+setFlagsFromString("--expose-gc");
+const collectGarbage = runInNewContext("gc") as () => void;
+
+function takeCensus(): Census {
+  const before = process.memoryUsage.rss();
+  const resources = process.getActiveResourcesInfo();
+  const count = (name: string): number => resources.filter((resource) => resource === name).length;
+  const objects = Object.fromEntries(
+    Object.entries(CLASSES).map(([name, ctor]) => [name, queryObjects(ctor, { format: "count" })]),
+  );
+  // The first one finds the buffers, the second one waits until they are freed.
+  collectGarbage();
+  collectGarbage();
+  const memory = process.memoryUsage();
+  return {
+    sockets: count("TCPSocketWrap"),
+    servers: count("TCPServerWrap"),
+    timers: count("Timeout"),
+    objects,
+    unsentBytes: unsentBytes(),
+    bufferBytes: memory.arrayBuffers,
+    heapBytes: memory.heapUsed,
+    residentBytes: { before, after: memory.rss },
+  };
+}
+
+function unsentBytes(): number {
+  const handles = (Reflect.get(process, "_getActiveHandles") as () => unknown[]).call(process);
+  return handles.reduce<number>(
+    (sum, handle) =>
+      sum + (handle instanceof Socket && handle.remotePort !== undefined ? handle.writableLength : 0),
+    0,
+  );
+}
+
+/** Messages wait for the first listener: this one must not be the first, or the worker would miss some. */
+function listenBesideWorker(event: string | symbol): void {
+  if (event !== "message") return;
+  process.off("newListener", listenBesideWorker);
+  process.on("message", (message: { readonly kind: string }) => {
+    if (message.kind === "census") process.send?.({ kind: "census", census: takeCensus() });
+    if (message.kind === "unsent") process.send?.({ kind: "unsent", bytes: unsentBytes() });
+  });
+}
+
+process.on("newListener", listenBesideWorker);
