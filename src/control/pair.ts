@@ -6,7 +6,7 @@ import type { Config, NodeConfig, PairConfig } from "../config/config.ts";
 import type { Advertisement } from "../election/advertisement.ts";
 import type { ChangeValue } from "../election/changes.ts";
 import type { Input } from "../election/state.ts";
-import { activeDownMs } from "../election/timing.ts";
+import { activeDownMs, expiryLateMs } from "../election/timing.ts";
 import type { ArbiterStatus, CheckStatus, GroupStatus, PeerStatus, Role } from "../protocol/status.ts";
 import type { Clock } from "../system/clock.ts";
 import { type Log, withSubject } from "../system/log.ts";
@@ -280,6 +280,7 @@ export class Pair {
         peerPriority: config.priorities[peer.name] ?? peer.priority,
         intervalMs: pair.advertisementIntervalMs,
         leaseMs: pair.leaseMs,
+        expiryLateMs: expiryLateMs(virtualAddresses.length),
         claim: pair.claim,
         preempt: config.preempt,
         preemptDelayMs: pair.preemptDelayMs,

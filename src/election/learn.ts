@@ -3,7 +3,7 @@
 
 import type { Advertisement } from "./advertisement.ts";
 import { endDamping } from "./damping.ts";
-import { announceTimes, isCountedOn, isLeaseStale } from "./lease.ts";
+import { announceTimes, isCountedOn, isLeaseStale, leaseGoneAt } from "./lease.ts";
 import { answerDone } from "./phases.ts";
 import type { Impairment, Input, Lease, Settings } from "./state.ts";
 import {
@@ -131,6 +131,10 @@ function learnDeath(turn: Turn, { everHeard }: { readonly everHeard: boolean }):
     peer.kind === "heard" && isFresh(turn) && !isContender(peer) && peer.said.role !== "leaving";
   log(turn, "warn", "the peer's process is dead", { peer: turn.settings.peer });
   update(turn, { peer: { kind: "dead", mayHold: !hadNone, everHeard, at: turn.now } });
+  const { phase } = turn.state;
+  if (hadNone || phase.kind !== "awaiting-lease") return;
+  // It was only silent until now: unheard it may have renewed its lease up to its end.
+  update(turn, { phase: { ...phase, claimAt: Math.max(phase.claimAt, leaseGoneAt(turn)) } });
 }
 
 /**

@@ -8,6 +8,8 @@ import {
   ANNOUNCE_AFTER_MS,
   ANNOUNCE_EVERY_MS,
   CLAIM_RETRY_MS,
+  HOOK_SLACK_MS,
+  leaseGoneMs,
   LEASE_TRUST,
 } from "./timing.ts";
 import { addFault, isPeerReady, log, type Turn, update } from "./turn.ts";
@@ -64,9 +66,14 @@ export function tendAddress(turn: Turn): void {
   update(turn, { phase: { ...tended, announceAt } });
 }
 
+/** When a lease that the peer set just now has ended, however slow its hook was. */
+export function leaseGoneAt({ settings, now }: Turn): number {
+  return now + leaseGoneMs(settings) + HOOK_SLACK_MS;
+}
+
 /** The moments after a claim, or after a duel, at which the network is told (rule 3); ascending. */
-export function announceTimes({ leaseMs }: Settings, now: number): readonly number[] {
-  return [...ANNOUNCE_AFTER_MS, leaseMs + ANNOUNCE_AFTER_LEASE_MS]
+export function announceTimes({ leaseMs, expiryLateMs }: Settings, now: number): readonly number[] {
+  return [...ANNOUNCE_AFTER_MS, leaseMs + expiryLateMs + ANNOUNCE_AFTER_LEASE_MS]
     .map((ms) => now + ms)
     .toSorted((a, b) => a - b);
 }

@@ -2,7 +2,7 @@
 // run, facts to forget, a line in the log, an answer to the operator.
 
 import type { Lease } from "./state.ts";
-import { activeDownMs, LEASE_MARGIN, LEASE_TRUST, OFFER_MS, reunionMs, START_WAIT_MS } from "./timing.ts";
+import { activeDownMs, leaseGoneMs, LEASE_TRUST, OFFER_MS, reunionMs, START_WAIT_MS } from "./timing.ts";
 import { freshWords, holdsAddress, isContender, isFresh, log, type Turn, update } from "./turn.ts";
 
 /** Starts over: nothing that was known of the peer counts any more. */
@@ -71,7 +71,7 @@ export function releaseIfHeld(turn: Turn): void {
   turn.effects.push({ kind: "release" });
   // The kernel removes it at the latest then, whatever becomes of the hook. Counted from now, not from the last
   // good renewal: a claim or renewal that is running, or has failed, may have set the lease since.
-  update(turn, { releasing: { until: turn.now + turn.settings.leaseMs * LEASE_MARGIN } });
+  update(turn, { releasing: { until: turn.now + leaseGoneMs(turn.settings) } });
 }
 
 /** The operator's order is carried out. */

@@ -16,6 +16,8 @@ export interface Settings {
   readonly peerPriority: number;
   readonly intervalMs: number;
   readonly leaseMs: number;
+  /** How much later than that a kernel may remove the address: `expiryLateMs` of timing.ts. */
+  readonly expiryLateMs: number;
   readonly claim: ClaimMode;
   readonly preempt: boolean;
   readonly preemptDelayMs: number;

@@ -45,8 +45,27 @@ export function reunionMs(priority: number, intervalMs: number): number {
 /** The share of a lease after which it is not trusted any more: the rest is for slow hooks and clock drift. */
 export const LEASE_TRUST = 0.8;
 
+/**
+ * How late a kernel may remove an address whose lease has ended. One that has removed an address, or was given one, looks
+ * again a second later at the earliest (ADDRCONF_TIMER_FUZZ_MAX of Linux; decision 0019): so where a machine has
+ * several virtual addresses, the lease of one may end in the second after that of another.
+ */
+export function expiryLateMs(addresses: number): number {
+  return addresses > 1 ? 1000 : 0;
+}
+
+/** A lease that is set now has ended so long from now, on the other node's clock, too. */
+export function leaseGoneMs({ leaseMs, expiryLateMs: lateMs }: LeaseTimes): number {
+  return leaseMs * LEASE_MARGIN + lateMs;
+}
+
+interface LeaseTimes {
+  readonly leaseMs: number;
+  readonly expiryLateMs: number;
+}
+
 /** How much longer than a lease a careful successor waits: clocks drift, hooks start late. */
-export const LEASE_MARGIN = 1.05;
+const LEASE_MARGIN = 1.05;
 
 /** And that much more: a hook that was running when its process died sets the lease as late as that. */
 export const HOOK_SLACK_MS = 300;

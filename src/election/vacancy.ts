@@ -1,16 +1,10 @@
 // Whether the address is free for this node, and why: all that a standby needs to know before it claims.
 
 import { isDamped } from "./damping.ts";
+import { leaseGoneAt } from "./lease.ts";
 import { answerDone, standBy } from "./phases.ts";
 import type { Phase, Vacancy } from "./state.ts";
-import {
-  activeDownMs,
-  HOOK_SLACK_MS,
-  LEASE_MARGIN,
-  REDIAL_MEMORY_MS,
-  skewMs,
-  VACANCY_ACTIVE_DOWNS,
-} from "./timing.ts";
+import { activeDownMs, REDIAL_MEMORY_MS, skewMs, VACANCY_ACTIVE_DOWNS } from "./timing.ts";
 import {
   arbiterVouches,
   freshWords,
@@ -72,10 +66,8 @@ function awaitLease(
   turn: Turn,
   { reason, forced }: { readonly reason: string; readonly forced: boolean },
 ): void {
-  const { settings, now } = turn;
   const { phase } = turn.state;
-  const leaseEndAt = now + settings.leaseMs * LEASE_MARGIN + HOOK_SLACK_MS;
-  const claimAt = phase.kind === "awaiting-lease" ? phase.claimAt : leaseEndAt;
+  const claimAt = phase.kind === "awaiting-lease" ? phase.claimAt : leaseGoneAt(turn);
   log(turn, "info", "waiting for the predecessor's lease to end", { reason });
   update(turn, { phase: { kind: "awaiting-lease", claimAt, reason, forced } });
 }

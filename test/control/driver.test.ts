@@ -10,6 +10,7 @@ const SETTINGS: Settings = {
   peerPriority: 100,
   intervalMs: 100,
   leaseMs: 2000,
+  expiryLateMs: 0,
   claim: "fast",
   preempt: false,
   preemptDelayMs: 0,

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { suite, test } from "node:test";
+import { expiryLateMs } from "../../src/election/timing.ts";
 import { A, ACTIVE, B, SAFE, STANDBY, story } from "./story.ts";
 
 suite("start", () => {
@@ -171,6 +172,19 @@ suite("the active goes", () => {
         `,
       );
     }
+  });
+
+  test("rule 2: beside other addresses a kernel may remove one a second late, and claim: safe waits for that, too", () => {
+    story(
+      { ...A, ...SAFE, expiryLateMs: expiryLateMs(2) },
+      STANDBY,
+      `
+      1100  dead  awaiting-lease: says awaiting-lease
+      4499        awaiting-lease
+      4500        claiming: claim 2, says claiming
+      `,
+    );
+    assert.equal(expiryLateMs(1), 0);
   });
 
   test("claim: safe: the words that waited for a stalled process do not prove that a dead peer had no lease", () => {

@@ -26,6 +26,7 @@ const anySettings: fc.Arbitrary<Settings> = fc.record(
     peerPriority: fc.integer({ min: 1, max: 254 }),
     intervalMs: fc.constantFrom(20, 200, 1000, 10_000),
     leaseMs: fc.constantFrom(1000, 2000, 60_000),
+    expiryLateMs: fc.constantFrom(0, 1000),
     claim: fc.constantFrom("fast" as const, "safe" as const),
     preempt: fc.boolean(),
     preemptDelayMs: fc.constantFrom(0, 5000),

@@ -25,6 +25,7 @@ export const A: Settings = {
   peerPriority: 128,
   intervalMs: 256,
   leaseMs: 2000,
+  expiryLateMs: 0,
   claim: "fast",
   preempt: false,
   preemptDelayMs: 5000,

@@ -29,6 +29,8 @@ export interface AddressOptions {
   readonly agenda: Agenda;
   readonly random: Random;
   readonly leaseMs: number;
+  /** Beside other addresses the kernel may keep it for so much longer. */
+  readonly expiryLateMs: number;
   readonly clockRate: number;
   readonly conditions: HookConditions;
   /** Whether somebody else on the LAN answers for the address. */
@@ -102,9 +104,9 @@ export class Address {
   }
 
   set(): void {
-    const { agenda, random, leaseMs, clockRate, changed } = this.#options;
+    const { agenda, random, leaseMs, expiryLateMs, clockRate, changed } = this.#options;
     const wasHeld = this.isHeld;
-    this.#expiresAt = agenda.now + leaseMs / clockRate + random.between(0, EXPIRY_LATE_MS);
+    this.#expiresAt = agenda.now + leaseMs / clockRate + random.between(0, EXPIRY_LATE_MS + expiryLateMs);
     agenda.cancel(this.#expiry);
     this.#expiry = agenda.at(this.#expiresAt, () => changed("expired"));
     if (!wasHeld) changed("added");

@@ -117,7 +117,8 @@ export class Invariants {
     this.#group = group;
     this.#reunionMs = reunionMs(scenario);
     this.#hasHookTrouble = scenario.hooks.failing > 0 || scenario.hooks.hanging > 0;
-    this.#leaseEndMs = scenario.leaseMs * CLOCKS + SLOW_HOOK_MS + EXPIRY_MS;
+    this.#leaseEndMs =
+      scenario.leaseMs * CLOCKS + SLOW_HOOK_MS + EXPIRY_MS + settingsOf(scenario, 0, group).expiryLateMs;
     this.#takeover = new Takeover(world, group);
     this.#settling = new Settling(world, group);
   }
@@ -243,7 +244,10 @@ export class Invariants {
     const isUnheard = network.unheardMs(other, this.#group) >= Math.min(waitMs, couldSpeakMs(other));
     // A holder that knows for longer than its lease that it is counted on has let go.
     const isUnheeded = network.countedOnMs(node, this.#group) < this.#leaseEndMs;
-    const haveOneSecret = processes[0]?.secret === processes[1]?.secret;
+    // Of one that has died meanwhile its words say whether it was cut off. They can say so only if the network was.
+    const haveDied = processes[0] === undefined || processes[1] === undefined;
+    const wasWhole = scenario.network.loss === 0 && truth.passesMs > this.#leaseEndMs + this.#reunionMs;
+    const haveOneSecret = processes[0]?.secret === processes[1]?.secret || (haveDied && wasWhole);
     const couldMeet = truth.meetableMs > this.#reunionMs && scenario.network.loss === 0;
     const isCut = (isUnheard && isUnheeded && !couldMeet) || !haveOneSecret;
     return isCut && (this.#isForced(other) || this.#isVouchedFor(other) || this.#hearsRefusal(other));

@@ -43,6 +43,18 @@ suite("what chance brings about too rarely", () => {
     }));
   });
 
+  test("claim: safe: the kernel may keep an address a second longer where it has several", () => {
+    playOften((seed) => ({
+      ...careful,
+      seed,
+      priorities: [
+        [150, 100],
+        [100, 150],
+      ],
+      events: [{ time: 5000 + 7 * seed, fault: { kind: "crash", on: "active", forMs: 6000 } }],
+    }));
+  });
+
   test("claim: safe: a hook that was running when its process died may set the lease late", () => {
     playOften((seed) => ({
       ...careful,

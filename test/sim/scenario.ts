@@ -4,6 +4,7 @@
 
 import type { ClaimMode } from "../../src/config/config.ts";
 import type { Settings } from "../../src/election/state.ts";
+import { expiryLateMs } from "../../src/election/timing.ts";
 import type { HookConditions } from "./address.ts";
 import type { NetworkConditions, NodeId } from "./network.ts";
 import type { LoopConditions } from "./process.ts";
@@ -125,6 +126,7 @@ export function settingsOf(scenario: Scenario, node: NodeId, group = 0): Setting
     peerPriority: priorities[other],
     intervalMs,
     leaseMs,
+    expiryLateMs: expiryLateMs(scenario.priorities.length),
     claim,
     preempt,
     preemptDelayMs,

@@ -7,7 +7,7 @@ import type { State } from "../../src/election/state.ts";
 import {
   activeDownMs,
   HOOK_SLACK_MS,
-  LEASE_MARGIN,
+  leaseGoneMs,
   REDIAL_MEMORY_MS,
   VACANCY_ACTIVE_DOWNS,
 } from "../../src/election/timing.ts";
@@ -45,7 +45,7 @@ export class Takeover {
     this.#expected = undefined;
     if (!FATAL.has(fault.kind)) return;
     const { now, scenario, truth, network } = this.#world;
-    const { intervalMs, leaseMs, claim } = scenario;
+    const { intervalMs, claim } = scenario;
     const other = otherOf(node);
     if (this.#isRough || truth.inTouchMs < CALM_MS || scenario.loop.late > 0) return;
     if (scenario.arbiter && !network.reachesArbiter(other)) return;
@@ -55,10 +55,10 @@ export class Takeover {
     if (active.stopping || active.maintenance !== "off") return;
     if (standby?.phase.kind !== "standby" || standby.phase.vacantSince !== undefined) return;
     if (standby.requestUntil !== undefined || !isAble(standby)) return;
-    const { priority } = settingsOf(scenario, other, this.#group);
+    const settings = settingsOf(scenario, other, this.#group);
     const knownMs =
-      fault.kind === "crash" ? DEATH_KNOWN_MS : activeDownMs(priority, intervalMs) + ROUNDING_MS;
-    const waitMs = claim === "safe" ? leaseMs * LEASE_MARGIN + HOOK_SLACK_MS : 0;
+      fault.kind === "crash" ? DEATH_KNOWN_MS : activeDownMs(settings.priority, intervalMs) + ROUNDING_MS;
+    const waitMs = claim === "safe" ? leaseGoneMs(settings) + HOOK_SLACK_MS : 0;
     const by = now + CLOCKS * (knownMs + waitMs) + SLOW_HOOK_MS + ROUNDING_MS;
     this.#expected = { of: other, by, after: fault.kind };
   }
@@ -92,15 +92,15 @@ export class Takeover {
       return;
     }
     const since = (this.#ableSince[node] ??= now);
-    const { priority } = settingsOf(scenario, node, this.#group);
+    const settings = settingsOf(scenario, node, this.#group);
     const { intervalMs, leaseMs, claim } = scenario;
     // The last word of the other may still be on its way; a node that ranks lower leaves it some time.
     // One that was not understood is taken for silent late (decision 0006).
     const estrangedMs = this.#stateOf(node)?.peer.kind === "estranged" ? REDIAL_MEMORY_MS : 0;
-    const knownMs = (1 + VACANCY_ACTIVE_DOWNS) * activeDownMs(priority, intervalMs) + estrangedMs;
-    const waitMs = claim === "safe" ? leaseMs * LEASE_MARGIN + HOOK_SLACK_MS + leaseMs : 0;
+    const knownMs = (1 + VACANCY_ACTIVE_DOWNS) * activeDownMs(settings.priority, intervalMs) + estrangedMs;
+    const waitMs = claim === "safe" ? leaseGoneMs(settings) + HOOK_SLACK_MS + leaseMs : 0;
     if (now - since > CLOCKS * (knownMs + waitMs) + 2 * SLOW_HOOK_MS + 2 * intervalMs) {
-      fail("a standby that could take over for so long has done so", settingsOf(scenario, node).node);
+      fail("a standby that could take over for so long has done so", settings.node);
     }
   }
 

@@ -56,6 +56,7 @@ export class Truth {
   hooksThawedAt = -Infinity;
   /** By node: when its process last began to move, after a start or a standstill. */
   readonly movesSince: [number, number] = [0, 0];
+  #passesSince: number | undefined;
 
   constructor(world: TrueWorld) {
     this.#world = world;
@@ -64,9 +65,16 @@ export class Truth {
     this.#cutMs = Math.min(...priorities.flat().map((priority) => activeDownMs(priority, intervalMs))) * 0.9;
   }
 
+  /** For how long the network has passed both ways; 0: it does not. */
+  get passesMs(): number {
+    return this.#passesSince === undefined ? 0 : this.#world.now - this.#passesSince;
+  }
+
   /** After every event. */
   look(): void {
     const { now, network, processes } = this.#world;
+    if (network.passesBothWays()) this.#passesSince ??= now;
+    else this.#passesSince = undefined;
     if (network.reachesArbiter(0)) this.arbiterAt[0] = now;
     if (network.reachesArbiter(1)) this.arbiterAt[1] = now;
     const a = processes[0];

@@ -119,6 +119,7 @@ export class SimWorld {
         agenda: this.#agenda,
         random: new Random(scenario.seed, `hooks ${nameOf(node)} ${String(group)}`),
         leaseMs: scenario.leaseMs,
+        expiryLateMs: settingsOf(scenario, node).expiryLateMs,
         clockRate: machine.clockRate,
         conditions: this.#weather.hooks,
         isAnswered: () =>
