@@ -50,7 +50,7 @@ function layers(): Layer[] {
   const labFiles = (areWaiting: boolean) =>
     lab.filter((name) => WAITING.has(name) === areWaiting).map((name) => `test/lab/${name}`);
   return [
-    { name: "unit", globs: units.map(glob), concurrency: 2, limitMs: 240_000 },
+    { name: "unit", globs: units.map(glob), concurrency: 2, limitMs: 400_000 },
     { name: "sim", globs: [glob("sim")], concurrency: 2, limitMs: 240_000 },
     { name: "integration", globs: [glob("integration")], concurrency: 1, limitMs: 480_000 },
     { name: "load", globs: [glob("load")], concurrency: 1, limitMs: 240_000 },

@@ -191,6 +191,7 @@ describe("alone", { concurrency: 3 }, () => {
       "pools[].name: string",
       "priority: number",
       "reason: null",
+      "refusedConnections: number",
       "requests: number",
       "role: string",
       "since: string",
