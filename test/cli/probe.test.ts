@@ -255,9 +255,10 @@ test(
   { skip: noTerminal },
   async (t) => {
     const backend = await backendAt(t);
-    // script(1) gives it a pseudo-terminal; a narrow one, in which the line must not wrap.
-    const command = `stty cols 60; ${LAUNCHER} probe --timeout ${PATIENT} ${urlOf(backend)}`;
-    const run = new ProbeRun(t, "script", ["-qec", command, "/dev/null"]);
+    // script(1) gives it a pseudo-terminal; a narrow one, in which the line must not wrap. It runs the command in $SHELL; a
+    // shell that stayed would get the Ctrl-C too, and some die of it instead of waiting for the status of the probe.
+    const command = `stty cols 60; exec ${LAUNCHER} probe --timeout ${PATIENT} ${urlOf(backend)}`;
+    const run = new ProbeRun(t, "script", ["-qec", command, "/dev/null"], { SHELL: "/bin/sh" });
     const live = /\r␛\[K(\d\d:\d\d:\d\d {2}up[^\r\n]*)(?=\r␛\[K)/gu;
     await waitUntil(() => (run.output.match(live)?.length ?? 0) >= 3, {
       what: "three live lines",
