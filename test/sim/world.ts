@@ -207,14 +207,14 @@ export class SimWorld {
       stored: (change) => this.#changeInvariants.stored(node, change),
       replicated: (change) => this.#changeInvariants.replicated(node, change),
       exited: () => {
+        this.truth.stops(node);
         this.processes[node] = undefined;
         this.#tell(node, "exited");
         this.#agenda.after(RESTART_MS, () => this.#start(node));
       },
     });
     this.processes[node] = process;
-    this.truth.movesSince[node] = this.now;
-    this.truth.look();
+    this.truth.starts(node);
     this.#changeInvariants.started(node);
     if (!this.network.hasCarrier[node]) this.#tellCarrier(node);
     for (const input of this.#conditions[node].values()) {
@@ -227,6 +227,7 @@ export class SimWorld {
   }
 
   #kill(node: NodeId, { tells }: { readonly tells: boolean }): void {
+    this.truth.falls(node);
     this.processes[node]?.kill({ tells });
     this.processes[node] = undefined;
   }
