@@ -46,6 +46,8 @@ export interface LinkOwner {
   /** What concerns every group. */
   input(input: Input): void;
   hear(said: Advertisement): void;
+  /** No connection carries advertisements any more. */
+  disconnected(): void;
   readonly changes: RunTimeChanges;
 }
 
@@ -251,6 +253,7 @@ export class PeerLink implements EndListener {
     const wasOurs = this.#outgoing === connection;
     if (wasOurs) this.#outgoing = undefined;
     const wasLast = wasProven && !this.isConnected;
+    if (wasLast) this.#options.owner.disconnected();
     if (wasOurs || (redials && wasLast && this.#outgoing === undefined)) this.#dialNow();
   }
 

@@ -5,7 +5,7 @@ import { activeDownMs } from "../../src/election/timing.ts";
 import type { Machine } from "./machine.ts";
 import { type Network, type NodeId, otherOf } from "./network.ts";
 import { connectTimeoutMs, paceMs, silenceMs } from "./peer-link.ts";
-import type { Process } from "./process.ts";
+import type { File, Process } from "./process.ts";
 import { type Scenario, settingsOf } from "./scenario.ts";
 
 /** Clocks differ by at most 2 %. */
@@ -31,6 +31,7 @@ export interface TrueWorld {
   readonly machines: readonly [Machine, Machine];
   readonly processes: readonly [Process | undefined, Process | undefined];
   readonly arp: readonly (NodeId | undefined)[];
+  fileOf(node: NodeId): File;
 }
 
 export interface ObservedWorld extends TrueWorld {
