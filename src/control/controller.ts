@@ -89,6 +89,7 @@ export class Controller {
       count: this.#workerCount,
       log,
       clock,
+      readHealth: () => this.#healthTable(),
       onBackendFailure: ({ pool, backend, reason }) => {
         this.#health.noteFailure(pool, backend);
         this.#logBackendFailure({ pool, backend, reason });
@@ -118,7 +119,7 @@ export class Controller {
     log.info({ version: this.#options.version, configHash: this.#configHash }, "vipair starts");
     this.#pair?.removeLeftovers();
     this.#health.configure(this.#config.pools);
-    this.#workers.configure(this.#workerConfig(), this.#healthTable());
+    this.#workers.configure(this.#workerConfig());
     await this.#workers.start();
     await this.#listeners.start();
     if (this.#isStopping) return;
@@ -146,7 +147,7 @@ export class Controller {
     this.#configHash = hashConfig(this.#config);
     this.#pair?.setConfigHash(this.#configHash);
     this.#health.configure(this.#config.pools);
-    this.#workers.configure(this.#workerConfig(), this.#healthTable());
+    this.#workers.configure(this.#workerConfig());
     this.#pair?.noteBackends(noBackendProblem(this.#config.pools, this.#health.table()));
     await this.#listeners.reload(this.#config.listeners, { graceMs: this.#config.shutdownGraceMs });
     log.info({ configHash: this.#configHash }, "configuration reloaded");
@@ -303,7 +304,7 @@ export class Controller {
   }
 
   #tellHealth(): void {
-    this.#workers.setHealth(this.#healthTable());
+    this.#workers.tellHealth();
     this.#pair?.noteBackends(noBackendProblem(this.#config.pools, this.#health.table()));
   }
 
