@@ -2,6 +2,8 @@
 // reference checked. The rest of the program trusts a Config; only parse.ts makes one.
 // Durations are milliseconds, sizes are bytes; both say so in their names.
 
+import type { AgentConfig, BackendCheckConfig, HealthConfig } from "./check-config.ts";
+
 /** A whole configuration file. The same file stands on both nodes of a pair. */
 export interface Config {
   /** Absent: this node balances alone, is always active and has no standby. */
@@ -196,6 +198,8 @@ export interface PoolConfig {
   /** At least one. */
   readonly backends: readonly BackendConfig[];
   readonly health: HealthConfig;
+  /** Absent: no backend has one. */
+  readonly agent?: AgentConfig;
   readonly timeouts: PoolTimeouts;
 }
 
@@ -207,28 +211,9 @@ export interface BackendConfig {
   readonly port: number;
   /** 1 to 256. */
   readonly weight: number;
+  /** Absent: it is checked as the pool says. */
+  readonly check?: BackendCheckConfig;
 }
-
-export interface HealthTiming {
-  readonly intervalMs: number;
-  readonly timeoutMs: number;
-  /** Good checks in a row that bring a backend back. */
-  readonly rise: number;
-  /** Bad checks in a row that take a backend down. */
-  readonly fall: number;
-}
-
-export type HealthConfig =
-  | { readonly kind: "none" }
-  | (HealthTiming & { readonly kind: "tcp" })
-  | (HealthTiming & {
-      readonly kind: "http";
-      readonly path: string;
-      /** Sent as Host; absent: the backend's address. */
-      readonly host?: string;
-      /** Inclusive ranges of good status codes. */
-      readonly expectedStatus: readonly { readonly from: number; readonly to: number }[];
-    });
 
 export interface PoolTimeouts {
   readonly connectMs: number;

@@ -3,16 +3,28 @@
 import { formatAddress } from "./config.ts";
 import type { PoolConfig } from "./config.ts";
 import type { ConfigFile } from "./schema.ts";
+import { toAgent, toHealth } from "./to-check.ts";
 
 export function toPool(name: string, pool: ConfigFile["pools"][string]): PoolConfig {
   return {
     name,
     balance: pool.balance,
     backends: pool.backends.map((backend) => {
-      const { address, weight = 1, name: given } = "address" in backend ? backend : { address: backend };
-      return { name: given ?? formatAddress(address.host, address.port), ...address, weight };
+      const {
+        address,
+        weight = 1,
+        name: given,
+        health: check,
+      } = "address" in backend ? backend : { address: backend };
+      return {
+        name: given ?? formatAddress(address.host, address.port),
+        ...address,
+        weight,
+        ...(check === undefined ? {} : { check }),
+      };
     }),
     health: toHealth(pool.health),
+    ...(pool.agent === undefined ? {} : { agent: toAgent(pool.agent) }),
     timeouts: {
       connectMs: pool.timeouts.connect,
       responseMs: pool.timeouts.response,
@@ -20,10 +32,4 @@ export function toPool(name: string, pool: ConfigFile["pools"][string]): PoolCon
       tunnelIdleMs: pool.timeouts.tunnelIdle,
     },
   };
-}
-
-function toHealth(health: ConfigFile["pools"][string]["health"]): PoolConfig["health"] {
-  if (health.kind === "none") return health;
-  const { interval, timeout, ...rest } = health;
-  return { ...rest, intervalMs: interval, timeoutMs: timeout };
 }

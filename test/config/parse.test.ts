@@ -61,6 +61,16 @@ logging: { level: debug }
 shutdownGrace: 1s
 `;
 
+/** Of a check that says nothing of it. */
+const TIMING = {
+  intervalMs: 1000,
+  fastIntervalMs: 200,
+  downIntervalMs: 1000,
+  timeoutMs: 500,
+  rise: 2,
+  fall: 2,
+} as const;
+
 describe("what a configuration means", () => {
   test("a node alone needs listeners and pools; everything else has a default", () => {
     assert.deepEqual(expectConfig(ALONE_YAML), {
@@ -93,7 +103,7 @@ describe("what a configuration means", () => {
           name: "web",
           balance: "round-robin",
           backends: [{ name: "192.168.1.21:8080", host: "192.168.1.21", port: 8080, weight: 1 }],
-          health: { kind: "tcp", intervalMs: 1000, timeoutMs: 500, rise: 2, fall: 2 },
+          health: { kind: "tcp", ...TIMING },
           timeouts: { connectMs: 2000, responseMs: 30_000, bodyMs: 30_000, tunnelIdleMs: 3_600_000 },
         },
       ],
@@ -253,11 +263,15 @@ describe("what a configuration means", () => {
             kind: "http",
             path: "/health?x=1",
             host: "www.example.lan",
+            method: "GET",
             expectedStatus: [
               { from: 200, to: 200 },
               { from: 300, to: 399 },
             ],
+            expectedHeaders: {},
             intervalMs: 2000,
+            fastIntervalMs: 200,
+            downIntervalMs: 2000,
             timeoutMs: 2000,
             rise: 1,
             fall: 3,
@@ -283,11 +297,10 @@ describe("what a configuration means", () => {
     assert.deepEqual(expectConfig(yaml).pools[0]?.health, {
       kind: "http",
       path: "/",
+      method: "GET",
       expectedStatus: [{ from: 200, to: 399 }],
-      intervalMs: 1000,
-      timeoutMs: 500,
-      rise: 2,
-      fall: 2,
+      expectedHeaders: {},
+      ...TIMING,
     });
   });
 
