@@ -1,6 +1,7 @@
 // What must be true between the values of pools and the rest of the file. Part of cross-checks.ts.
 
 import { checkHealth } from "./check-checks.ts";
+import { checkBalance } from "./balance-checks.ts";
 import { readBackendAddress, readBind, readInterfaceAddress } from "./address.ts";
 import { formatAddress } from "./config.ts";
 import type { Mistake } from "./mistake.ts";
@@ -30,7 +31,7 @@ export function checkPools(top: Spot): readonly Mistake[] {
         (name, first) => `${quote(name)} is ${first} already. Remove one, or give it another name.`,
       ),
     ];
-    return [...found, ...checkHealth(pool)];
+    return [...found, ...checkBalance(pool), ...checkHealth(pool)];
   });
 }
 

@@ -8,6 +8,7 @@ import { dirname } from "node:path";
 import type { Config, PoolConfig } from "../config/config.ts";
 import { formatAddress } from "../config/config.ts";
 import { configHashInput } from "../config/hash-input.ts";
+import { noSuch } from "../config/nearest.ts";
 import type { PoolStatus, Status } from "../protocol/status.ts";
 import type { HealthTable, WorkerConfig, WorkerCounters } from "../protocol/worker.ts";
 import { type Clock, wallTime } from "../system/clock.ts";
@@ -17,7 +18,7 @@ import type { SwitchoverOutcome } from "./group.ts";
 import type { BackendCheckStatus } from "./checked-backend.ts";
 import { HealthChecker } from "./health-checker.ts";
 import { Listeners } from "./listeners.ts";
-import type { MaintenanceOutcome } from "./maintenance.ts";
+import type { MaintenanceOutcome, ResumeOutcome } from "./maintenance.ts";
 import { Pair } from "./pair.ts";
 import { pairMembers, resolveHook } from "./pair-members.ts";
 import { StateFile } from "./state-file.ts";
@@ -210,19 +211,28 @@ export class Controller {
     return this.#pair.switchover({ group: order.group, force: order.force });
   }
 
-  /** Takes a node out of service (`on`), or back. */
-  async maintain(order: {
-    readonly node: string;
-    readonly on: boolean;
-    readonly force: boolean;
-  }): Promise<MaintenanceOutcome> {
+  /** Takes a node out of service. */
+  async standby(order: { readonly node: string; readonly force: boolean }): Promise<MaintenanceOutcome> {
+    const pair = this.#pairOf(order.node);
+    return typeof pair === "string" ? { kind: "refused", reason: pair } : pair.standby(order);
+  }
+
+  /** Takes a node back into service. */
+  async resume(order: { readonly node: string }): Promise<ResumeOutcome> {
+    const pair = this.#pairOf(order.node);
+    return typeof pair === "string" ? { kind: "refused", reason: pair } : pair.resume(order.node);
+  }
+
+  /** For an order about that node; or why it makes no sense. */
+  #pairOf(node: string): Pair | string {
     const { pair } = this.#config;
-    if (this.#pair === undefined || pair === undefined) return { kind: "refused", reason: ALONE };
-    if (pairMembers(pair, order.node) === undefined) {
-      const names = pair.nodes.map(({ name }) => name).join(" and ");
-      return { kind: "refused", reason: `there is no node "${order.node}", only ${names}` };
-    }
-    return order.on ? this.#pair.standby(order) : this.#pair.resume(order.node);
+    if (this.#pair === undefined || pair === undefined) return ALONE;
+    if (pairMembers(pair, node) !== undefined) return this.#pair;
+    return noSuch(
+      "node",
+      node,
+      pair.nodes.map(({ name }) => name),
+    );
   }
 
   /** Keeps new requests from a backend (`draining`), on both nodes and across restarts, or lets them come again. */
@@ -236,15 +246,12 @@ export class Controller {
   > {
     const pool = this.#config.pools.find(({ name }) => name === order.pool);
     if (pool === undefined) {
-      const names = this.#config.pools.map(({ name }) => name).join(", ");
-      return { kind: "refused", reason: `there is no pool "${order.pool}", only ${names}` };
+      const names = this.#config.pools.map(({ name }) => name);
+      return { kind: "refused", reason: noSuch("pool", order.pool, names) };
     }
-    if (!pool.backends.some(({ name }) => name === order.backend)) {
-      const names = pool.backends.map(({ name }) => name).join(", ");
-      return {
-        kind: "refused",
-        reason: `pool ${pool.name} has no backend "${order.backend}", only ${names}`,
-      };
+    const names = pool.backends.map(({ name }) => name);
+    if (!names.includes(order.backend)) {
+      return { kind: "refused", reason: noSuch(`backend of pool ${pool.name}`, order.backend, names) };
     }
     if (this.#pair === undefined) return { kind: "refused", reason: ALONE };
     return this.#pair.setChange(drainKey(order.pool, order.backend), order.draining);

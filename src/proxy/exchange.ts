@@ -25,10 +25,11 @@ import { type RequestHead, isIdempotent } from "../http1/request.ts";
 import { type ResponseHead, isSwitchTo, parseResponseHead } from "../http1/response.ts";
 import { type HeadScan, createScan, restartScan } from "../http1/scan.ts";
 import { mayClientSpeak, mayReuseBackend } from "../http1/turn.ts";
+import { monotonicClock } from "../system/clock.ts";
 import type { Backend } from "./backend.ts";
 import type { BackendConnection, BackendUser } from "./backend-connection.ts";
 import type { Context } from "./context.ts";
-import type { Pool } from "./pool.ts";
+import type { Pool, PoolRequest } from "./pool.ts";
 import { type ByteStream, keptBytes, writeParts } from "./stream.ts";
 import { Tunnel } from "./tunnel.ts";
 
@@ -52,15 +53,15 @@ export interface ExchangeClient {
 
 const NO_PARTS: readonly Buffer[] = [];
 
-export class Exchange implements BackendUser {
+export class Exchange implements BackendUser, PoolRequest {
+  readonly head: RequestHead;
+  readonly tried: Backend[] = [];
   private readonly context: Context;
   private readonly client: ExchangeClient;
-  private readonly head: RequestHead;
   private readonly pool: Pool;
   private readonly bodyBytesMax: number;
 
   private connection: BackendConnection | null = null;
-  private readonly tried: Backend[] = [];
 
   private request: "waiting" | "body" | "sent" = "waiting";
   private readonly requestBody: Body;
@@ -68,6 +69,8 @@ export class Exchange implements BackendUser {
   private unsentHead = "";
   private hasTakenBody = false;
   private isRetry = false;
+  /** When the backend had the whole request; 0: it has not, or nobody wants to know. */
+  private sentAtMs = 0;
 
   private response: "awaited" | "body" | "done" = "awaited";
   private responseHead: ResponseHead | null = null;
@@ -98,6 +101,10 @@ export class Exchange implements BackendUser {
     this.tryNextBackend();
   }
 
+  get sender(): Sender {
+    return this.client.sender;
+  }
+
   /** Bytes of the request body have still to come from the client. */
   get isBodyMissing(): boolean {
     return !hasEnded(this.requestBody);
@@ -112,7 +119,7 @@ export class Exchange implements BackendUser {
   // ── the request ──────────────────────────────────────────────────────────────────────────────
 
   private tryNextBackend(): void {
-    const backend = this.pool.choose(this.tried);
+    const backend = this.pool.choose(this);
     if (backend === null) {
       this.fail(503);
       return;
@@ -182,6 +189,7 @@ export class Exchange implements BackendUser {
   private endRequest(): void {
     if (this.connection === null) return;
     this.request = "sent";
+    if (this.pool.isTiming) this.sentAtMs = monotonicClock();
     const { responseMs, bodyMs } = this.pool.timeouts;
     const isAwaited = this.response === "awaited";
     this.connection.deadlineAt = this.context.timers.after(isAwaited ? responseMs : bodyMs);
@@ -243,6 +251,7 @@ export class Exchange implements BackendUser {
   }
 
   private startResponse(head: ResponseHead, bytes: Buffer, bodyStart: number): void {
+    this.noteResponse();
     const out = responseOutFraming(head, this.head.minor);
     this.responseHead = head;
     this.responseBody = createBody(head.framing, out);
@@ -256,6 +265,12 @@ export class Exchange implements BackendUser {
     const { minor } = this.head;
     const text = renderResponseHead(head, out, { minor, staysOpen: this.staysOpen });
     this.relayBody(bytes, bodyStart, text);
+  }
+
+  /** It has answered, or will not do so any more. */
+  private noteResponse(): void {
+    if (this.sentAtMs !== 0) this.connection?.backend.noteResponse(this.sentAtMs);
+    this.sentAtMs = 0;
   }
 
   /** Passes response body bytes on from offset `start`, behind a head that may be "". */
@@ -373,6 +388,7 @@ export class Exchange implements BackendUser {
         ? this.client.stream.writableNeedDrain
         : this.request === "body" && this.connection?.stream.writableNeedDrain !== true;
     if (!isClientStalled) {
+      this.noteResponse();
       this.failBackend(504, this.response === "body" ? "the response stalled" : "no response in time");
     } else if (this.response === "awaited") {
       this.fail(408);
