@@ -319,7 +319,7 @@ describe("pools", () => {
     [
       "[192.168.1.21:8080]",
       "[{ address: a:1, max: 1 }]",
-      "4:37  pools.web.backends[0].max: Unknown key. Known here: name, address, weight, backup.",
+      "4:37  pools.web.backends[0].max: Unknown key. Known here: name, address, weight, backup, health.",
     ],
     [
       "8080] }",
@@ -334,17 +334,17 @@ describe("pools", () => {
     [
       "8080] }",
       "8080], health: { kind: htpp } }",
-      '4:57  pools.web.health.kind: "htpp" is not known here. Did you mean http? Use tcp, http or none.',
+      '4:57  pools.web.health.kind: "htpp" is not known here. Did you mean http? Use tcp, http, https, exec or none.',
     ],
     [
       "8080] }",
       "8080], health: { path: /x } }",
-      "4:41  pools.web.health.kind: Missing. Write tcp, http or none.",
+      "4:41  pools.web.health.kind: Missing. Write tcp, http, https, exec or none.",
     ],
     [
       "8080] }",
       "8080], health: { kind: tcp, path: /x } }",
-      "4:62  pools.web.health.path: Unknown key. Known here: kind, interval, timeout, rise, fall.",
+      "4:62  pools.web.health.path: Unknown key. It belongs to kind: http and kind: https.",
     ],
     [
       "8080] }",
