@@ -13,12 +13,13 @@
 import type { Sender } from "../http1/forward.ts";
 import { type RequestHead, parseRequestHead } from "../http1/request.ts";
 import { type HeadScan, createScan, restartScan } from "../http1/scan.ts";
-import { findRoute } from "../routing/route.ts";
 import type { Context } from "./context.ts";
-import { renderErrorPage } from "./error-page.ts";
+import { dispatch, type HeadEdits } from "./dispatch.ts";
 import { Exchange, type ExchangeClient } from "./exchange.ts";
-import { renderFinalAnswer } from "./final-recipient.ts";
+import { finalContent } from "./final-recipient.ts";
 import type { Listener } from "./listener.ts";
+import { errorContent, type OwnContent, renderOwnResponse } from "./own-response.ts";
+import { requestId } from "./request-id.ts";
 import { type ByteStream, type StreamOwner, adoptStream, cutStream, keptBytes } from "./stream.ts";
 import type { Expiring } from "./timers.ts";
 import type { Tunnel } from "./tunnel.ts";
@@ -37,6 +38,8 @@ export class ClientConnection implements StreamOwner, ExchangeClient, Expiring {
   private readonly listener: Listener;
   private readonly onClosed: (connection: ClientConnection) => void;
 
+  /** Made when someone asks for it; null in between. */
+  private currentId: string | null = null;
   private phase: "idle" | "head" | "exchange" | "tunnel" | "leaving" = "idle";
   private input: Buffer | null = null;
   private readonly scan: HeadScan = createScan();
@@ -78,6 +81,14 @@ export class ClientConnection implements StreamOwner, ExchangeClient, Expiring {
   /** Close now. */
   cut(): void {
     this.stream.destroy();
+  }
+
+  get node(): string {
+    return this.context.node;
+  }
+
+  requestId(): string {
+    return (this.currentId ??= requestId(this.head, this.sender, this.context.requestIds));
   }
 
   // ── bytes in ─────────────────────────────────────────────────────────────────────────────────
@@ -195,30 +206,35 @@ export class ClientConnection implements StreamOwner, ExchangeClient, Expiring {
     this.requests += 1;
     if (this.requests >= this.listener.requestsPerConnectionMax) this.isLeaving = true;
     this.head = head;
+    this.currentId = null;
     restartScan(this.scan);
+    const { framing } = head;
     if (head.maxForwards === 0) {
-      this.answerAsLast(head);
+      this.answerSelf(head, finalContent(head));
+    } else if (framing.kind === "length" && framing.length > this.listener.bodyBytesMax) {
+      this.answerSelf(head, errorContent(413));
+    } else {
+      const found = dispatch(this.listener, head, this);
+      if (found.kind === "pool") this.askPool(head, found.pool, found.edits);
+      else this.answerSelf(head, found.kind === "answer" ? found.content : errorContent(404));
+    }
+  }
+
+  private askPool(head: RequestHead, name: string, edits: HeadEdits | null): void {
+    const pool = this.context.pools.get(name);
+    if (pool === undefined) {
+      this.answerSelf(head, errorContent(404));
       return;
     }
-    const route = findRoute(this.listener.routes, head);
-    const pool = route === null ? undefined : this.context.pools.get(route.pool);
     const { bodyBytesMax } = this.listener;
-    const isBodyTooLarge = head.framing.kind === "length" && head.framing.length > bodyBytesMax;
-    if (pool === undefined || isBodyTooLarge) {
-      this.countRequest();
-      const hasBody = head.framing.kind !== "none";
-      this.exchangeFailed(isBodyTooLarge ? 413 : 404, head.isPersistent && !hasBody && !this.isLeaving);
-      return;
-    }
-    this.exchange = new Exchange({ context: this.context, client: this, head, pool, bodyBytesMax });
+    this.exchange = new Exchange({ context: this.context, client: this, head, pool, bodyBytesMax, edits });
     this.exchange.start();
   }
 
-  private answerAsLast(head: RequestHead): void {
+  /** Answers without a backend; a body that comes is not read. */
+  private answerSelf(head: RequestHead, content: OwnContent): void {
     this.countRequest();
-    const staysOpen = head.isPersistent && head.framing.kind === "none" && !this.isLeaving;
-    this.stream.write(renderFinalAnswer(head, staysOpen), "latin1");
-    this.exchangeEnded(staysOpen);
+    this.sendOwn(content, head.isPersistent && head.framing.kind === "none" && !this.isLeaving);
   }
 
   /** The client sends no more. A request that is whole is still answered (half-close). */
@@ -263,10 +279,14 @@ export class ClientConnection implements StreamOwner, ExchangeClient, Expiring {
   }
 
   exchangeFailed(status: number, maySpeak: boolean): void {
+    this.sendOwn(errorContent(status), maySpeak);
+  }
+
+  private sendOwn(content: OwnContent, staysOpen: boolean): void {
     const isHead = this.head?.method === "HEAD";
     const minor = this.head?.minor ?? 1;
-    this.stream.write(renderErrorPage({ status, staysOpen: maySpeak, minor, isHead }), "latin1");
-    this.exchangeEnded(maySpeak);
+    this.stream.write(renderOwnResponse(content, { staysOpen, minor, isHead }), "latin1");
+    this.exchangeEnded(staysOpen);
   }
 
   exchangeCut(): void {

@@ -28,6 +28,7 @@ import { mayClientSpeak, mayReuseBackend } from "../http1/turn.ts";
 import type { Backend } from "./backend.ts";
 import type { BackendConnection, BackendUser } from "./backend-connection.ts";
 import type { Context } from "./context.ts";
+import type { HeadEdits } from "./dispatch.ts";
 import type { Pool } from "./pool.ts";
 import { type ByteStream, keptBytes, writeParts } from "./stream.ts";
 import { Tunnel } from "./tunnel.ts";
@@ -58,6 +59,7 @@ export class Exchange implements BackendUser {
   private readonly head: RequestHead;
   private readonly pool: Pool;
   private readonly bodyBytesMax: number;
+  private readonly edits: HeadEdits | null;
 
   private connection: BackendConnection | null = null;
   private readonly tried: Backend[] = [];
@@ -84,12 +86,15 @@ export class Exchange implements BackendUser {
     readonly head: RequestHead;
     readonly pool: Pool;
     readonly bodyBytesMax: number;
+    /** null: the heads pass as they are. */
+    readonly edits: HeadEdits | null;
   }) {
     this.context = options.context;
     this.client = options.client;
     this.head = options.head;
     this.pool = options.pool;
     this.bodyBytesMax = options.bodyBytesMax;
+    this.edits = options.edits;
     const { framing } = options.head;
     this.requestBody = createBody(framing, framing.kind);
   }
@@ -135,7 +140,7 @@ export class Exchange implements BackendUser {
   private send(connection: BackendConnection): void {
     this.connection = connection;
     if (!this.isRetry) connection.backend.countRequest();
-    this.unsentHead = renderRequestHead(this.head, this.client.sender);
+    this.unsentHead = renderRequestHead(this.head, this.client.sender, this.edits?.request);
     this.request = "body";
     if (hasEnded(this.requestBody)) {
       this.flushHead();
@@ -254,7 +259,7 @@ export class Exchange implements BackendUser {
     });
     this.staysOpen = maySpeak && out !== "until-close";
     const { minor } = this.head;
-    const text = renderResponseHead(head, out, { minor, staysOpen: this.staysOpen });
+    const text = renderResponseHead(head, out, { minor, staysOpen: this.staysOpen }, this.edits?.response);
     this.relayBody(bytes, bodyStart, text);
   }
 
@@ -292,7 +297,11 @@ export class Exchange implements BackendUser {
     }
     this.response = "done";
     this.countRequest();
-    writeParts(this.client.stream, renderSwitchHead(head), rest.length > 0 ? [rest] : NO_PARTS);
+    writeParts(
+      this.client.stream,
+      renderSwitchHead(head, this.edits?.response),
+      rest.length > 0 ? [rest] : NO_PARTS,
+    );
     const tunnel = new Tunnel({
       client: this.client.stream,
       connection: this.connection,
