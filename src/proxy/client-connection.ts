@@ -10,24 +10,42 @@
 // still sends is thrown away, because closing on unread bytes would reset the connection and could
 // destroy the response on its way.
 
-import type { Sender } from "../http1/forward.ts";
+import type { OutFraming } from "../http1/body.ts";
+import {
+  type HeadEdit,
+  type Sender,
+  renderInterimHead,
+  renderResponseHead,
+  renderSwitchHead,
+  responseOutFraming,
+} from "../http1/forward.ts";
 import { type RequestHead, parseRequestHead } from "../http1/request.ts";
+import type { ResponseHead } from "../http1/response.ts";
 import { type HeadScan, createScan, restartScan } from "../http1/scan.ts";
 import type { Context } from "./context.ts";
 import { dispatch, type HeadEdits } from "./dispatch.ts";
-import { Exchange, type ExchangeClient } from "./exchange.ts";
+import { Exchange, type ExchangeClient, type SwitchedTo } from "./exchange.ts";
 import { finalContent } from "./final-recipient.ts";
 import type { Listener } from "./listener.ts";
 import { errorContent, type OwnContent, renderOwnResponse } from "./own-response.ts";
 import { requestId } from "./request-id.ts";
-import { type ByteStream, type StreamOwner, adoptStream, cutStream, keptBytes } from "./stream.ts";
+import {
+  type ByteStream,
+  type StreamOwner,
+  adoptStream,
+  cutStream,
+  keptBytes,
+  writeParts,
+} from "./stream.ts";
 import type { Expiring } from "./timers.ts";
-import type { Tunnel } from "./tunnel.ts";
+import { Tunnel } from "./tunnel.ts";
 
 /** How long a client may take to read the last response's end. */
 const FLUSH_MS = 30_000;
 /** How long a client may take to close after that. */
 const LINGER_MS = 2000;
+
+const NO_PARTS: readonly Buffer[] = [];
 
 export class ClientConnection implements StreamOwner, ExchangeClient, Expiring {
   readonly stream: ByteStream;
@@ -45,6 +63,7 @@ export class ClientConnection implements StreamOwner, ExchangeClient, Expiring {
   private readonly scan: HeadScan = createScan();
   private head: RequestHead | null = null;
   private exchange: Exchange | null = null;
+  private responseEdit: HeadEdit | null = null;
   private tunnel: Tunnel | null = null;
   private hasServed = false;
   private requests = 0;
@@ -227,7 +246,9 @@ export class ClientConnection implements StreamOwner, ExchangeClient, Expiring {
       return;
     }
     const { bodyBytesMax } = this.listener;
-    this.exchange = new Exchange({ context: this.context, client: this, head, pool, bodyBytesMax, edits });
+    this.responseEdit = edits?.response ?? null;
+    const edit = edits?.request ?? null;
+    this.exchange = new Exchange({ context: this.context, client: this, head, pool, bodyBytesMax, edit });
     this.exchange.start();
   }
 
@@ -263,6 +284,38 @@ export class ClientConnection implements StreamOwner, ExchangeClient, Expiring {
     else this.stream.resume();
   }
 
+  // ── the response ─────────────────────────────────────────────────────────────────────────────
+
+  get isFull(): boolean {
+    return this.stream.writableNeedDrain;
+  }
+
+  framingFor(head: ResponseHead): OutFraming {
+    return responseOutFraming(head, this.minor);
+  }
+
+  sendInterim(head: ResponseHead): void {
+    // RFC 9110 15.2: an HTTP/1.0 client knows no interim responses.
+    if (this.minor === 1) writeParts(this.stream, renderInterimHead(head), NO_PARTS);
+  }
+
+  sendHead(head: ResponseHead, out: OutFraming, staysOpen: boolean, parts: readonly Buffer[]): void {
+    writeParts(
+      this.stream,
+      renderResponseHead(head, out, { minor: this.minor, staysOpen }, this.responseEdit),
+      parts,
+    );
+  }
+
+  sendBody(parts: readonly Buffer[]): void {
+    writeParts(this.stream, "", parts);
+  }
+
+  /** Of the request that is being answered. */
+  private get minor(): 0 | 1 {
+    return this.head?.minor ?? 1;
+  }
+
   // ── what exchanges report ────────────────────────────────────────────────────────────────────
 
   exchangeEnded(maySpeak: boolean): void {
@@ -284,7 +337,7 @@ export class ClientConnection implements StreamOwner, ExchangeClient, Expiring {
 
   private sendOwn(content: OwnContent, staysOpen: boolean): void {
     const isHead = this.head?.method === "HEAD";
-    const minor = this.head?.minor ?? 1;
+    const { minor } = this;
     this.stream.write(renderOwnResponse(content, { staysOpen, minor, isHead }), "latin1");
     this.exchangeEnded(staysOpen);
   }
@@ -294,7 +347,10 @@ export class ClientConnection implements StreamOwner, ExchangeClient, Expiring {
     cutStream(this.stream);
   }
 
-  exchangeSwitched(tunnel: Tunnel): void {
+  exchangeSwitched(head: ResponseHead, { connection, rest, idleMs }: SwitchedTo): void {
+    writeParts(this.stream, renderSwitchHead(head, this.responseEdit), rest.length > 0 ? [rest] : NO_PARTS);
+    const { timers } = this.context;
+    const tunnel = new Tunnel({ client: this.stream, connection, timers, idleMs });
     this.exchange = null;
     this.head = null;
     this.phase = "tunnel";
