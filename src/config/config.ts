@@ -4,6 +4,7 @@
 
 import type { AgentConfig, BackendCheckConfig, HealthConfig } from "./check-config.ts";
 import type { BalanceConfig, StickyConfig } from "./balance-config.ts";
+import type { RouteConfig } from "./route-config.ts";
 
 /** A whole configuration file. The same file stands on both nodes of a pair. */
 export interface Config {
@@ -177,20 +178,6 @@ export interface ListenerLimits {
   readonly connectionsPerAddress: number | null;
   /** Requests on one connection; it closes after the last one's answer. null: unlimited. */
   readonly requestsPerConnection: number | null;
-}
-
-export interface RouteConfig {
-  readonly match: RouteMatch;
-  readonly pool: string;
-}
-
-/** An absent field matches everything. */
-export interface RouteMatch {
-  /** Lower case, without a port; a leading "*." matches one or more labels. */
-  readonly host?: string;
-  /** A prefix on segment borders: "/v1" matches "/v1" and "/v1/x", not "/v10". */
-  readonly path?: string;
-  readonly method?: string;
 }
 
 export interface PoolConfig {

@@ -109,7 +109,7 @@ describe("listeners", () => {
     [
       "pool: web }",
       "routes: [{}] }",
-      "2:45  listeners[0].routes[0].pool: Missing. Write the name of a pool, such as web.",
+      "2:45  listeners[0].routes[0]: The route leads nowhere. Add pool: NAME, split, redirect or respond.",
     ],
     [
       "pool: web }",
@@ -169,12 +169,12 @@ describe("listeners", () => {
     [
       "pool: web }",
       "routes: [{ match: { header: x }, pool: web }] }",
-      "2:56  listeners[0].routes[0].match.header: Unknown key. Known here: host, path, method.",
+      "2:64  listeners[0].routes[0].match.header: This is not a map. Write a map of fields, such as { x-beta-user: yes }.",
     ],
     [
       "pool: web }",
       "routes: [{ match: /v1, pool: web }] }",
-      '2:54  listeners[0].routes[0].match: "/v1" is text. Write a map of settings (host, path, method).',
+      '2:54  listeners[0].routes[0].match: "/v1" is text. Write a map of settings (host, path, method, header …).',
     ],
     [
       "pool: web }",

@@ -96,7 +96,7 @@ describe("what a configuration means", () => {
           name: "web",
           bind: { kind: "address", host: "0.0.0.0", port: 80 },
           protocol: "http",
-          routes: [{ match: {}, pool: "web" }],
+          routes: [{ name: "routes[0]", match: {}, action: { kind: "pool", pool: "web" }, rewrite: null }],
           timeouts: { headMs: 10_000, idleMs: 60_000 },
           limits: {
             headBytes: 16_384,
@@ -249,8 +249,17 @@ describe("what a configuration means", () => {
           bind: { kind: "address", host: "::", port: 80 },
           protocol: "http",
           routes: [
-            { match: { host: "*.example.lan", path: "/v1", method: "GET" }, pool: "api" },
-            { match: {}, pool: "api" },
+            {
+              name: "routes[0]",
+              match: {
+                hosts: ["*.example.lan"],
+                paths: [{ kind: "prefix", text: "/v1" }],
+                methods: ["GET"],
+              },
+              action: { kind: "pool", pool: "api" },
+              rewrite: null,
+            },
+            { name: "routes[1]", match: {}, action: { kind: "pool", pool: "api" }, rewrite: null },
           ],
           timeouts: { headMs: 5000, idleMs: 120_000 },
           limits: {

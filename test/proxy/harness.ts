@@ -233,7 +233,14 @@ export function workerConfig(
         name: "web",
         bind: { kind: "address", host: "127.0.0.1", port: 0 },
         protocol: "http",
-        routes: [{ match: {}, pool: pools[0]?.name ?? "none" }],
+        routes: [
+          {
+            name: "routes[0]",
+            match: {},
+            action: { kind: "pool", pool: pools[0]?.name ?? "none" },
+            rewrite: null,
+          },
+        ],
         timeouts: { headMs: 5000, idleMs: 10_000 },
         limits: LIMITS,
         trustedProxies: [],
