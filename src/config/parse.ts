@@ -7,14 +7,15 @@
 // The cross-checks look at the values as they were written, so that a slip in one place does not hide
 // a contradiction in another.
 
-import type { Config, ConfigError, GroupConfig, ListenerConfig, NotifyConfig, PairConfig } from "./config.ts";
-import type { PoolConfig, TrackedCheck, TrackedCheckConfig, VirtualAddress } from "./config.ts";
-import { DEFAULT_GROUP, formatAddress } from "./config.ts";
+import type { Config, ConfigError } from "./config.ts";
 import { crossCheck } from "./cross-checks.ts";
 import { mistakesOf } from "./mistakes.ts";
 import { formatPath } from "./mistake.ts";
 import { configFile } from "./schema.ts";
 import type { ConfigFile } from "./schema.ts";
+import { toListener } from "./to-listener.ts";
+import { toGroups, toPair } from "./to-pair.ts";
+import { toPool } from "./to-pool.ts";
 import { readYaml } from "./yaml-source.ts";
 
 export type Parsed =
@@ -64,130 +65,4 @@ function toConfig(file: ConfigFile): Config {
     logging: { level: file.logging.level },
     shutdownGraceMs: file.shutdownGrace,
   };
-}
-
-type PairFile = NonNullable<ConfigFile["pair"]>;
-
-function toPair(pair: PairFile): PairConfig {
-  const { nodes, advertisementInterval, preemptDelay, lease, paths, track, vitals, notify, ...rest } = pair;
-  const { interval, ...watched } = vitals;
-  return {
-    ...rest,
-    nodes: Object.entries(nodes).map(([name, node]) => ({ name, ...node })),
-    advertisementIntervalMs: advertisementInterval,
-    preemptDelayMs: preemptDelay,
-    leaseMs: lease,
-    paths: [mapValues(nodes, ({ address }) => address), ...paths].map((addresses) => ({ addresses })),
-    track: track.map(toTrackedCheck),
-    vitals: { intervalMs: interval, ...watched },
-    notify: toNotify(notify),
-  };
-}
-
-function toTrackedCheck(check: PairFile["track"][number]): TrackedCheckConfig {
-  const { exec, tcp, http, interval, timeout, weight, fault: _, ...rest } = check;
-  return {
-    ...rest,
-    check: toCheck({ exec, tcp, http }),
-    intervalMs: interval,
-    timeoutMs: timeout,
-    effect: weight === undefined ? { kind: "fault" } : { kind: "weight", weight },
-  };
-}
-
-/** The cross-checks made sure that exactly one of the three is there. */
-function toCheck({
-  exec,
-  tcp,
-  http,
-}: {
-  readonly [K in "exec" | "tcp" | "http"]: PairFile["track"][number][K] | undefined;
-}): TrackedCheck {
-  if (tcp !== undefined) return { kind: "tcp", ...tcp };
-  if (http !== undefined) return { kind: "http", url: http.url };
-  return { kind: "exec", command: exec ?? [] };
-}
-
-function toNotify(notify: PairFile["notify"]): NotifyConfig {
-  const { "on-active": onActive, "on-standby": onStandby, "on-fault": onFault } = notify;
-  return {
-    ...(onActive === undefined ? {} : { onActive }),
-    ...(onStandby === undefined ? {} : { onStandby }),
-    ...(onFault === undefined ? {} : { onFault }),
-  };
-}
-
-/** The virtual addresses with the names of their groups, and the groups. Without groups in the file there is one. */
-function toGroups({ pair, virtualAddresses }: ConfigFile): Pick<Config, "virtualAddresses" | "groups"> {
-  if (pair === undefined) return { virtualAddresses: [], groups: [] };
-  const priorities = mapValues(pair.nodes, (node) => node.priority);
-  const groups: GroupConfig[] = [];
-  const addresses: VirtualAddress[] = [];
-  for (const entry of virtualAddresses) {
-    if ("group" in entry) {
-      const { group: name, preempt = pair.preempt } = entry;
-      groups.push({ name, priorities: { ...priorities, ...entry.priorities }, preempt });
-      addresses.push(...entry.addresses.map((inner) => toVirtualAddress(inner, name)));
-    } else {
-      addresses.push(toVirtualAddress(entry, DEFAULT_GROUP));
-    }
-  }
-  if (groups.length === 0) groups.push({ name: DEFAULT_GROUP, priorities, preempt: pair.preempt });
-  return { virtualAddresses: addresses, groups };
-}
-
-function toVirtualAddress(
-  entry: { readonly address: Pick<VirtualAddress, "address" | "prefixLength">; readonly interface: string },
-  group: string,
-): VirtualAddress {
-  return { ...entry.address, interface: entry.interface, group };
-}
-
-function mapValues<T, U>(
-  map: Readonly<Record<string, T>>,
-  convert: (value: T) => U,
-): Readonly<Record<string, U>> {
-  return Object.fromEntries(Object.entries(map).map(([key, value]) => [key, convert(value)]));
-}
-
-function toListener(listener: ConfigFile["listeners"][number]): ListenerConfig {
-  const { pool, routes, timeouts, limits, ...rest } = listener;
-  return {
-    ...rest,
-    routes: routes ?? (pool === undefined ? [] : [{ match: {}, pool }]),
-    timeouts: { headMs: timeouts.head, idleMs: timeouts.idle },
-    limits: {
-      headBytes: limits.head,
-      requestLineBytes: limits.requestLine,
-      fields: limits.fields,
-      bodyBytes: limits.body,
-      connections: limits.connections,
-      connectionsPerAddress: limits.connectionsPerAddress,
-      requestsPerConnection: limits.requestsPerConnection,
-    },
-  };
-}
-
-function toPool(name: string, pool: ConfigFile["pools"][string]): PoolConfig {
-  return {
-    name,
-    balance: pool.balance,
-    backends: pool.backends.map((backend) => {
-      const { address, weight = 1, name: given } = "address" in backend ? backend : { address: backend };
-      return { name: given ?? formatAddress(address.host, address.port), ...address, weight };
-    }),
-    health: toHealth(pool.health),
-    timeouts: {
-      connectMs: pool.timeouts.connect,
-      responseMs: pool.timeouts.response,
-      bodyMs: pool.timeouts.body,
-      tunnelIdleMs: pool.timeouts.tunnelIdle,
-    },
-  };
-}
-
-function toHealth(health: ConfigFile["pools"][string]["health"]): PoolConfig["health"] {
-  if (health.kind === "none") return health;
-  const { interval, timeout, ...rest } = health;
-  return { ...rest, intervalMs: interval, timeoutMs: timeout };
 }

@@ -17,6 +17,7 @@ import { findRoute } from "../routing/route.ts";
 import type { Context } from "./context.ts";
 import { renderErrorPage } from "./error-page.ts";
 import { Exchange, type ExchangeClient } from "./exchange.ts";
+import { renderFinalAnswer } from "./final-recipient.ts";
 import type { Listener } from "./listener.ts";
 import { type ByteStream, type StreamOwner, adoptStream, cutStream, keptBytes } from "./stream.ts";
 import type { Expiring } from "./timers.ts";
@@ -195,6 +196,10 @@ export class ClientConnection implements StreamOwner, ExchangeClient, Expiring {
     if (this.requests >= this.listener.requestsPerConnectionMax) this.isLeaving = true;
     this.head = head;
     restartScan(this.scan);
+    if (head.maxForwards === 0) {
+      this.answerAsLast(head);
+      return;
+    }
     const route = findRoute(this.listener.routes, head);
     const pool = route === null ? undefined : this.context.pools.get(route.pool);
     const { bodyBytesMax } = this.listener;
@@ -207,6 +212,13 @@ export class ClientConnection implements StreamOwner, ExchangeClient, Expiring {
     }
     this.exchange = new Exchange({ context: this.context, client: this, head, pool, bodyBytesMax });
     this.exchange.start();
+  }
+
+  private answerAsLast(head: RequestHead): void {
+    this.countRequest();
+    const staysOpen = head.isPersistent && head.framing.kind === "none" && !this.isLeaving;
+    this.stream.write(renderFinalAnswer(head, staysOpen), "latin1");
+    this.exchangeEnded(staysOpen);
   }
 
   /** The client sends no more. A request that is whole is still answered (half-close). */

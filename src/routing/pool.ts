@@ -3,15 +3,16 @@
 // tried" never reach the policy.
 
 import type { PoolConfig } from "../config/config.ts";
+import { ASSUMED_UP, type BackendHealth, type BackendState } from "./backend-state.ts";
 import { takeTurn } from "./round-robin.ts";
-
-export type Health = "up" | "suspect" | "down" | "drain";
 
 /** One backend as a candidate. `credit` is the policy's memory; it survives health and reloads. */
 export interface Candidate {
   readonly name: string;
+  /** As configured, and as the state of the backend makes it. 0: it is not chosen. */
+  readonly configuredWeight: number;
   readonly weight: number;
-  readonly health: Health;
+  readonly health: BackendHealth;
   credit: number;
 }
 
@@ -22,7 +23,7 @@ export interface PoolState {
 }
 
 /** health[backend]; a backend that is not named is up. */
-export type PoolHealth = Readonly<Record<string, Health>>;
+export type PoolHealth = Readonly<Record<string, BackendState>>;
 
 /** The state for a configuration; `previous` lends what it knows of backends of the same name. */
 export function configurePool(
@@ -35,8 +36,8 @@ export function configurePool(
     balance: config.balance,
     candidates: config.backends.map(({ name, weight }) => ({
       name,
-      weight,
-      health: healthOf(health, name),
+      configuredWeight: weight,
+      ...readState(health, name, weight),
       credit: known.get(name)?.credit ?? 0,
     })),
   };
@@ -48,20 +49,25 @@ export function updateHealth(pool: PoolState, health: PoolHealth): PoolState {
     balance: pool.balance,
     candidates: pool.candidates.map((candidate) => ({
       ...candidate,
-      health: healthOf(health, candidate.name),
+      ...readState(health, candidate.name, candidate.configuredWeight),
     })),
   };
 }
 
 /** Own properties only: a backend may be called "constructor". */
-function healthOf(health: PoolHealth, name: string): Health {
-  return (Object.hasOwn(health, name) ? health[name] : undefined) ?? "up";
+function readState(
+  pool: PoolHealth,
+  name: string,
+  configuredWeight: number,
+): Pick<Candidate, "health" | "weight"> {
+  const { health, weightPercent = 100 } = (Object.hasOwn(pool, name) ? pool[name] : undefined) ?? ASSUMED_UP;
+  return { health, weight: (configuredWeight * weightPercent) / 100 };
 }
 
 /**
  * Chooses among the backends that are up and that the caller accepts; among the suspect ones when
  * there is none of those (a suspect backend may serve, a refusal certainly does not). Never one that
- * is down or drained. null: nobody is left.
+ * is down or drained, or that weighs nothing. null: nobody is left.
  */
 export function chooseBackend(pool: PoolState, accept: (candidate: Candidate) => boolean): Candidate | null {
   return chooseIn(pool, "up", accept) ?? chooseIn(pool, "suspect", accept);
@@ -69,11 +75,14 @@ export function chooseBackend(pool: PoolState, accept: (candidate: Candidate) =>
 
 function chooseIn(
   pool: PoolState,
-  health: Health,
+  health: BackendHealth,
   accept: (candidate: Candidate) => boolean,
 ): Candidate | null {
   switch (pool.balance) {
     case "round-robin":
-      return takeTurn(pool.candidates, (candidate) => candidate.health === health && accept(candidate));
+      return takeTurn(
+        pool.candidates,
+        (candidate) => candidate.health === health && candidate.weight > 0 && accept(candidate),
+      );
   }
 }

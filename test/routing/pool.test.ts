@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import * as fc from "fast-check";
+import type { BackendHealth, BackendState } from "../../src/routing/backend-state.ts";
 import {
-  type Health,
   type PoolHealth,
   type PoolState,
   chooseBackend,
@@ -40,23 +40,41 @@ test("equal weights take turns", () => {
 });
 
 test("a backend that is down gets nothing", () => {
-  expectOrder(pool("a b c", { b: "down" }), "acacac");
+  expectOrder(pool("a b c", { b: { health: "down" } }), "acacac");
 });
 
 test("with every backend down nobody is chosen", () => {
-  expectOrder(pool("a b", { a: "down", b: "down" }), "--");
+  expectOrder(pool("a b", { a: { health: "down" }, b: { health: "down" } }), "--");
 });
 
 test("suspect backends rest while another is up", () => {
-  expectOrder(pool("a b c", { a: "suspect", b: "suspect" }), "ccc");
+  expectOrder(pool("a b c", { a: { health: "suspect" }, b: { health: "suspect" } }), "ccc");
 });
 
 test("suspect backends serve when none is up", () => {
-  expectOrder(pool("a b c", { a: "suspect", b: "suspect", c: "down" }), "abab");
+  expectOrder(
+    pool("a b c", { a: { health: "suspect" }, b: { health: "suspect" }, c: { health: "down" } }),
+    "abab",
+  );
 });
 
 test("a suspect backend is tried after the ones that are up were refused", () => {
-  assert.equal(choose(pool("a b", { b: "suspect" }), 1, ["a"]), "b");
+  assert.equal(choose(pool("a b", { b: { health: "suspect" } }), 1, ["a"]), "b");
+});
+
+test("a backend at half its weight gets half its share", () => {
+  expectOrder(pool("a*2 b*2", { b: { health: "up", weightPercent: 50 } }), "abaaba");
+});
+
+test("a backend that weighs nothing gets nothing, even when it is the last", () => {
+  expectOrder(pool("a b", { b: { health: "up", weightPercent: 0 } }), "aa");
+  expectOrder(pool("a", { a: { health: "up", weightPercent: 0 } }), "-");
+});
+
+test("a weight that was taken away comes back whole", () => {
+  const before = pool("a*4 b", { a: { health: "up", weightPercent: 0 } });
+  expectOrder(before, "bb");
+  expectOrder(updateHealth(before, {}), "aabaa");
 });
 
 test("the turn survives a change of health", () => {
@@ -77,13 +95,13 @@ test("a backend called like something every object has is up", () => {
 
 test("whichever backends are down, the others share by their weights", () => {
   const weights = fc.array(fc.integer({ min: 1, max: 9 }), { minLength: 1, maxLength: 6 });
-  const healths = fc.array(fc.constantFrom<Health>("up", "down"), { minLength: 6, maxLength: 6 });
+  const healths = fc.array(fc.constantFrom<BackendHealth>("up", "down"), { minLength: 6, maxLength: 6 });
   fc.assert(
     fc.property(weights, healths, fc.nat(100), (all, health, count) => {
       const names = all.map((_, i) => String.fromCharCode(97 + i));
-      const table = Object.fromEntries(names.map((name, i) => [name, health[i] ?? "up"]));
+      const table = Object.fromEntries(names.map((name, i) => [name, { health: health[i] ?? "up" }]));
       const state = pool(names.map((name, i) => `${name}*${String(all[i])}`).join(" "), table);
-      const up = names.filter((name) => table[name] === "up");
+      const up = names.filter((name) => table[name]?.health === "up");
       const total = names.reduce((sum, name, i) => sum + (up.includes(name) ? (all[i] ?? 0) : 0), 0);
       if (total === 0) return;
       const order = choose(state, count);
@@ -103,10 +121,10 @@ test("health that changes at any moment moves no share by more than a cycle", ()
   const changes = fc.array(fc.tuple(fc.nat(2), fc.boolean(), fc.nat(20)), { maxLength: 20 });
   fc.assert(
     fc.property(changes, (steps) => {
-      let health: Record<string, Health> = {};
+      let health: Record<string, BackendState> = {};
       let state = pool("a*3 b*2 c");
       for (const [who, isUp, count] of steps) {
-        health = { ...health, [["a", "b", "c"][who] ?? "a"]: isUp ? "up" : "down" };
+        health = { ...health, [["a", "b", "c"][who] ?? "a"]: { health: isUp ? "up" : "down" } };
         state = updateHealth(state, health);
         choose(state, count);
       }

@@ -1,0 +1,105 @@
+// What must be true between the values of listeners, their routes and the rest of the file. Part of
+// cross-checks.ts.
+
+import { readBind } from "./address.ts";
+import { formatAddress } from "./config.ts";
+import type { Mistake } from "./mistake.ts";
+import { nearest } from "./nearest.ts";
+import { ownAddressesOf } from "./pair-checks.ts";
+import { PAIR_DEFAULTS } from "./pair-schema.ts";
+import { quote } from "./reading.ts";
+import { duplicates, isEmptyList, isMap, type Spot } from "./spot.ts";
+
+/** Names and ports that must differ, pools that must exist, routes that nobody reaches. */
+export function checkListeners(top: Spot): readonly Mistake[] {
+  const listeners = top.at("listeners").items;
+  const hasVirtualAddresses =
+    top.mentions("virtualAddresses") && !isEmptyList(top.at("virtualAddresses").value);
+  const found = [
+    ...duplicates(
+      listeners.map((listener) => listener.at("name")),
+      (name) => name.text,
+      (name, first) => `${quote(name)} is ${first} already. Use another name.`,
+    ),
+    ...duplicates(
+      listeners.map((listener) => listener.at("bind")),
+      (bind) => canonicalBind(bind),
+      (bind, first) =>
+        `${quote(bind)} is ${first} already. Use another port, or put the routes into one listener.`,
+    ),
+  ];
+  for (const listener of listeners) {
+    const bind = listener.at("bind");
+    if (bind.read(readBind)?.kind === "vip" && !hasVirtualAddresses) {
+      found.push(
+        bind.mistake(
+          "There is no virtual address to listen on. Add virtualAddresses and pair, or use 0.0.0.0.",
+        ),
+      );
+    }
+    found.push(...checkPeerPort(top, bind));
+    if (isMap(listener.value)) found.push(...checkRoutes(top, listener));
+  }
+  return found;
+}
+
+/** The peer link listens on the node's own addresses, and two cannot have one port there. */
+function checkPeerPort(top: Spot, spot: Spot): readonly Mistake[] {
+  const pair = top.at("pair");
+  const bind = spot.read(readBind);
+  if (!isMap(pair.value) || bind?.kind !== "address") return [];
+  const peerPort = pair.has("port") ? pair.at("port").value : PAIR_DEFAULTS.peerPort;
+  if (bind.port !== peerPort) return [];
+  const taken = ownAddressesOf(top).map(({ address }) => address);
+  if (!["0.0.0.0", "::", ...taken].includes(bind.host)) return [];
+  return [
+    spot.mistake(
+      `Port ${String(bind.port)} is the port of the peer link. Use another one, or set pair.port.`,
+    ),
+  ];
+}
+
+function checkRoutes(top: Spot, listener: Spot): readonly Mistake[] {
+  const found: Mistake[] = [];
+  const routes = listener.at("routes");
+  if (listener.has("pool") && listener.has("routes")) {
+    found.push(listener.at("pool").mistake("There are routes as well. Keep one of the two.", "key"));
+  } else if (!listener.mentions("pool") && !listener.mentions("routes")) {
+    found.push(listener.mistake("The listener leads nowhere. Add pool: NAME, or routes.", "key"));
+  }
+  for (const target of [listener.at("pool"), ...routes.items.map((route) => route.at("pool"))]) {
+    found.push(...checkReference(top.at("pools"), target));
+  }
+  const catchAll = routes.items.findIndex(matchesEverything);
+  const unreachable = catchAll === -1 ? undefined : routes.items[catchAll + 1];
+  if (unreachable !== undefined) {
+    found.push(
+      unreachable.mistake(
+        `No request gets here: routes[${String(catchAll)}] above matches all of them. Give it a match, or put it last.`,
+      ),
+    );
+  }
+  return found;
+}
+
+function checkReference(pools: Spot, target: Spot): readonly Mistake[] {
+  const name = target.text;
+  if (name === undefined || !isMap(pools.value) || pools.has(name)) return [];
+  const known = Object.keys(pools.value);
+  const meant = nearest(name, known);
+  const advice =
+    meant === undefined ? `Add it to pools, or use ${known.join(", ")}.` : `Did you mean ${quote(meant)}?`;
+  return [target.mistake(`There is no pool ${quote(name)}. ${advice}`)];
+}
+
+function matchesEverything(route: Spot): boolean {
+  if (!route.has("match")) return isMap(route.value);
+  const match = route.at("match");
+  return isMap(match.value) && match.entries.length === 0;
+}
+
+function canonicalBind(spot: Spot): string | undefined {
+  const bind = spot.read(readBind);
+  if (bind === undefined) return undefined;
+  return bind.kind === "vip" ? `vip:${String(bind.port)}` : formatAddress(bind.host, bind.port);
+}

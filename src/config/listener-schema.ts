@@ -1,0 +1,126 @@
+// What can be configured of a listener: where clients connect, what they may send, and where their requests
+// go. Part of schema.ts.
+
+import { z } from "zod";
+import * as address from "./address.ts";
+import * as http from "./http-values.ts";
+import { choice, count, countOrUnlimited, duration } from "./fields.ts";
+import { list, name, section, size, sizeOrUnlimited, text } from "./fields.ts";
+import { ok } from "./reading.ts";
+
+const SECOND = 1000;
+const MINUTE = 60 * SECOND;
+const HOUR = 60 * MINUTE;
+const KIB = 1024;
+const MIB = 1024 * KIB;
+const TIB = 1024 * 1024 * MIB;
+
+const route = section({
+  match: section({
+    host: z
+      .exactOptional(
+        text({ title: "host name", write: "a host name, such as api.example.lan", read: http.readRouteHost }),
+      )
+      .describe(
+        "The host that the request names, without a port. A leading `*.` stands for one or more labels.",
+      ),
+    path: z
+      .exactOptional(text({ title: "path", write: "a path, such as /v1", read: http.readPathPrefix }))
+      .describe("The path or a part of it from the left: `/v1` matches `/v1` and `/v1/x`, not `/v10`."),
+    method: z
+      .exactOptional(text({ title: "method", write: "a method, such as GET", read: http.readMethod }))
+      .describe("The request method, in capitals."),
+  })
+    .prefault({})
+    .describe(
+      "What a request must be to take this route. All given keys must match; none given matches every request.",
+    ),
+  pool: text({ title: "name of a pool", write: "the name of a pool, such as web", read: ok }).describe(
+    "The pool that answers.",
+  ),
+});
+
+export const listener = section({
+  name: name().describe("Names the listener in logs and status."),
+  bind: text({
+    title: "address:port or vip:port",
+    write: "address and port, such as 0.0.0.0:80",
+    read: address.readBind,
+  }).describe(
+    'Where clients connect. `0.0.0.0:80` is every IPv4 address, `"[::]:80"` (in quotes) every IPv6 one. `vip:80` is the virtual addresses alone, open only while this node is active.',
+  ),
+  protocol: choice(["http"]).prefault("http").describe("What clients speak."),
+  pool: z
+    .exactOptional(text({ title: "name of a pool", write: "the name of a pool, such as web", read: ok }))
+    .describe("Short for one route that sends everything to this pool. Either this or `routes`."),
+  routes: z
+    .exactOptional(
+      list(route, "routes").min(1, { error: "The list is empty. Add a route, or use pool instead." }),
+    )
+    .describe("Tried in order; the first that matches decides. A request that none matches is answered 404."),
+  timeouts: section({
+    head: duration({ fromMs: 100, toMs: 10 * MINUTE })
+      .prefault("10s")
+      .describe("From the first byte of a request to the end of its head; then 408."),
+    idle: duration({ fromMs: 100, toMs: 24 * HOUR })
+      .prefault("60s")
+      .describe("How long a connection stays open between two requests."),
+  })
+    .prefault({})
+    .describe("How long clients may take."),
+  limits: section({
+    head: size({ fromBytes: KIB, toBytes: MIB })
+      .prefault("16KiB")
+      .describe("Request line and header fields of one request together; a longer head is answered 431."),
+    requestLine: size({ fromBytes: 128, toBytes: MIB })
+      .prefault("8KiB")
+      .describe(
+        "Method, target and version of one request together; a longer line is answered 414. The head holds it, so `head` is a limit as well.",
+      ),
+    fields: count({ from: 8, to: 10_000 })
+      .prefault(100)
+      .describe("Header fields of one request; more are answered 431."),
+    body: sizeOrUnlimited({ fromBytes: 1, toBytes: TIB })
+      .prefault("unlimited")
+      .describe("The body of one request; a longer one is answered 413."),
+    connections: countOrUnlimited({ from: 1, to: 1_000_000 })
+      .prefault("unlimited")
+      .describe(
+        "Client connections open at once. Each worker takes an equal share of them, rounded up, since the kernel spreads connections evenly; one that comes when the share of its worker is used is answered 503 and closed before it has asked.",
+      ),
+    connectionsPerAddress: countOrUnlimited({ from: 1, to: 1_000_000 })
+      .prefault("unlimited")
+      .describe(
+        "Client connections open at once from one address, or from one /64 network of IPv6. Each worker counts for itself, so an address that is lucky gets as many in every worker; one more is answered 429 and closed before it has asked. `trustedProxies` are not counted.",
+      ),
+    requestsPerConnection: countOrUnlimited({ from: 1, to: 1_000_000 })
+      .prefault("unlimited")
+      .describe(
+        "Requests on one connection. The last one is answered like the others, with `Connection: close`.",
+      ),
+  })
+    .prefault({})
+    .describe("How much clients may send."),
+  trustedProxies: list(
+    text({
+      title: "address or block of addresses",
+      write: "a block of addresses, such as 10.0.0.0/8",
+      read: address.readCidr,
+    }),
+    "addresses or blocks of addresses",
+  )
+    .prefault([])
+    .describe(
+      "Proxies in front of vipair. Their forwarded fields (X-Forwarded-For and its kin) are believed and extended; everyone else's are overwritten.",
+    ),
+  underscoreHeaders: choice(["drop", "pass", "refuse"])
+    .prefault("drop")
+    .describe(
+      "What becomes of request fields with `_` in their name. Many backends take `X_Forwarded_For` for `X-Forwarded-For`, so a client could say who it is. `drop` leaves the field out, `refuse` answers 400, `pass` is for backends that tell the two apart.",
+    ),
+  trace: choice(["refuse", "pass"])
+    .prefault("refuse")
+    .describe(
+      "TRACE requests. A backend that answers them shows the client every field that proxies have added. `refuse` answers 501; CONNECT is always refused.",
+    ),
+}).meta({ oneOf: [{ required: ["pool"] }, { required: ["routes"] }] });
