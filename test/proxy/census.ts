@@ -2,7 +2,6 @@
 // besides what the engine says of itself. Node knows its sockets and timers, the garbage collector its
 // objects; so a thing that the engine has forgotten is found all the same.
 
-import { flushCompileCache } from "node:module";
 import { Socket } from "node:net";
 import { queryObjects, setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
@@ -95,8 +94,6 @@ function unsentBytes(): number {
 
 /** Messages wait for the first listener: this one must not be the first, or the worker would miss some. */
 function listenBesideWorker(event: string | symbol): void {
-  // All is loaded, and root may still write: if there is a compile cache, the next worker starts in half the time.
-  if (event === "uncaughtException") flushCompileCache();
   if (event !== "message") return;
   process.off("newListener", listenBesideWorker);
   process.on("message", (message: { readonly kind: string }) => {
