@@ -2,6 +2,10 @@
 // reference checked. The rest of the program trusts a Config; only parse.ts makes one.
 // Durations are milliseconds, sizes are bytes; both say so in their names.
 
+import type { AgentConfig, BackendCheckConfig, HealthConfig } from "./check-config.ts";
+import type { BalanceConfig, StickyConfig } from "./balance-config.ts";
+import type { RouteConfig } from "./route-config.ts";
+
 /** A whole configuration file. The same file stands on both nodes of a pair. */
 export interface Config {
   /** Absent: this node balances alone, is always active and has no standby. */
@@ -176,26 +180,20 @@ export interface ListenerLimits {
   readonly requestsPerConnection: number | null;
 }
 
-export interface RouteConfig {
-  readonly match: RouteMatch;
-  readonly pool: string;
-}
-
-/** An absent field matches everything. */
-export interface RouteMatch {
-  /** Lower case, without a port; a leading "*." matches one or more labels. */
-  readonly host?: string;
-  /** A prefix on segment borders: "/v1" matches "/v1" and "/v1/x", not "/v10". */
-  readonly path?: string;
-  readonly method?: string;
-}
-
 export interface PoolConfig {
   readonly name: string;
-  readonly balance: "round-robin";
+  readonly balance: BalanceConfig;
+  /** null: every request is balanced for itself. */
+  readonly sticky: StickyConfig | null;
+  /** 0: a backend that came back gets its full weight at once. */
+  readonly slowStartMs: number;
+  /** Percent of the backends that must be healthy; below it all are used as if they were. 0: never. */
+  readonly panicThreshold: number;
   /** At least one. */
   readonly backends: readonly BackendConfig[];
   readonly health: HealthConfig;
+  /** Absent: no backend has one. */
+  readonly agent?: AgentConfig;
   readonly timeouts: PoolTimeouts;
 }
 
@@ -205,30 +203,13 @@ export interface BackendConfig {
   /** Host name, IPv4 or IPv6 literal (without brackets). */
   readonly host: string;
   readonly port: number;
-  /** 1 to 256. */
+  /** 0 to 256; 0: no new clients. */
   readonly weight: number;
+  /** Absent: it is checked as the pool says. */
+  readonly check?: BackendCheckConfig;
+  /** Serves only when none of the others can. */
+  readonly isBackup: boolean;
 }
-
-export interface HealthTiming {
-  readonly intervalMs: number;
-  readonly timeoutMs: number;
-  /** Good checks in a row that bring a backend back. */
-  readonly rise: number;
-  /** Bad checks in a row that take a backend down. */
-  readonly fall: number;
-}
-
-export type HealthConfig =
-  | { readonly kind: "none" }
-  | (HealthTiming & { readonly kind: "tcp" })
-  | (HealthTiming & {
-      readonly kind: "http";
-      readonly path: string;
-      /** Sent as Host; absent: the backend's address. */
-      readonly host?: string;
-      /** Inclusive ranges of good status codes. */
-      readonly expectedStatus: readonly { readonly from: number; readonly to: number }[];
-    });
 
 export interface PoolTimeouts {
   readonly connectMs: number;

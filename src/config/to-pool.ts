@@ -1,18 +1,36 @@
 // From the values of a file that kept to the schema to a PoolConfig.
 
+import { toBalance, toPanicThreshold, toSticky } from "./to-balance.ts";
 import { formatAddress } from "./config.ts";
 import type { PoolConfig } from "./config.ts";
 import type { ConfigFile } from "./schema.ts";
+import { toAgent, toHealth } from "./to-check.ts";
 
 export function toPool(name: string, pool: ConfigFile["pools"][string]): PoolConfig {
   return {
     name,
-    balance: pool.balance,
+    balance: toBalance(pool.balance),
+    sticky: pool.sticky === undefined ? null : toSticky(pool.sticky),
+    slowStartMs: pool.slowStart,
+    panicThreshold: toPanicThreshold(pool),
     backends: pool.backends.map((backend) => {
-      const { address, weight = 1, name: given } = "address" in backend ? backend : { address: backend };
-      return { name: given ?? formatAddress(address.host, address.port), ...address, weight };
+      const {
+        address,
+        weight = 1,
+        backup: isBackup = false,
+        name: given,
+        health: check,
+      } = "address" in backend ? backend : { address: backend };
+      return {
+        name: given ?? formatAddress(address.host, address.port),
+        ...address,
+        weight,
+        isBackup,
+        ...(check === undefined ? {} : { check }),
+      };
     }),
     health: toHealth(pool.health),
+    ...(pool.agent === undefined ? {} : { agent: toAgent(pool.agent) }),
     timeouts: {
       connectMs: pool.timeouts.connect,
       responseMs: pool.timeouts.response,
@@ -20,10 +38,4 @@ export function toPool(name: string, pool: ConfigFile["pools"][string]): PoolCon
       tunnelIdleMs: pool.timeouts.tunnelIdle,
     },
   };
-}
-
-function toHealth(health: ConfigFile["pools"][string]["health"]): PoolConfig["health"] {
-  if (health.kind === "none") return health;
-  const { interval, timeout, ...rest } = health;
-  return { ...rest, intervalMs: interval, timeoutMs: timeout };
 }

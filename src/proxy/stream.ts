@@ -1,5 +1,5 @@
-// The engine's view of a connection: any duplex byte stream. Plain TCP sockets now; TLS sockets and
-// HTTP/2 streams are of the same kind, so nothing above this file asks which one it has.
+// The engine's view of a connection: a duplex byte stream of the socket kind. Plain TCP sockets now, TLS sockets next
+// (test/proxy/tls-stream.test.ts has them work), and nothing above this file asks which one it has.
 //
 // Bytes that come in are lent. The plain sockets of a worker read into one buffer that they share (`onread`),
 // which saves an allocation and its collection with each read, and 64 KiB per connection that waits for bytes.
@@ -9,9 +9,26 @@
 import { type OnReadOpts, Socket, type SocketConstructorOpts } from "node:net";
 import type { Duplex } from "node:stream";
 
-export type ByteStream = Duplex;
+/**
+ * What a connection must offer, and all that the engine asks of one:
+ *
+ *   bytes in        reach the owner's receiveBytes in the order in which they were sent, and are the owner's until it
+ *                   returns; pause() stops them behind what has been read, resume() lets them come
+ *   bytes out       write() keeps what it gets until it has left, so it never gets what was lent; one call is one
+ *                   send, if the other side has room
+ *   back-pressure   writableNeedDrain: what was written waits in this process, and whoever feeds the stream stops;
+ *                   becomeWritable says when it may go on. Nothing refuses a write: the bound is the feeder's
+ *   half-close      end() ends our direction behind all that was written; receiveEnd says that theirs has ended. Either
+ *                   comes first, and the other direction lives on (allowHalfOpen)
+ *   the end         when both directions have ended, with destroy() (drops what waits), or with a fault; streamClosed
+ *                   says so once and last of all, in every case. See cutStream for an end that must not look good
+ */
+export type ByteStream = Pick<
+  Duplex,
+  "destroy" | "end" | "isPaused" | "on" | "pause" | "resume" | "writableEnded" | "writableNeedDrain" | "write"
+>;
 
-/** Who owns a stream hears this of it. */
+/** Who owns a stream, from adoptStream on and for the rest of its life, hears this of it. */
 export interface StreamOwner {
   /** The bytes are lent until this returns. */
   receiveBytes(bytes: Buffer): void;
@@ -45,36 +62,46 @@ export function keptBytes(bytes: Buffer): Buffer {
 }
 
 /**
- * A socket that listens before it dies of a failed write. A backend that answers early and closes ("413, too
- * much") resets what we still send to it; its answer has come before the reset and stands in the kernel, and
+ * A socket that listens to the end before it dies of a failed write. A backend that answers early and closes ("413,
+ * too much") resets what we still send to it; its answer has come before the reset and stands in the kernel, and
  * Node would close the socket with it.
+ *
+ *   open ──a write fails──> deaf on one side ──all is read: an end, or the reset──> closed
  */
 class HearingSocket extends Socket {
-  private hasFailed = false;
+  private failure: NodeJS.ErrnoException | null = null;
+  private readonly owner: StreamOwner;
+
+  constructor(owner: StreamOwner) {
+    super({ allowHalfOpen: true, onread: readingFor(owner) });
+    this.owner = owner;
+  }
 
   override destroy(error?: Error): this {
-    if (this.hasFailed || this.destroyed || error === undefined || !isWriteError(error)) {
-      return super.destroy(error);
-    }
-    this.hasFailed = true;
-    // All that will ever come is there already: the next turn of the event loop reads it. The first immediate
-    // may still belong to this turn.
-    setImmediate(() => {
-      setImmediate(() => {
-        super.destroy(error);
-      });
-    });
+    const isOver = this.failure !== null || this.destroyed || this.readableEnded;
+    if (isOver || error === undefined || !isWriteError(error)) return super.destroy(error);
+    // A socket that was reset is always read to its end: the kernel gives what has come, and then tells.
+    this.failure = error;
     return this;
+  }
+
+  override push(bytes: unknown, encoding?: BufferEncoding): boolean {
+    if (bytes !== null || this.failure === null) return super.push(bytes, encoding);
+    // Node tells nobody of an end behind a failed write. EPIPE: the backend's end had come, and what it said is
+    // whole. ECONNRESET: this end is the reset, which the write was told of in place of the read.
+    if (this.failure.code === "EPIPE") this.owner.receiveEnd();
+    super.destroy(this.failure);
+    return false;
   }
 }
 
-function isWriteError(error: Error): boolean {
+function isWriteError(error: Error): error is NodeJS.ErrnoException {
   return "syscall" in error && error.syscall === "write";
 }
 
 /** A plain socket for `owner`, to be connected. */
 export function createSocket(owner: StreamOwner): Socket {
-  const socket = new HearingSocket({ allowHalfOpen: true, onread: readingFor(owner) });
+  const socket = new HearingSocket(owner);
   socket.setNoDelay(true);
   hearEvents(socket, owner);
   return socket;
@@ -167,8 +194,11 @@ export function writeParts(stream: ByteStream, head: string, parts: readonly Buf
   });
 }
 
-/** Ends a stream so that the other side sees that something is missing: with a reset where there is one. */
+/**
+ * Ends a stream so that the other side sees that something is missing: with a reset where there is one. TLS has its
+ * own sign, an end without a close_notify; its socket cannot reset what is below it.
+ */
 export function cutStream(stream: ByteStream): void {
-  if (stream instanceof Socket) stream.resetAndDestroy();
+  if (stream instanceof Socket && !("encrypted" in stream)) stream.resetAndDestroy();
   else stream.destroy();
 }

@@ -59,7 +59,7 @@ async function runningNode(t: TestContext, options: Partial<AdminServerOptions> 
     standby: async ({ node = "pi-a" }) =>
       Promise.resolve({ kind: "done", result: { node, replicated: true, pending: null } }),
     resume: async ({ node = "pi-a" }) =>
-      Promise.resolve({ kind: "done", result: { node, replicated: false, pending: null } }),
+      Promise.resolve({ kind: "done", result: { node, ended: "maintenance", replicated: false } }),
     drain: async () => Promise.resolve({ kind: "done", result: { replicated: true } }),
     ...options,
   });
@@ -140,8 +140,8 @@ workers    pid 4711   up 2 min 5 s  12 connections
            pid 47110  up 900 ms     1 connection
 listeners  web    vip:80        open
            plain  0.0.0.0:8080  closed  (port 8080 on 0.0.0.0 is in use by another process)
-pool web   192.168.1.21:8080      up    weight 1  3 active  1234 requests  0 failures
-           big 192.168.1.22:8080  down  weight 3  0 active  99 requests    1 failure  (connect refused)
+pool web   192.168.1.21:8080      up    weight 1  at 50 %  3 active  1234 requests  0 failures  (degraded: disk_usage is 91)  check 200 in 3 ms, 400 ms ago
+           big 192.168.1.22:8080  down  weight 3           0 active  99 requests    1 failure   (connect refused)  check bad in 0 ms, 1 s ago  agent "up 100%"  (connect refused)
 requests   1333
 vipair     0.1.0  up 2 min 5 s  config 0123456789ab
 `,
@@ -205,7 +205,7 @@ test("switchover, standby, resume, drain and ready send what was typed", async (
   const runtimeDir = await runningNode(t, {
     switchover: note("switchover", { active: "pi-b", tookMs: 45 }),
     standby: note("standby", maintained),
-    resume: note("resume", maintained),
+    resume: note("resume", { node: "pi-a", ended: "maintenance", replicated: true }),
     drain: note("drain", { replicated: true }),
   });
   for (const [line, order] of [
@@ -239,6 +239,25 @@ test("an order says what was done, and whether the other node knows", async (t) 
     [away, "drain web/big", `web/big gets no new requests${unknown}`],
   ] as const) {
     const { code, out, err } = await vipair(...line.split(" "), "--runtime-dir", dir);
+    assert.deepEqual({ code, out, err }, { code: 0, out: `${said}\n`, err: "" });
+  }
+});
+
+test("resume says what it ended: maintenance, flap damping, or nothing", async (t) => {
+  for (const [ended, replicated, said] of [
+    ["maintenance", true, "pi-b is back in service"],
+    ["damping", true, "pi-b may change roles again: its flap damping has ended"],
+    ["nothing", true, "pi-b was not in maintenance"],
+    [
+      "nothing",
+      false,
+      "pi-b was not in maintenance, as far as is known here (the other node is not in touch and may know better)",
+    ],
+  ] as const) {
+    const runtimeDir = await runningNode(t, {
+      resume: async ({ node = "" }) => Promise.resolve({ kind: "done", result: { node, ended, replicated } }),
+    });
+    const { code, out, err } = await vipair("resume", "pi-b", "--runtime-dir", runtimeDir);
     assert.deepEqual({ code, out, err }, { code: 0, out: `${said}\n`, err: "" });
   }
 });

@@ -1,0 +1,32 @@
+// The one door for regular expressions that operators write. They are RE2's, run in time linear in the text, so that
+// no request and no answer of a backend can stall a worker; what RE2 does not have (look-around, references back)
+// is refused when the file is read.
+
+import { RE2JS } from "re2js";
+import { invalid, ok, quote } from "./reading.ts";
+import type { Reading } from "./reading.ts";
+
+/** Longer ones are slow to compile, and no one reads them. */
+const CHARACTERS_MAX = 1000;
+
+/** An expression that compileRegex takes. */
+export function readRegex(text: string): Reading<string> {
+  if (text === "") return invalid('"" matches everything. Leave the expression out for that.');
+  if (text.length > CHARACTERS_MAX) {
+    return invalid(`${quote(text)} is longer than ${String(CHARACTERS_MAX)} characters. Use a shorter one.`);
+  }
+  try {
+    RE2JS.compile(text);
+    return ok(text);
+  } catch (error) {
+    const reason = error instanceof Error ? error.message.replace("error parsing regexp: ", "") : "";
+    return invalid(
+      `${quote(text)} is not a regular expression in the syntax of RE2, which has no look-around and no references back: ${reason}.`,
+    );
+  }
+}
+
+/** Compiled. `text` went through readRegex; otherwise this may throw. */
+export function compileRegex(text: string): RE2JS {
+  return RE2JS.compile(text);
+}
