@@ -19,7 +19,8 @@ import { renderErrorPage } from "./error-page.ts";
 import { Exchange, type ExchangeClient } from "./exchange.ts";
 import { renderFinalAnswer } from "./final-recipient.ts";
 import type { Listener } from "./listener.ts";
-import { type ByteStream, type StreamOwner, adoptStream, cutStream, keptBytes } from "./stream.ts";
+import { keptBytes } from "./lent-bytes.ts";
+import { type ByteStream, type StreamOwner, adoptStream, closeStream, cutStream } from "./stream.ts";
 import type { Expiring } from "./timers.ts";
 import type { Tunnel } from "./tunnel.ts";
 
@@ -45,6 +46,8 @@ export class ClientConnection implements StreamOwner, ExchangeClient, Expiring {
   private tunnel: Tunnel | null = null;
   private hasServed = false;
   private requests = 0;
+  /** RFC 9112 9.6: a client that has asked for the close "MUST NOT send further requests on that connection". */
+  private hasSaidLast = false;
   private hasInputEnded = false;
   private isAdvancing = false;
 
@@ -63,7 +66,8 @@ export class ClientConnection implements StreamOwner, ExchangeClient, Expiring {
     this.context.tally.hasChanged = true;
     this.context.timers.watch(this);
     this.deadlineAt = this.context.timers.after(this.listener.timeouts.idleMs);
-    this.stream = adoptStream(options.stream, this);
+    this.stream = options.stream;
+    adoptStream(this.stream, this);
   }
 
   /**
@@ -239,6 +243,10 @@ export class ClientConnection implements StreamOwner, ExchangeClient, Expiring {
     }
   }
 
+  private get isBodyMissing(): boolean {
+    return this.exchange?.isBodyMissing ?? this.head?.framing.kind !== "none";
+  }
+
   private steerReading(): void {
     if (this.phase === "tunnel") return;
     const mustWait = this.input !== null && (this.phase === "exchange" || this.phase === "idle");
@@ -250,6 +258,7 @@ export class ClientConnection implements StreamOwner, ExchangeClient, Expiring {
   // ── what exchanges report ────────────────────────────────────────────────────────────────────
 
   exchangeEnded(maySpeak: boolean): void {
+    this.hasSaidLast = this.head?.isPersistent === false && !this.isBodyMissing;
     this.exchange = null;
     this.head = null;
     this.hasServed = true;
@@ -299,8 +308,13 @@ export class ClientConnection implements StreamOwner, ExchangeClient, Expiring {
   }
 
   private endStream(): void {
+    const hasUnread = this.input !== null;
     this.phase = "leaving";
     this.input = null;
+    if (!hasUnread && (this.hasInputEnded || this.hasSaidLast) && this.stream.writableLength === 0) {
+      closeStream(this.stream);
+      return;
+    }
     this.deadlineAt = this.context.timers.after(FLUSH_MS);
     this.stream.end(() => {
       this.deadlineAt = this.context.timers.after(LINGER_MS);

@@ -28,8 +28,9 @@ import { mayClientSpeak, mayReuseBackend } from "../http1/turn.ts";
 import type { Backend } from "./backend.ts";
 import type { BackendConnection, BackendUser } from "./backend-connection.ts";
 import type { Context } from "./context.ts";
+import { keptBytes } from "./lent-bytes.ts";
 import type { Pool } from "./pool.ts";
-import { type ByteStream, keptBytes, writeParts } from "./stream.ts";
+import { type ByteStream, writeParts } from "./stream.ts";
 import { Tunnel } from "./tunnel.ts";
 
 /** What an exchange needs of the client connection it belongs to. */

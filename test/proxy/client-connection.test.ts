@@ -36,6 +36,7 @@ async function rig(t: TestContext, answer: string): Promise<Rig> {
     tally: { connections: 0, requests: 0, refusedConnections: 0, refusing: 0, hasChanged: false },
     responseHeadLimits: DEFAULT_HEAD_LIMITS,
     pools,
+    ownsSockets: true,
     tell: (message: FromWorker) => {
       assert.fail(`unexpected ${message.kind}`);
     },
