@@ -91,8 +91,13 @@ export function takeConnections(server: Server, take: (socket: AcceptedSocket) =
   });
 }
 
-/** The connection of a socket that Node has made, which is an empty shell afterwards; null: it has closed. */
+/**
+ * The connection of a socket that Node has made, which is an empty shell afterwards. null: it is of another kind, or
+ * has closed.
+ */
 export function takeOver(socket: Socket): AcceptedSocket | null {
+  // A TLS socket is a Socket as well, and its handle gives the bytes of TLS.
+  if (socket.constructor !== Socket) return null;
   const handle: unknown = Reflect.get(socket, "_handle");
   if (!isHandle(handle)) return null;
   Reflect.set(socket, "_handle", null);

@@ -6,7 +6,6 @@ import { DEFAULT_HEAD_LIMITS } from "../http1/scan.ts";
 import type { FromWorker, HealthTable, ToWorker, WorkerConfig, WorkerCounters } from "../protocol/worker.ts";
 import type { PoolHealth } from "../routing/pool.ts";
 import type { Log } from "../system/log.ts";
-import { areHandlesKnown } from "./accepted-socket.ts";
 import type { Context } from "./context.ts";
 import { Listener } from "./listener.ts";
 import { ConnectionGroup, ListeningSocket } from "./listening-socket.ts";
@@ -33,15 +32,15 @@ export class Engine {
     readonly tell: (message: FromWorker) => void;
     /** A drain has ended: nothing is left. */
     readonly onDrained: () => void;
-    /** As in Context; not given: where this Node allows. */
-    readonly ownsSockets?: boolean;
+    /** As in Context. */
+    readonly ownsSockets: boolean;
   }) {
     this.onDrained = options.onDrained;
     this.createLog = options.createLog;
     this.context = {
       log: options.createLog(this.logLevel),
       tell: options.tell,
-      ownsSockets: options.ownsSockets ?? areHandlesKnown(),
+      ownsSockets: options.ownsSockets,
       timers: new Timers(),
       tally: { connections: 0, requests: 0, refusedConnections: 0, refusing: 0, hasChanged: false },
       responseHeadLimits: DEFAULT_HEAD_LIMITS,

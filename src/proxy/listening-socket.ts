@@ -139,8 +139,10 @@ export class ListeningSocket {
     this.server.on("error", (error) => {
       options.context.log.error({ socketId: this.id, error: error.message }, "listening socket failed");
     });
-    this.server.listen(options.handle, BACKLOG, options.onListening);
-    if (options.context.ownsSockets) takeConnections(this.server, take);
+    this.server.listen(options.handle, BACKLOG, () => {
+      if (options.context.ownsSockets) takeConnections(this.server, take);
+      options.onListening();
+    });
   }
 
   /** Stops accepting and drains; a second call can only shorten the grace. */
