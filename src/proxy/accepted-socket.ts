@@ -57,21 +57,19 @@ export class AcceptedSocket extends Socket {
   }
 
   /**
-   * Closes a connection on which nothing more will be read or written, like destroy(), and tells the owner at once. The
-   * ceremony that a stream holds at its end would cost 10 µs.
+   * Closes a connection on which nothing more will be read, and tells the owner before it returns. The ceremony that a
+   * stream holds at its end costs 20 µs more. False: something has still to be written, or the stream is ending already.
    */
-  closeAtOnce(): void {
+  closeAtOnce(): boolean {
     const { handle, ownership } = this;
-    if (this.writableLength > 0 || this.errored !== null || this.destroyed) {
-      this.destroy();
-      return;
-    }
+    const { owner } = ownership;
+    if (owner === null || this.writableLength > 0 || this.errored !== null || this.destroyed) return false;
     Reflect.set(this, "_handle", null);
     handle.onread = ignore;
     handle.close();
-    const { owner } = ownership;
     ownership.owner = null;
-    owner?.streamClosed(null);
+    owner.streamClosed(null);
+    return true;
   }
 }
 
@@ -130,15 +128,24 @@ export function areHandlesKnown(): boolean {
   };
   try {
     const socket = new AcceptedSocket(handle);
+    let isTold = false;
+    socket.setOwner({
+      receiveBytes: ignore,
+      receiveEnd: ignore,
+      becomeWritable: ignore,
+      streamClosed: () => {
+        isTold = true;
+      },
+    });
     const hasReader = typeof handle.onread === "function";
     const isAddressRead = socket.readPeerAddress() === "192.0.2.1" && socket.remoteAddress === "192.0.2.1";
     socket.closeAtOnce();
-    return hasReader && isAddressRead && seen.isLent && seen.isReading && seen.isClosed;
+    return isTold && hasReader && isAddressRead && seen.isLent && seen.isReading && seen.isClosed;
   } catch {
     return false;
   }
 }
 
 function ignore(): void {
-  // It is being closed.
+  // Nobody listens.
 }

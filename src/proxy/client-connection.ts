@@ -10,24 +10,41 @@
 // still sends is thrown away, because closing on unread bytes would reset the connection and could
 // destroy the response on its way.
 
-import type { Sender } from "../http1/forward.ts";
+import type { OutFraming } from "../http1/body.ts";
+import {
+  type Sender,
+  renderInterimHead,
+  renderResponseHead,
+  renderSwitchHead,
+  responseOutFraming,
+} from "../http1/forward.ts";
 import { type RequestHead, parseRequestHead } from "../http1/request.ts";
+import type { ResponseHead } from "../http1/response.ts";
 import { type HeadScan, createScan, restartScan } from "../http1/scan.ts";
 import { findRoute } from "../routing/route.ts";
 import type { Context } from "./context.ts";
 import { renderErrorPage } from "./error-page.ts";
-import { Exchange, type ExchangeClient } from "./exchange.ts";
+import { Exchange, type ExchangeClient, type SwitchedTo } from "./exchange.ts";
 import { renderFinalAnswer } from "./final-recipient.ts";
 import type { Listener } from "./listener.ts";
 import { keptBytes } from "./lent-bytes.ts";
-import { type ByteStream, type StreamOwner, adoptStream, closeStream, cutStream } from "./stream.ts";
+import {
+  type ByteStream,
+  type StreamOwner,
+  adoptStream,
+  closeStream,
+  cutStream,
+  writeParts,
+} from "./stream.ts";
 import type { Expiring } from "./timers.ts";
-import type { Tunnel } from "./tunnel.ts";
+import { Tunnel } from "./tunnel.ts";
 
 /** How long a client may take to read the last response's end. */
 const FLUSH_MS = 30_000;
 /** How long a client may take to close after that. */
 const LINGER_MS = 2000;
+
+const NO_PARTS: readonly Buffer[] = [];
 
 export class ClientConnection implements StreamOwner, ExchangeClient, Expiring {
   readonly stream: ByteStream;
@@ -255,6 +272,34 @@ export class ClientConnection implements StreamOwner, ExchangeClient, Expiring {
     else this.stream.resume();
   }
 
+  // ── the response ─────────────────────────────────────────────────────────────────────────────
+
+  get isFull(): boolean {
+    return this.stream.writableNeedDrain;
+  }
+
+  framingFor(head: ResponseHead): OutFraming {
+    return responseOutFraming(head, this.minor);
+  }
+
+  sendInterim(head: ResponseHead): void {
+    // RFC 9110 15.2: an HTTP/1.0 client knows no interim responses.
+    if (this.minor === 1) writeParts(this.stream, renderInterimHead(head), NO_PARTS);
+  }
+
+  sendHead(head: ResponseHead, out: OutFraming, staysOpen: boolean, parts: readonly Buffer[]): void {
+    writeParts(this.stream, renderResponseHead(head, out, { minor: this.minor, staysOpen }), parts);
+  }
+
+  sendBody(parts: readonly Buffer[]): void {
+    writeParts(this.stream, "", parts);
+  }
+
+  /** Of the request that is being answered. */
+  private get minor(): 0 | 1 {
+    return this.head?.minor ?? 1;
+  }
+
   // ── what exchanges report ────────────────────────────────────────────────────────────────────
 
   exchangeEnded(maySpeak: boolean): void {
@@ -273,7 +318,7 @@ export class ClientConnection implements StreamOwner, ExchangeClient, Expiring {
 
   exchangeFailed(status: number, maySpeak: boolean): void {
     const isHead = this.head?.method === "HEAD";
-    const minor = this.head?.minor ?? 1;
+    const { minor } = this;
     this.stream.write(renderErrorPage({ status, staysOpen: maySpeak, minor, isHead }), "latin1");
     this.exchangeEnded(maySpeak);
   }
@@ -283,7 +328,10 @@ export class ClientConnection implements StreamOwner, ExchangeClient, Expiring {
     cutStream(this.stream);
   }
 
-  exchangeSwitched(tunnel: Tunnel): void {
+  exchangeSwitched(head: ResponseHead, { connection, rest, idleMs }: SwitchedTo): void {
+    writeParts(this.stream, renderSwitchHead(head), rest.length > 0 ? [rest] : NO_PARTS);
+    const { timers } = this.context;
+    const tunnel = new Tunnel({ client: this.stream, connection, timers, idleMs });
     this.exchange = null;
     this.head = null;
     this.phase = "tunnel";
@@ -311,10 +359,8 @@ export class ClientConnection implements StreamOwner, ExchangeClient, Expiring {
     const hasUnread = this.input !== null;
     this.phase = "leaving";
     this.input = null;
-    if (!hasUnread && (this.hasInputEnded || this.hasSaidLast) && this.stream.writableLength === 0) {
-      closeStream(this.stream);
-      return;
-    }
+    const isSilent = !hasUnread && (this.hasInputEnded || this.hasSaidLast);
+    if (isSilent && closeStream(this.stream)) return;
     this.deadlineAt = this.context.timers.after(FLUSH_MS);
     this.stream.end(() => {
       this.deadlineAt = this.context.timers.after(LINGER_MS);

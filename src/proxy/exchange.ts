@@ -12,56 +12,72 @@
 // It pulls the request body from the client connection (takeBody) when the backend can take it, and
 // pauses the backend while the client cannot; so each direction holds at most one read.
 
-import { type Body, createBody, finishBody, hasEnded, transferBody } from "../http1/body.ts";
-import {
-  type Sender,
-  renderInterimHead,
-  renderRequestHead,
-  renderResponseHead,
-  renderSwitchHead,
-  responseOutFraming,
-} from "../http1/forward.ts";
+import { type Body, type OutFraming, createBody, finishBody, hasEnded, transferBody } from "../http1/body.ts";
+import { type Sender, renderRequestHead } from "../http1/forward.ts";
 import { type RequestHead, isIdempotent } from "../http1/request.ts";
 import { type ResponseHead, isSwitchTo, parseResponseHead } from "../http1/response.ts";
 import { type HeadScan, createScan, restartScan } from "../http1/scan.ts";
 import { mayClientSpeak, mayReuseBackend } from "../http1/turn.ts";
+import { monotonicClock } from "../system/clock.ts";
 import type { Backend } from "./backend.ts";
 import type { BackendConnection, BackendUser } from "./backend-connection.ts";
 import type { Context } from "./context.ts";
 import { keptBytes } from "./lent-bytes.ts";
-import type { Pool } from "./pool.ts";
-import { type ByteStream, writeParts } from "./stream.ts";
-import { Tunnel } from "./tunnel.ts";
+import type { Pool, PoolRequest } from "./pool.ts";
+import { writeParts } from "./stream.ts";
 
-/** What an exchange needs of the client connection it belongs to. */
+/**
+ * The client's side of an exchange: what carries the response in its own way. An HTTP/1.1 connection
+ * (client-connection.ts) is one; an HTTP/2 stream can be one (docs/architecture.md). Nothing of the response's
+ * way to the client is known here but how its body is framed.
+ */
 export interface ExchangeClient {
-  readonly stream: ByteStream;
   readonly sender: Sender;
   /** This worker is about to close the connection for its own reasons. */
   readonly isLeaving: boolean;
+  /** What was sent waits in this process; clientWritable is called when it has left. */
+  readonly isFull: boolean;
   /** Try to move the request body on. */
   advance(): void;
+  /** How the body of this response is to be given to sendHead and sendBody. */
+  framingFor(head: ResponseHead): OutFraming;
+  /** A 1xx response other than 101. */
+  sendInterim(head: ResponseHead): void;
+  /**
+   * The final head and the beginning of the body, in one write. The parts may be lent, here and in sendBody.
+   * `staysOpen`: the client may ask again.
+   */
+  sendHead(head: ResponseHead, out: OutFraming, staysOpen: boolean, parts: readonly Buffer[]): void;
+  sendBody(parts: readonly Buffer[]): void;
   /** Last of all, after the whole response was written. */
   exchangeEnded(mayClientSpeak: boolean): void;
   /** Last of all: answer with an error page, no head was sent yet. */
   exchangeFailed(status: number, mayClientSpeak: boolean): void;
   /** Last of all: the response cannot be completed. */
   exchangeCut(): void;
-  /** Last of all: the connection is a tunnel now. */
-  exchangeSwitched(tunnel: Tunnel): void;
+  /** Last of all: a tunnel over the backend's connection, which is the client's now, follows this 101. */
+  exchangeSwitched(head: ResponseHead, tunnel: SwitchedTo): void;
+}
+
+/** What a client side needs to make a tunnel. */
+export interface SwitchedTo {
+  readonly connection: BackendConnection;
+  /** What the backend sent behind its 101; lent. */
+  readonly rest: Buffer;
+  readonly idleMs: number;
 }
 
 const NO_PARTS: readonly Buffer[] = [];
 
-export class Exchange implements BackendUser {
+export class Exchange implements BackendUser, PoolRequest {
+  readonly head: RequestHead;
+  readonly tried: Backend[] = [];
   private readonly context: Context;
   private readonly client: ExchangeClient;
-  private readonly head: RequestHead;
   private readonly pool: Pool;
   private readonly bodyBytesMax: number;
 
   private connection: BackendConnection | null = null;
-  private readonly tried: Backend[] = [];
 
   private request: "waiting" | "body" | "sent" = "waiting";
   private readonly requestBody: Body;
@@ -69,6 +85,8 @@ export class Exchange implements BackendUser {
   private unsentHead = "";
   private hasTakenBody = false;
   private isRetry = false;
+  /** When the backend had the whole request; 0: it has not, or nobody wants to know. */
+  private sentAtMs = 0;
 
   private response: "awaited" | "body" | "done" = "awaited";
   private responseHead: ResponseHead | null = null;
@@ -99,6 +117,10 @@ export class Exchange implements BackendUser {
     this.tryNextBackend();
   }
 
+  get sender(): Sender {
+    return this.client.sender;
+  }
+
   /** Bytes of the request body have still to come from the client. */
   get isBodyMissing(): boolean {
     return !hasEnded(this.requestBody);
@@ -113,7 +135,7 @@ export class Exchange implements BackendUser {
   // ── the request ──────────────────────────────────────────────────────────────────────────────
 
   private tryNextBackend(): void {
-    const backend = this.pool.choose(this.tried);
+    const backend = this.pool.choose(this);
     if (backend === null) {
       this.fail(503);
       return;
@@ -183,6 +205,7 @@ export class Exchange implements BackendUser {
   private endRequest(): void {
     if (this.connection === null) return;
     this.request = "sent";
+    if (this.pool.isTiming) this.sentAtMs = monotonicClock();
     const { responseMs, bodyMs } = this.pool.timeouts;
     const isAwaited = this.response === "awaited";
     this.connection.deadlineAt = this.context.timers.after(isAwaited ? responseMs : bodyMs);
@@ -208,7 +231,7 @@ export class Exchange implements BackendUser {
   backendBytes(bytes: Buffer): void {
     this.wasHeard = true;
     if (this.response === "awaited") this.receiveHead(bytes);
-    else if (this.response === "body") this.relayBody(bytes, 0, "");
+    else if (this.response === "body") this.relayBody(bytes, 0, null);
   }
 
   private receiveHead(bytes: Buffer): void {
@@ -234,17 +257,17 @@ export class Exchange implements BackendUser {
         this.switchProtocols(parsed.head, input.subarray(parsed.end));
         return;
       }
-      // RFC 9110 15.2: an HTTP/1.0 client knows no interim responses.
-      if (this.head.minor === 1) writeParts(this.client.stream, renderInterimHead(parsed.head), NO_PARTS);
+      this.client.sendInterim(parsed.head);
       input = input.subarray(parsed.end);
       restartScan(this.responseScan);
-      if (this.client.stream.writableNeedDrain) this.connection?.stream.pause();
+      if (this.client.isFull) this.connection?.stream.pause();
       if (input.length === 0) return;
     }
   }
 
   private startResponse(head: ResponseHead, bytes: Buffer, bodyStart: number): void {
-    const out = responseOutFraming(head, this.head.minor);
+    this.noteResponse();
+    const out = this.client.framingFor(head);
     this.responseHead = head;
     this.responseBody = createBody(head.framing, out);
     this.response = "body";
@@ -254,30 +277,38 @@ export class Exchange implements BackendUser {
       isClientPersistent: this.head.isPersistent && !this.client.isLeaving,
     });
     this.staysOpen = maySpeak && out !== "until-close";
-    const { minor } = this.head;
-    const text = renderResponseHead(head, out, { minor, staysOpen: this.staysOpen });
-    this.relayBody(bytes, bodyStart, text);
+    this.relayBody(bytes, bodyStart, head);
   }
 
-  /** Passes response body bytes on from offset `start`, behind a head that may be "". */
-  private relayBody(bytes: Buffer, start: number, head: string): void {
+  /** It has answered, or will not do so any more. */
+  private noteResponse(): void {
+    if (this.sentAtMs !== 0) this.connection?.backend.noteResponse(this.sentAtMs);
+    this.sentAtMs = 0;
+  }
+
+  /** Passes response body bytes on from offset `start`; behind their head, if that has still to leave. */
+  private relayBody(bytes: Buffer, start: number, head: ResponseHead | null): void {
     if (this.responseBody === null) return;
     const parts: Buffer[] = [];
     const end = transferBody(this.responseBody, bytes, start, parts);
     if (typeof end !== "number") {
       // A head that came with the fault has not left: the client can still be told.
-      if (head !== "") this.response = "awaited";
+      if (head !== null) this.response = "awaited";
       this.failBackend(502, `malformed response: ${end.reason}`);
       return;
     }
-    if (head !== "") this.countRequest();
-    writeParts(this.client.stream, head, parts);
+    if (head === null) {
+      this.client.sendBody(parts);
+    } else {
+      this.countRequest();
+      this.client.sendHead(head, this.responseBody.out, this.staysOpen, parts);
+    }
     if (hasEnded(this.responseBody)) {
       this.finish({ hasExtraBytes: end < bytes.length });
       return;
     }
     this.touch();
-    if (this.client.stream.writableNeedDrain) this.connection?.stream.pause();
+    if (this.client.isFull) this.connection?.stream.pause();
   }
 
   clientWritable(): void {
@@ -293,15 +324,9 @@ export class Exchange implements BackendUser {
     }
     this.response = "done";
     this.countRequest();
-    writeParts(this.client.stream, renderSwitchHead(head), rest.length > 0 ? [rest] : NO_PARTS);
-    const tunnel = new Tunnel({
-      client: this.client.stream,
-      connection: this.connection,
-      timers: this.context.timers,
-      idleMs: this.pool.timeouts.tunnelIdleMs,
-    });
+    const { connection } = this;
     this.connection = null;
-    this.client.exchangeSwitched(tunnel);
+    this.client.exchangeSwitched(head, { connection, rest, idleMs: this.pool.timeouts.tunnelIdleMs });
   }
 
   private finish({ hasExtraBytes }: { readonly hasExtraBytes: boolean }): void {
@@ -326,7 +351,7 @@ export class Exchange implements BackendUser {
     if (this.response === "body" && this.responseBody !== null) {
       const parts: Buffer[] = [];
       if (finishBody(this.responseBody, parts)) {
-        writeParts(this.client.stream, "", parts);
+        this.client.sendBody(parts);
         this.finish({ hasExtraBytes: false });
         return;
       }
@@ -371,9 +396,10 @@ export class Exchange implements BackendUser {
     }
     const isClientStalled =
       this.response === "body"
-        ? this.client.stream.writableNeedDrain
+        ? this.client.isFull
         : this.request === "body" && this.connection?.stream.writableNeedDrain !== true;
     if (!isClientStalled) {
+      this.noteResponse();
       this.failBackend(504, this.response === "body" ? "the response stalled" : "no response in time");
     } else if (this.response === "awaited") {
       this.fail(408);

@@ -15,7 +15,9 @@ export type BackendHealth = "up" | "suspect" | "down" | "drain" | "maintenance" 
 
 export interface BackendState {
   readonly health: BackendHealth;
-  /** Of the configured weight; absent: 100. 0: no new requests. */
+  /** In place of the configured weight, 0 to 256; absent: nobody ordered one. */
+  readonly weight?: number;
+  /** Of the weight, configured or ordered; absent: 100. 0: no new clients. */
   readonly weightPercent?: number;
   /**
    * How long ago it really recovered: was down by its checks or its agent, and then up. Counted when the state

@@ -53,8 +53,11 @@ function watch(t: TestContext, pools: readonly PoolConfig[]): Watch {
 function pool(health: HealthConfig, ports: Record<string, number>, host = "127.0.0.1"): PoolConfig {
   return {
     name: "web",
-    balance: "round-robin",
-    backends: Object.entries(ports).map(([name, port]) => ({ name, host, port, weight: 1 })),
+    balance: { kind: "round-robin" },
+    sticky: null,
+    slowStartMs: 0,
+    panicThreshold: 0,
+    backends: Object.entries(ports).map(([name, port]) => ({ name, host, port, weight: 1, isBackup: false })),
     health,
     timeouts: { connectMs: 1, responseMs: 1, bodyMs: 1, tunnelIdleMs: 1 },
   };
@@ -273,8 +276,8 @@ test("a name is looked up, and one that does not resolve is a reason", async (t)
   const named: PoolConfig = {
     ...pool(HTTP, {}),
     backends: [
-      { name: "a", host: "localhost", port, weight: 1 },
-      { name: "b", host: "no-such-name.invalid", port, weight: 1 },
+      { name: "a", host: "localhost", port, weight: 1, isBackup: false },
+      { name: "b", host: "no-such-name.invalid", port, weight: 1, isBackup: false },
     ],
   };
   const { state, checker } = watch(t, [{ ...named, health: { ...HTTP, timeoutMs: 8_000 } }]);

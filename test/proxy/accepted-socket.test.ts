@@ -55,8 +55,8 @@ test("an accepted socket that is closed at once tells its owner once, and keeps 
     socket.setOwner({
       receiveBytes: () => {
         socket.write("answer");
-        socket.closeAtOnce();
-        socket.closeAtOnce();
+        assert.equal(socket.closeAtOnce(), true);
+        assert.equal(socket.closeAtOnce(), false);
         socket.destroy();
       },
       receiveEnd: () => undefined,
