@@ -172,6 +172,11 @@ for (const ownsSockets of [true, false]) {
         () => first.text,
         () => first.hasEnded,
       );
+      first.socket.end();
+      await until(
+        () => first.text,
+        () => first.hasClosed,
+      );
       const third = await rig.client();
       third.send(wire("GET / HTTP/1.1|Host: a|Connection: close||"));
       await until(
