@@ -162,4 +162,22 @@ export const UNJUST: readonly Regression[] = [
       healedAt: 6932.5,
     },
   },
+  {
+    found: "a node was told once more, by a peer that had not forgotten it, that nothing was drained",
+    scenario: {
+      seed: 191278,
+      leaseMs: 5000,
+      startsAt: [159.1, 230.2],
+      network: { latencyFromMs: 0.2, latencyToMs: 5, loss: 0.2, delayed: 0.02, duplicated: 0.1 },
+      loop: { late: 0.01, stalled: 0.01 },
+      hooks: { slow: 0.2, failing: 0, hanging: 0 },
+      events: [
+        { time: 13983.2, fault: { on: 0, forMs: 1413.8, kind: "drain" } },
+        { time: 14399.2, fault: { on: 0, forMs: 5034, kind: "standby", force: true } },
+        { time: 15951.7, fault: { on: 0, forMs: 3556.4, kind: "backend leaves" } },
+        { time: 15987.9, fault: { on: 1, forMs: 5963.4, kind: "backend leaves" } },
+      ],
+      healedAt: 21951.3,
+    },
+  },
 ];
