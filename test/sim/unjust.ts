@@ -149,6 +149,24 @@ export const UNJUST: readonly Regression[] = [
     },
   },
   {
+    found: "a holder crashed just after a cut, before it had met the node that waited for its lease",
+    scenario: {
+      seed: 16000,
+      leaseMs: 1000,
+      claim: "safe",
+      arbiter: false,
+      priorities: [[100, 150]],
+      startsAt: [395, 201.3],
+      network: { latencyFromMs: 0.2, latencyToMs: 2, loss: 0, delayed: 0, duplicated: 0.1 },
+      events: [
+        { time: 2579.8, fault: { on: 0, forMs: 864.7, kind: "freeze", withChildren: true } },
+        { time: 5729.9, fault: { on: 1, forMs: 1698.4, kind: "partition" } },
+        { time: 7489.6, fault: { on: 1, forMs: 901.6, kind: "crash" } },
+      ],
+      healedAt: 8391.2,
+    },
+  },
+  {
     found: "two actives with different secrets hear each other refuse them, so that neither needs an arbiter",
     scenario: {
       seed: 1178713,
