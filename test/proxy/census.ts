@@ -1,5 +1,5 @@
-// Loaded into the worker processes of tests (--import): counts, when a test asks, what the process holds
-// besides what the engine says of itself. Node knows its sockets and timers, the garbage collector its
+// Loaded into the worker processes of tests (--import), and imported where the engine runs in the test's own: counts,
+// when a test asks, what the process holds besides what the engine says of itself. Node knows its sockets and timers, the garbage collector its
 // objects; so a thing that the engine has forgotten is found all the same.
 
 import { Socket } from "node:net";
@@ -36,21 +36,30 @@ const CLASSES = { BackendConnection, ClientConnection, Exchange, Tunnel };
 setFlagsFromString("--expose-gc");
 const collectGarbage = runInNewContext("gc") as () => void;
 
-function takeCensus(): Census {
-  const before = process.memoryUsage.rss();
+/** What keeps the event loop alive, or would if it were not idle: without a garbage collection. */
+export function countHandles(): Pick<Census, "sockets" | "servers" | "timers"> {
   const resources = process.getActiveResourcesInfo();
   const count = (name: string): number => resources.filter((resource) => resource === name).length;
-  const objects = Object.fromEntries(
+  return { sockets: count("TCPSocketWrap"), servers: count("TCPServerWrap"), timers: count("Timeout") };
+}
+
+/** Alive after a garbage collection, by class. */
+export function countObjects(): Census["objects"] {
+  return Object.fromEntries(
     Object.entries(CLASSES).map(([name, ctor]) => [name, queryObjects(ctor, { format: "count" })]),
   );
+}
+
+function takeCensus(): Census {
+  const before = process.memoryUsage.rss();
+  const handles = countHandles();
+  const objects = countObjects();
   // The first one finds the buffers, the second one waits until they are freed.
   collectGarbage();
   collectGarbage();
   const memory = process.memoryUsage();
   return {
-    sockets: count("TCPSocketWrap"),
-    servers: count("TCPServerWrap"),
-    timers: count("Timeout"),
+    ...handles,
     objects,
     unsentBytes: unsentBytes(),
     bufferBytes: memory.arrayBuffers,
