@@ -13,7 +13,7 @@
 // pauses the backend while the client cannot; so each direction holds at most one read.
 
 import { type Body, type OutFraming, createBody, finishBody, hasEnded, transferBody } from "../http1/body.ts";
-import { type Sender, renderRequestHead } from "../http1/forward.ts";
+import { type RequestEdit, type Sender, renderRequestHead } from "../http1/forward.ts";
 import { type RequestHead, isIdempotent } from "../http1/request.ts";
 import { type ResponseHead, isSwitchTo, parseResponseHead } from "../http1/response.ts";
 import { type HeadScan, createScan, restartScan } from "../http1/scan.ts";
@@ -75,6 +75,7 @@ export class Exchange implements BackendUser, PoolRequest {
   private readonly client: ExchangeClient;
   private readonly pool: Pool;
   private readonly bodyBytesMax: number;
+  private readonly edit: RequestEdit | null;
 
   private connection: BackendConnection | null = null;
 
@@ -102,12 +103,15 @@ export class Exchange implements BackendUser, PoolRequest {
     readonly head: RequestHead;
     readonly pool: Pool;
     readonly bodyBytesMax: number;
+    /** null: the request's head passes as it is. */
+    readonly edit: RequestEdit | null;
   }) {
     this.context = options.context;
     this.client = options.client;
     this.head = options.head;
     this.pool = options.pool;
     this.bodyBytesMax = options.bodyBytesMax;
+    this.edit = options.edit;
     const { framing } = options.head;
     this.requestBody = createBody(framing, framing.kind);
   }
@@ -157,7 +161,7 @@ export class Exchange implements BackendUser, PoolRequest {
   private send(connection: BackendConnection): void {
     this.connection = connection;
     if (!this.isRetry) connection.backend.countRequest();
-    this.unsentHead = renderRequestHead(this.head, this.client.sender);
+    this.unsentHead = renderRequestHead(this.head, this.client.sender, this.edit);
     this.request = "body";
     if (hasEnded(this.requestBody)) {
       this.flushHead();

@@ -10,6 +10,7 @@ import { ClientConnection } from "../../src/proxy/client-connection.ts";
 import type { Context } from "../../src/proxy/context.ts";
 import { Listener } from "../../src/proxy/listener.ts";
 import { Pool } from "../../src/proxy/pool.ts";
+import { RequestIds } from "../../src/proxy/request-id.ts";
 import { Timers } from "../../src/proxy/timers.ts";
 import { createLog } from "../../src/system/log.ts";
 import { eventually, pool, workerConfig } from "./harness.ts";
@@ -28,6 +29,8 @@ export function openStreamRig(t: TestContext, ports: readonly number[]): StreamR
   const pools = new Map<string, Pool>();
   const context: Context = {
     log: createLog({ level: "error", subject: {} }),
+    node: "test",
+    requestIds: new RequestIds(),
     timers: new Timers(),
     tally: { connections: 0, requests: 0, refusedConnections: 0, refusing: 0, hasChanged: false },
     responseHeadLimits: DEFAULT_HEAD_LIMITS,

@@ -12,7 +12,7 @@ import type { ListenerConfig, PoolConfig } from "../../src/config/config.ts";
 import type { FromWorker } from "../../src/protocol/worker.ts";
 import { Engine } from "../../src/proxy/engine.ts";
 import { createLog } from "../../src/system/log.ts";
-import { countHandles, countObjects } from "./census.ts";
+import { countHoldings, countObjects } from "./census.ts";
 import { RawPeer, eventually, pool, workerConfig } from "./harness.ts";
 
 export function wire(notation: string): string {
@@ -178,7 +178,7 @@ export function openRig(
     port = (server.address() as AddressInfo).port;
     engine.obey({ kind: "listen", listener: "web", socketId: "s1" }, server);
     await eventually("listening", () => reports.some(({ kind }) => kind === "listening"));
-    timersBefore = countHandles().timers;
+    timersBefore = countHoldings().timers;
     close = () => {
       engine.obey({ kind: "drain", graceMs: 0 }, undefined);
       server.close();
@@ -188,9 +188,9 @@ export function openRig(
     for (const client of clients.splice(0)) client.close();
     await backend.reset();
     await until(
-      () => `no socket and no timer is left: ${JSON.stringify(countHandles())}`,
+      () => `no socket and no timer is left: ${JSON.stringify(countHoldings())}`,
       () => {
-        const { sockets, timers } = countHandles();
+        const { sockets, timers } = countHoldings();
         return sockets === 0 && timers <= timersBefore;
       },
     );
