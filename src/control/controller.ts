@@ -15,6 +15,7 @@ import { type Clock, wallTime } from "../system/clock.ts";
 import type { Log } from "../system/log.ts";
 import { drainTable, noBackendProblem } from "./backend-table.ts";
 import type { SwitchoverOutcome } from "./group.ts";
+import type { BackendCheckStatus } from "./checked-backend.ts";
 import { HealthChecker } from "./health-checker.ts";
 import { Listeners } from "./listeners.ts";
 import type { MaintenanceOutcome, ResumeOutcome } from "./maintenance.ts";
@@ -80,6 +81,7 @@ export class Controller {
       log,
       clock,
       random: Math.random,
+      configDir: dirname(options.configPath),
       onChange: () => {
         this.#tellHealth();
       },
@@ -377,8 +379,8 @@ export class Controller {
         return {
           name: backend.name,
           address: formatAddress(backend.host, backend.port),
-          ...this.#backendState(pool.name, backend.name),
           weight: backend.weight,
+          ...this.#backendState(pool.name, backend.name),
           activeConnections: counted?.activeConnections ?? 0,
           requests: counted?.requests ?? 0,
           failures: counted?.failures ?? 0,
@@ -387,9 +389,10 @@ export class Controller {
     };
   }
 
-  #backendState(pool: string, backend: string): Pick<PoolStatus["backends"][number], "state" | "reason"> {
-    if (this.#pair?.isSet(drainKey(pool, backend)) === true) return { state: "drain", reason: "drained" };
-    return this.#health.status(pool, backend);
+  #backendState(pool: string, backend: string): BackendCheckStatus {
+    const status = this.#health.status(pool, backend);
+    const isDrained = this.#pair?.isSet(drainKey(pool, backend)) === true;
+    return isDrained ? { ...status, state: "drain", reason: "drained" } : status;
   }
 }
 

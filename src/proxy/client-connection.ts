@@ -10,23 +10,42 @@
 // still sends is thrown away, because closing on unread bytes would reset the connection and could
 // destroy the response on its way.
 
-import type { Sender } from "../http1/forward.ts";
+import type { OutFraming } from "../http1/body.ts";
+import {
+  type HeadEdit,
+  type Sender,
+  renderInterimHead,
+  renderResponseHead,
+  renderSwitchHead,
+  responseOutFraming,
+} from "../http1/forward.ts";
 import { type RequestHead, parseRequestHead } from "../http1/request.ts";
+import type { ResponseHead } from "../http1/response.ts";
 import { type HeadScan, createScan, restartScan } from "../http1/scan.ts";
-import { findRoute } from "../routing/route.ts";
 import type { Context } from "./context.ts";
-import { renderErrorPage } from "./error-page.ts";
-import { Exchange, type ExchangeClient } from "./exchange.ts";
-import { renderFinalAnswer } from "./final-recipient.ts";
+import { dispatch, type HeadEdits } from "./dispatch.ts";
+import { Exchange, type ExchangeClient, type SwitchedTo } from "./exchange.ts";
+import { finalContent } from "./final-recipient.ts";
 import type { Listener } from "./listener.ts";
-import { type ByteStream, type StreamOwner, adoptStream, cutStream, keptBytes } from "./stream.ts";
+import { errorContent, type OwnContent, renderOwnResponse } from "./own-response.ts";
+import { requestId } from "./request-id.ts";
+import {
+  type ByteStream,
+  type StreamOwner,
+  adoptStream,
+  cutStream,
+  keptBytes,
+  writeParts,
+} from "./stream.ts";
 import type { Expiring } from "./timers.ts";
-import type { Tunnel } from "./tunnel.ts";
+import { Tunnel } from "./tunnel.ts";
 
 /** How long a client may take to read the last response's end. */
 const FLUSH_MS = 30_000;
 /** How long a client may take to close after that. */
 const LINGER_MS = 2000;
+
+const NO_PARTS: readonly Buffer[] = [];
 
 export class ClientConnection implements StreamOwner, ExchangeClient, Expiring {
   readonly stream: ByteStream;
@@ -37,11 +56,14 @@ export class ClientConnection implements StreamOwner, ExchangeClient, Expiring {
   private readonly listener: Listener;
   private readonly onClosed: (connection: ClientConnection) => void;
 
+  /** Made when someone asks for it; null in between. */
+  private currentId: string | null = null;
   private phase: "idle" | "head" | "exchange" | "tunnel" | "leaving" = "idle";
   private input: Buffer | null = null;
   private readonly scan: HeadScan = createScan();
   private head: RequestHead | null = null;
   private exchange: Exchange | null = null;
+  private responseEdit: HeadEdit | null = null;
   private tunnel: Tunnel | null = null;
   private hasServed = false;
   private requests = 0;
@@ -78,6 +100,14 @@ export class ClientConnection implements StreamOwner, ExchangeClient, Expiring {
   /** Close now. */
   cut(): void {
     this.stream.destroy();
+  }
+
+  get node(): string {
+    return this.context.node;
+  }
+
+  requestId(): string {
+    return (this.currentId ??= requestId(this.head, this.sender, this.context.requestIds));
   }
 
   // ── bytes in ─────────────────────────────────────────────────────────────────────────────────
@@ -195,30 +225,37 @@ export class ClientConnection implements StreamOwner, ExchangeClient, Expiring {
     this.requests += 1;
     if (this.requests >= this.listener.requestsPerConnectionMax) this.isLeaving = true;
     this.head = head;
+    this.currentId = null;
     restartScan(this.scan);
+    const { framing } = head;
     if (head.maxForwards === 0) {
-      this.answerAsLast(head);
+      this.answerSelf(head, finalContent(head));
+    } else if (framing.kind === "length" && framing.length > this.listener.bodyBytesMax) {
+      this.answerSelf(head, errorContent(413));
+    } else {
+      const found = dispatch(this.listener, head, this);
+      if (found.kind === "pool") this.askPool(head, found.pool, found.edits);
+      else this.answerSelf(head, found.kind === "answer" ? found.content : errorContent(404));
+    }
+  }
+
+  private askPool(head: RequestHead, name: string, edits: HeadEdits | null): void {
+    const pool = this.context.pools.get(name);
+    if (pool === undefined) {
+      this.answerSelf(head, errorContent(404));
       return;
     }
-    const route = findRoute(this.listener.routes, head);
-    const pool = route === null ? undefined : this.context.pools.get(route.pool);
     const { bodyBytesMax } = this.listener;
-    const isBodyTooLarge = head.framing.kind === "length" && head.framing.length > bodyBytesMax;
-    if (pool === undefined || isBodyTooLarge) {
-      this.countRequest();
-      const hasBody = head.framing.kind !== "none";
-      this.exchangeFailed(isBodyTooLarge ? 413 : 404, head.isPersistent && !hasBody && !this.isLeaving);
-      return;
-    }
-    this.exchange = new Exchange({ context: this.context, client: this, head, pool, bodyBytesMax });
+    this.responseEdit = edits?.response ?? null;
+    const edit = edits?.request ?? null;
+    this.exchange = new Exchange({ context: this.context, client: this, head, pool, bodyBytesMax, edit });
     this.exchange.start();
   }
 
-  private answerAsLast(head: RequestHead): void {
+  /** Answers without a backend; a body that comes is not read. */
+  private answerSelf(head: RequestHead, content: OwnContent): void {
     this.countRequest();
-    const staysOpen = head.isPersistent && head.framing.kind === "none" && !this.isLeaving;
-    this.stream.write(renderFinalAnswer(head, staysOpen), "latin1");
-    this.exchangeEnded(staysOpen);
+    this.sendOwn(content, head.isPersistent && head.framing.kind === "none" && !this.isLeaving);
   }
 
   /** The client sends no more. A request that is whole is still answered (half-close). */
@@ -247,6 +284,38 @@ export class ClientConnection implements StreamOwner, ExchangeClient, Expiring {
     else this.stream.resume();
   }
 
+  // ── the response ─────────────────────────────────────────────────────────────────────────────
+
+  get isFull(): boolean {
+    return this.stream.writableNeedDrain;
+  }
+
+  framingFor(head: ResponseHead): OutFraming {
+    return responseOutFraming(head, this.minor);
+  }
+
+  sendInterim(head: ResponseHead): void {
+    // RFC 9110 15.2: an HTTP/1.0 client knows no interim responses.
+    if (this.minor === 1) writeParts(this.stream, renderInterimHead(head), NO_PARTS);
+  }
+
+  sendHead(head: ResponseHead, out: OutFraming, staysOpen: boolean, parts: readonly Buffer[]): void {
+    writeParts(
+      this.stream,
+      renderResponseHead(head, out, { minor: this.minor, staysOpen }, this.responseEdit),
+      parts,
+    );
+  }
+
+  sendBody(parts: readonly Buffer[]): void {
+    writeParts(this.stream, "", parts);
+  }
+
+  /** Of the request that is being answered. */
+  private get minor(): 0 | 1 {
+    return this.head?.minor ?? 1;
+  }
+
   // ── what exchanges report ────────────────────────────────────────────────────────────────────
 
   exchangeEnded(maySpeak: boolean): void {
@@ -263,10 +332,14 @@ export class ClientConnection implements StreamOwner, ExchangeClient, Expiring {
   }
 
   exchangeFailed(status: number, maySpeak: boolean): void {
+    this.sendOwn(errorContent(status), maySpeak);
+  }
+
+  private sendOwn(content: OwnContent, staysOpen: boolean): void {
     const isHead = this.head?.method === "HEAD";
-    const minor = this.head?.minor ?? 1;
-    this.stream.write(renderErrorPage({ status, staysOpen: maySpeak, minor, isHead }), "latin1");
-    this.exchangeEnded(maySpeak);
+    const { minor } = this;
+    this.stream.write(renderOwnResponse(content, { staysOpen, minor, isHead }), "latin1");
+    this.exchangeEnded(staysOpen);
   }
 
   exchangeCut(): void {
@@ -274,7 +347,10 @@ export class ClientConnection implements StreamOwner, ExchangeClient, Expiring {
     cutStream(this.stream);
   }
 
-  exchangeSwitched(tunnel: Tunnel): void {
+  exchangeSwitched(head: ResponseHead, { connection, rest, idleMs }: SwitchedTo): void {
+    writeParts(this.stream, renderSwitchHead(head, this.responseEdit), rest.length > 0 ? [rest] : NO_PARTS);
+    const { timers } = this.context;
+    const tunnel = new Tunnel({ client: this.stream, connection, timers, idleMs });
     this.exchange = null;
     this.head = null;
     this.phase = "tunnel";

@@ -4,12 +4,16 @@ import type { HeadLimits } from "../http1/scan.ts";
 import type { FromWorker } from "../protocol/worker.ts";
 import type { Log } from "../system/log.ts";
 import type { Pool } from "./pool.ts";
+import type { RequestIds } from "./request-id.ts";
 import type { Timers } from "./timers.ts";
 
 export interface Context {
   /** Replaced when a configuration sets another level. */
   log: Log;
+  /** This node's name, as the last configuration gave it. */
+  node: string;
   readonly timers: Timers;
+  readonly requestIds: RequestIds;
   readonly tally: Tally;
   /** For the heads of responses; those of requests are the listener's. */
   readonly responseHeadLimits: HeadLimits;

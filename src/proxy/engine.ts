@@ -10,6 +10,7 @@ import type { Context } from "./context.ts";
 import { Listener } from "./listener.ts";
 import { ConnectionGroup, ListeningSocket } from "./listening-socket.ts";
 import { Pool } from "./pool.ts";
+import { RequestIds } from "./request-id.ts";
 import { Timers } from "./timers.ts";
 
 const ALL_UP: PoolHealth = {};
@@ -38,7 +39,9 @@ export class Engine {
     this.context = {
       log: options.createLog(this.logLevel),
       tell: options.tell,
+      node: "",
       timers: new Timers(),
+      requestIds: new RequestIds(),
       tally: { connections: 0, requests: 0, refusedConnections: 0, refusing: 0, hasChanged: false },
       responseHeadLimits: DEFAULT_HEAD_LIMITS,
       pools: this.pools,
@@ -84,6 +87,7 @@ export class Engine {
   private configure(config: WorkerConfig, health: HealthTable): void {
     if (config.logLevel !== this.logLevel) this.context.log = this.createLog(config.logLevel);
     this.logLevel = config.logLevel;
+    this.context.node = config.node;
     for (const pool of config.pools) {
       const known = this.pools.get(pool.name);
       const poolHealth = healthOf(health, pool.name);
