@@ -153,6 +153,8 @@ export function openRig(
   options: {
     readonly listener?: Partial<ListenerConfig>;
     readonly timeouts?: Partial<PoolConfig["timeouts"]>;
+    /** As in the engine's context; true when not given. */
+    readonly ownsSockets?: boolean;
   } = {},
 ): Rig {
   const backend = new Recorder();
@@ -170,6 +172,7 @@ export function openRig(
       createLog: () => createLog({ level: "error", subject: {} }),
       tell: (message) => reports.push(message),
       onDrained: () => undefined,
+      ownsSockets: options.ownsSockets ?? true,
     });
     const config = workerConfig([pool({ ports: [backend.port], timeouts })], listener);
     engine.obey({ kind: "configure", config, health: {} }, undefined);
