@@ -27,14 +27,15 @@ import { dispatch, type HeadEdits } from "./dispatch.ts";
 import { Exchange, type ExchangeClient, type SwitchedTo } from "./exchange.ts";
 import { finalContent } from "./final-recipient.ts";
 import type { Listener } from "./listener.ts";
+import { keptBytes } from "./lent-bytes.ts";
 import { errorContent, type OwnContent, renderOwnResponse } from "./own-response.ts";
 import { requestId } from "./request-id.ts";
 import {
   type ByteStream,
   type StreamOwner,
   adoptStream,
+  closeStream,
   cutStream,
-  keptBytes,
   writeParts,
 } from "./stream.ts";
 import type { Expiring } from "./timers.ts";
@@ -67,6 +68,8 @@ export class ClientConnection implements StreamOwner, ExchangeClient, Expiring {
   private tunnel: Tunnel | null = null;
   private hasServed = false;
   private requests = 0;
+  /** RFC 9112 9.6: a client that has asked for the close "MUST NOT send further requests on that connection". */
+  private hasSaidLast = false;
   private hasInputEnded = false;
   private isAdvancing = false;
 
@@ -85,7 +88,8 @@ export class ClientConnection implements StreamOwner, ExchangeClient, Expiring {
     this.context.tally.hasChanged = true;
     this.context.timers.watch(this);
     this.deadlineAt = this.context.timers.after(this.listener.timeouts.idleMs);
-    this.stream = adoptStream(options.stream, this);
+    this.stream = options.stream;
+    adoptStream(this.stream, this);
   }
 
   /**
@@ -276,6 +280,10 @@ export class ClientConnection implements StreamOwner, ExchangeClient, Expiring {
     }
   }
 
+  private get isBodyMissing(): boolean {
+    return this.exchange?.isBodyMissing ?? this.head?.framing.kind !== "none";
+  }
+
   private steerReading(): void {
     if (this.phase === "tunnel") return;
     const mustWait = this.input !== null && (this.phase === "exchange" || this.phase === "idle");
@@ -319,6 +327,7 @@ export class ClientConnection implements StreamOwner, ExchangeClient, Expiring {
   // ── what exchanges report ────────────────────────────────────────────────────────────────────
 
   exchangeEnded(maySpeak: boolean): void {
+    this.hasSaidLast = this.head?.isPersistent === false && !this.isBodyMissing;
     this.exchange = null;
     this.head = null;
     this.hasServed = true;
@@ -375,8 +384,11 @@ export class ClientConnection implements StreamOwner, ExchangeClient, Expiring {
   }
 
   private endStream(): void {
+    const hasUnread = this.input !== null;
     this.phase = "leaving";
     this.input = null;
+    const isSilent = !hasUnread && (this.hasInputEnded || this.hasSaidLast);
+    if (isSilent && closeStream(this.stream)) return;
     this.deadlineAt = this.context.timers.after(FLUSH_MS);
     this.stream.end(() => {
       this.deadlineAt = this.context.timers.after(LINGER_MS);

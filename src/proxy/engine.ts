@@ -33,12 +33,15 @@ export class Engine {
     readonly tell: (message: FromWorker) => void;
     /** A drain has ended: nothing is left. */
     readonly onDrained: () => void;
+    /** As in Context. */
+    readonly ownsSockets: boolean;
   }) {
     this.onDrained = options.onDrained;
     this.createLog = options.createLog;
     this.context = {
       log: options.createLog(this.logLevel),
       tell: options.tell,
+      ownsSockets: options.ownsSockets,
       node: "",
       timers: new Timers(),
       requestIds: new RequestIds(),

@@ -5,6 +5,7 @@
 import { flushCompileCache } from "node:module";
 import type { FromWorker, ToWorker } from "../protocol/worker.ts";
 import { type Log, createLog } from "../system/log.ts";
+import { areHandlesKnown } from "./accepted-socket.ts";
 import { Engine } from "./engine.ts";
 import { dropPrivileges } from "./privileges.ts";
 
@@ -20,9 +21,12 @@ function runWorker(): void {
   for (const signal of ["SIGTERM", "SIGINT", "SIGHUP"] as const) process.on(signal, ignoreSignal);
   process.on("disconnect", () => process.exit(0));
 
+  const ownsSockets = areHandlesKnown();
+  if (!ownsSockets) log.warn({ node: process.versions.node }, "this Node is not the one expected: slower");
   const engine = new Engine({
     createLog: createWorkerLog,
     tell,
+    ownsSockets,
     // Messages on their way are written first; then `disconnect` ends the process.
     onDrained: () => process.disconnect(),
   });
