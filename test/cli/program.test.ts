@@ -433,7 +433,7 @@ pools:
   const bad = await check(dir, file("./look", "none.pem"));
   assert.equal(
     bad.err,
-    "FILE:3:64  pools.a.health.command: DIR/look is not executable: chmod +x it.\n" +
+    "FILE:3:55  pools.a.health.command: DIR/look is not executable: chmod +x it.\n" +
       "FILE:4:60  pools.b.health.ca: DIR/none.pem has no certificates in PEM.\n",
   );
   const missing = await check(dir, file("/bin/true", "absent.pem"));
