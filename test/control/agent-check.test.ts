@@ -17,11 +17,15 @@ interface Rig extends Watch {
   readonly target: number;
 }
 
+function hangUp(socket: Socket): void {
+  socket.end();
+}
+
 async function withAgent(
   t: TestContext,
   { health = `{ kind: tcp, ${ONCE} }`, backend = "alive", agent = "", timeoutMs = 5_000 } = {},
 ): Promise<Rig> {
-  let talk: (socket: Socket) => void = (socket) => socket.end();
+  let talk: (socket: Socket) => void = hangUp;
   const port = await accept(t, (socket) => {
     talk(socket);
   });
@@ -39,7 +43,8 @@ async function withAgent(
     },
     agent: () => {
       const status = watched.checker.status("web", "a").agent;
-      return `${status?.said ?? "nothing"}${status?.problem == null ? "" : ` (${status.problem})`}`;
+      const problem = status?.problem ?? null;
+      return `${status?.said ?? "nothing"}${problem === null ? "" : ` (${problem})`}`;
     },
     weight: () => watched.checker.table()["web"]?.["a"]?.weightPercent ?? 100,
   };
@@ -83,7 +88,7 @@ test("an agent that falls silent changes nothing: only it can take back what it 
   await until(() => state() === "drain", "drain");
   say((socket) => socket.resetAndDestroy());
   await until(() => agent() === "drain 40% (connection reset)", "reset");
-  say((socket) => socket.end());
+  say(hangUp);
   await until(() => agent() === "drain 40% (it said nothing)", "an empty answer");
   assert.equal(state(), "drain");
   assert.equal(weight(), 40);

@@ -263,8 +263,13 @@ describe("a backend that does not do what it should", () => {
   });
 });
 
+const fixture = (name: string) => readFileSync(new URL(`../cli/fixtures/${name}`, import.meta.url));
+
+function https(tls: CheckTls, host?: string): Partial<HttpCheck> {
+  return { kind: "https", tls, ...(host === undefined ? {} : { host }) };
+}
+
 describe("https", () => {
-  const fixture = (name: string) => readFileSync(new URL(`../cli/fixtures/${name}`, import.meta.url));
   const certificate = fixture("self-signed.pem");
 
   /** A backend whose certificate is self-signed and made out to probe.example; `names` are the SNI it was asked for. */
@@ -279,12 +284,6 @@ describe("https", () => {
     );
     return { port: await listen(t, server), names };
   }
-
-  const https = (tls: CheckTls, host?: string): Partial<HttpCheck> => ({
-    kind: "https",
-    tls,
-    ...(host === undefined ? {} : { host }),
-  });
 
   test("a self-signed certificate is refused unless the check says to take any", async (t) => {
     const { port } = await secure(t);

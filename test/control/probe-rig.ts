@@ -59,7 +59,7 @@ export async function lookOnce(prober: Prober): Promise<string> {
   return inWords(await prober(new AbortController().signal));
 }
 
-export function inWords(result: ProbeResult): string {
+function inWords(result: ProbeResult): string {
   const code = result.code === undefined ? "" : ` ${String(result.code)}`;
   if (result.kind === "bad") return `bad${code}: ${result.reason}`;
   const degraded = result.degraded === undefined ? "" : `, degraded: ${result.degraded}`;

@@ -59,7 +59,7 @@ test("bytes are bytes, in what is sent, in what is expected and to an expression
 test("an answer that comes byte by byte is an answer", async (t) => {
   const port = await accept(t, (socket) => {
     socket.setNoDelay(true);
-    const bytes = [..."it is READY now"];
+    const bytes = "it is READY now".split("");
     const timer = setInterval(() => {
       const byte = bytes.shift();
       if (byte === undefined) clearInterval(timer);
