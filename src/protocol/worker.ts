@@ -2,7 +2,7 @@
 // The control process decides (which listeners are open, which backends are up); a worker proxies and
 // counts. Handles (listening sockets, stray connections) travel as the second argument of send().
 
-import type { ListenerConfig, PoolConfig } from "../config/config.ts";
+import type { AccessLogConfig, ListenerConfig, PoolConfig } from "../config/config.ts";
 
 /**
  * A backend as the control process sees it. Only `up` gets new requests; `suspect` too when none is up.
@@ -17,6 +17,8 @@ export interface WorkerConfig {
   readonly listeners: readonly ListenerConfig[];
   readonly pools: readonly PoolConfig[];
   readonly logLevel: string;
+  /** With an absolute file; null: no access log. */
+  readonly accessLog: AccessLogConfig | null;
   /** How many workers share the connections, and so the limits on them. */
   readonly workers: number;
 }

@@ -14,11 +14,21 @@ import type { Sender } from "../http1/forward.ts";
 import { type RequestHead, parseRequestHead } from "../http1/request.ts";
 import { type HeadScan, createScan, restartScan } from "../http1/scan.ts";
 import { findRoute } from "../routing/route.ts";
+import {
+  type AccessRecord,
+  type RequestEnd,
+  createRecord,
+  describeClient,
+  noteBadHead,
+  noteEnd,
+  noteHead,
+} from "./access-record.ts";
 import type { Context } from "./context.ts";
 import { renderErrorPage } from "./error-page.ts";
 import { Exchange, type ExchangeClient } from "./exchange.ts";
 import type { Listener } from "./listener.ts";
-import { type ByteStream, type StreamOwner, adoptStream, cutStream, keptBytes } from "./stream.ts";
+import { requestId } from "./request-id.ts";
+import { type ByteStream, type StreamOwner, adoptStream, cutStream, keptBytes, portOf } from "./stream.ts";
 import type { Expiring } from "./timers.ts";
 import type { Tunnel } from "./tunnel.ts";
 
@@ -40,6 +50,10 @@ export class ClientConnection implements StreamOwner, ExchangeClient, Expiring {
   private input: Buffer | null = null;
   private readonly scan: HeadScan = createScan();
   private head: RequestHead | null = null;
+  /** Of the request under way; null when there is no access log, or nothing to say. */
+  private record: AccessRecord | null = null;
+  /** As it stands in records; null: nobody has asked. */
+  private address: string | null = null;
   private exchange: Exchange | null = null;
   private tunnel: Tunnel | null = null;
   private hasServed = false;
@@ -76,6 +90,7 @@ export class ClientConnection implements StreamOwner, ExchangeClient, Expiring {
 
   /** Close now. */
   cut(): void {
+    noteEnd(this.record, "shutdown");
     this.stream.destroy();
   }
 
@@ -110,6 +125,7 @@ export class ClientConnection implements StreamOwner, ExchangeClient, Expiring {
     this.context.tally.hasChanged = true;
     this.exchange?.abort();
     this.tunnel?.clientClosed(error);
+    this.logRequest("client-closed");
     this.onClosed(this);
   }
 
@@ -119,7 +135,7 @@ export class ClientConnection implements StreamOwner, ExchangeClient, Expiring {
         this.endStream();
         break;
       case "head":
-        this.refuse(408);
+        this.refuse(408, "client-timeout");
         break;
       case "leaving":
         this.stream.destroy();
@@ -154,6 +170,7 @@ export class ClientConnection implements StreamOwner, ExchangeClient, Expiring {
         if (this.stream.writableNeedDrain) return false;
         this.phase = "head";
         this.deadlineAt = this.context.timers.after(this.listener.timeouts.headMs);
+        if (this.context.accessLog !== null) this.startRecord();
         return this.readHead(input);
       case "head":
         return this.readHead(input);
@@ -170,6 +187,7 @@ export class ClientConnection implements StreamOwner, ExchangeClient, Expiring {
 
   private consume(count: number): void {
     if (this.input === null) return;
+    if (this.record !== null) this.record.bytesIn += count;
     this.input = count === this.input.length ? null : this.input.subarray(count);
   }
 
@@ -179,7 +197,7 @@ export class ClientConnection implements StreamOwner, ExchangeClient, Expiring {
       case "incomplete":
         return false;
       case "invalid":
-        this.refuse(parsed.status);
+        this.refuse(parsed.status, "refused", parsed.reason);
         return false;
       case "head":
         this.consume(parsed.end);
@@ -195,17 +213,21 @@ export class ClientConnection implements StreamOwner, ExchangeClient, Expiring {
     if (this.requests >= this.listener.requestsPerConnectionMax) this.isLeaving = true;
     this.head = head;
     restartScan(this.scan);
+    if (this.record !== null) noteHead(this.record, head);
     const route = findRoute(this.listener.routes, head);
     const pool = route === null ? undefined : this.context.pools.get(route.pool);
+    if (this.record !== null && route !== null) this.record.pool = route.pool;
     const { bodyBytesMax } = this.listener;
     const isBodyTooLarge = head.framing.kind === "length" && head.framing.length > bodyBytesMax;
     if (pool === undefined || isBodyTooLarge) {
       this.countRequest();
       const hasBody = head.framing.kind !== "none";
+      noteEnd(this.record, isBodyTooLarge ? "refused" : "no-route");
       this.exchangeFailed(isBodyTooLarge ? 413 : 404, head.isPersistent && !hasBody && !this.isLeaving);
       return;
     }
-    this.exchange = new Exchange({ context: this.context, client: this, head, pool, bodyBytesMax });
+    const { context, record } = this;
+    this.exchange = new Exchange({ context, client: this, head, pool, bodyBytesMax, record });
     this.exchange.start();
   }
 
@@ -238,6 +260,7 @@ export class ClientConnection implements StreamOwner, ExchangeClient, Expiring {
   // ── what exchanges report ────────────────────────────────────────────────────────────────────
 
   exchangeEnded(maySpeak: boolean): void {
+    this.logRequest("ok");
     this.exchange = null;
     this.head = null;
     this.hasServed = true;
@@ -253,11 +276,17 @@ export class ClientConnection implements StreamOwner, ExchangeClient, Expiring {
   exchangeFailed(status: number, maySpeak: boolean): void {
     const isHead = this.head?.method === "HEAD";
     const minor = this.head?.minor ?? 1;
-    this.stream.write(renderErrorPage({ status, staysOpen: maySpeak, minor, isHead }), "latin1");
+    const page = renderErrorPage({ status, staysOpen: maySpeak, minor, isHead });
+    if (this.record !== null) {
+      this.record.status = status;
+      this.record.bytesOut += page.length;
+    }
+    this.stream.write(page, "latin1");
     this.exchangeEnded(maySpeak);
   }
 
   exchangeCut(): void {
+    this.logRequest("refused");
     this.exchange = null;
     cutStream(this.stream);
   }
@@ -276,7 +305,9 @@ export class ClientConnection implements StreamOwner, ExchangeClient, Expiring {
   // ── the end ──────────────────────────────────────────────────────────────────────────────────
 
   /** Answers what is no request of ours to pass on, and ends. */
-  private refuse(status: number): void {
+  private refuse(status: number, end: RequestEnd, reason = ""): void {
+    if (this.record !== null && this.input !== null) noteBadHead(this.record, this.input);
+    noteEnd(this.record, end, reason);
     this.countRequest();
     this.exchangeFailed(status, false);
   }
@@ -284,6 +315,20 @@ export class ClientConnection implements StreamOwner, ExchangeClient, Expiring {
   private countRequest(): void {
     this.context.tally.requests += 1;
     this.context.tally.hasChanged = true;
+  }
+
+  private startRecord(): void {
+    this.address ??= describeClient(this.sender.address, portOf(this.stream));
+    this.record = createRecord(this.address, this.listener.name);
+  }
+
+  /** The request has ended, in this way if nothing else was noted. */
+  private logRequest(end: RequestEnd): void {
+    const { record } = this;
+    if (record === null) return;
+    noteEnd(record, end);
+    this.record = null;
+    this.context.accessLog?.write(record, requestId(record.head, this.sender, this.context.requestIds));
   }
 
   private endStream(): void {

@@ -3,12 +3,17 @@
 import type { HeadLimits } from "../http1/scan.ts";
 import type { FromWorker } from "../protocol/worker.ts";
 import type { Log } from "../system/log.ts";
+import type { AccessLog } from "./access-log.ts";
 import type { Pool } from "./pool.ts";
+import type { RequestIds } from "./request-id.ts";
 import type { Timers } from "./timers.ts";
 
 export interface Context {
   /** Replaced when a configuration sets another level. */
   log: Log;
+  /** Replaced at every reload; null: there is none, or it cannot be opened. */
+  accessLog: AccessLog | null;
+  readonly requestIds: RequestIds;
   readonly timers: Timers;
   readonly tally: Tally;
   /** For the heads of responses; those of requests are the listener's. */

@@ -25,6 +25,14 @@ import { type RequestHead, isIdempotent } from "../http1/request.ts";
 import { type ResponseHead, isSwitchTo, parseResponseHead } from "../http1/response.ts";
 import { type HeadScan, createScan, restartScan } from "../http1/scan.ts";
 import { mayClientSpeak, mayReuseBackend } from "../http1/turn.ts";
+import {
+  type AccessRecord,
+  noteAttempt,
+  noteConnected,
+  noteEnd,
+  noteResponse,
+  noteSent,
+} from "./access-record.ts";
 import type { Backend } from "./backend.ts";
 import type { BackendConnection, BackendUser } from "./backend-connection.ts";
 import type { Context } from "./context.ts";
@@ -58,6 +66,8 @@ export class Exchange implements BackendUser {
   private readonly head: RequestHead;
   private readonly pool: Pool;
   private readonly bodyBytesMax: number;
+  /** null: there is no access log. */
+  private readonly record: AccessRecord | null;
 
   private connection: BackendConnection | null = null;
   private readonly tried: Backend[] = [];
@@ -76,6 +86,8 @@ export class Exchange implements BackendUser {
   private partialHead: Buffer | null = null;
   private responseScan: HeadScan | null = null;
   private wasHeard = false;
+  /** Why the last connect failed. */
+  private lastProblem = "";
   private staysOpen = false;
 
   constructor(options: {
@@ -84,12 +96,14 @@ export class Exchange implements BackendUser {
     readonly head: RequestHead;
     readonly pool: Pool;
     readonly bodyBytesMax: number;
+    readonly record: AccessRecord | null;
   }) {
     this.context = options.context;
     this.client = options.client;
     this.head = options.head;
     this.pool = options.pool;
     this.bodyBytesMax = options.bodyBytesMax;
+    this.record = options.record;
     const { framing } = options.head;
     this.requestBody = createBody(framing, framing.kind);
   }
@@ -114,10 +128,12 @@ export class Exchange implements BackendUser {
   private tryNextBackend(): void {
     const backend = this.pool.choose(this.tried);
     if (backend === null) {
+      noteEnd(this.record, this.tried.length === 0 ? "no-backend" : "connect-failed", this.lastProblem);
       this.fail(503);
       return;
     }
     this.tried.push(backend);
+    if (this.record !== null) noteAttempt(this.record, backend.name);
     const idle = backend.takeIdle(this);
     if (idle === null) this.connect(backend);
     else this.send(idle);
@@ -134,6 +150,7 @@ export class Exchange implements BackendUser {
 
   private send(connection: BackendConnection): void {
     this.connection = connection;
+    if (this.record !== null) noteConnected(this.record, connection);
     if (!this.isRetry) connection.backend.countRequest();
     this.unsentHead = renderRequestHead(this.head, this.client.sender);
     this.request = "body";
@@ -164,10 +181,12 @@ export class Exchange implements BackendUser {
     const parts: Buffer[] = [];
     const taken = transferBody(this.requestBody, input, 0, parts);
     if (typeof taken !== "number") {
+      noteEnd(this.record, "client-malformed", taken.reason);
       this.refuseBody(taken.status);
       return 0;
     }
     if (this.requestBody.bodyBytes > this.bodyBytesMax) {
+      noteEnd(this.record, "refused", "the body is too large");
       this.refuseBody(413);
       return 0;
     }
@@ -234,7 +253,7 @@ export class Exchange implements BackendUser {
         return;
       }
       // RFC 9110 15.2: an HTTP/1.0 client knows no interim responses.
-      if (this.head.minor === 1) writeParts(this.client.stream, renderInterimHead(parsed.head), NO_PARTS);
+      if (this.head.minor === 1) this.writeToClient(renderInterimHead(parsed.head), NO_PARTS);
       input = input.subarray(parsed.end);
       restartScan(this.responseScan);
       if (this.client.stream.writableNeedDrain) this.connection?.stream.pause();
@@ -243,6 +262,7 @@ export class Exchange implements BackendUser {
   }
 
   private startResponse(head: ResponseHead, bytes: Buffer, bodyStart: number): void {
+    if (this.record !== null) noteResponse(this.record, head.status);
     const out = responseOutFraming(head, this.head.minor);
     this.responseHead = head;
     this.responseBody = createBody(head.framing, out);
@@ -270,13 +290,18 @@ export class Exchange implements BackendUser {
       return;
     }
     if (head !== "") this.countRequest();
-    writeParts(this.client.stream, head, parts);
+    this.writeToClient(head, parts);
     if (hasEnded(this.responseBody)) {
       this.finish({ hasExtraBytes: end < bytes.length });
       return;
     }
     this.touch();
     if (this.client.stream.writableNeedDrain) this.connection?.stream.pause();
+  }
+
+  private writeToClient(head: string, parts: readonly Buffer[]): void {
+    if (this.record !== null) noteSent(this.record, head, parts);
+    writeParts(this.client.stream, head, parts);
   }
 
   clientWritable(): void {
@@ -292,12 +317,14 @@ export class Exchange implements BackendUser {
     }
     this.response = "done";
     this.countRequest();
-    writeParts(this.client.stream, renderSwitchHead(head), rest.length > 0 ? [rest] : NO_PARTS);
+    if (this.record !== null) noteResponse(this.record, head.status);
+    this.writeToClient(renderSwitchHead(head), rest.length > 0 ? [rest] : NO_PARTS);
     const tunnel = new Tunnel({
       client: this.client.stream,
       connection: this.connection,
       timers: this.context.timers,
       idleMs: this.pool.timeouts.tunnelIdleMs,
+      record: this.record,
     });
     this.connection = null;
     this.client.exchangeSwitched(tunnel);
@@ -325,7 +352,7 @@ export class Exchange implements BackendUser {
     if (this.response === "body" && this.responseBody !== null) {
       const parts: Buffer[] = [];
       if (finishBody(this.responseBody, parts)) {
-        writeParts(this.client.stream, "", parts);
+        this.writeToClient("", parts);
         this.finish({ hasExtraBytes: false });
         return;
       }
@@ -345,7 +372,8 @@ export class Exchange implements BackendUser {
     if (connection === null) return;
     const { backend } = connection;
     if (this.request === "waiting") {
-      backend.countFailure(`connect: ${reason}`);
+      this.lastProblem = `connect: ${reason}`;
+      backend.countFailure(this.lastProblem);
       this.tryNextBackend();
       return;
     }
@@ -354,10 +382,12 @@ export class Exchange implements BackendUser {
     if (connection.isReused && !this.wasHeard && !this.hasTakenBody && isIdempotent(this.head.method)) {
       this.request = "waiting";
       this.isRetry = true;
+      if (this.record !== null) noteAttempt(this.record, backend.name);
       this.connect(backend);
       return;
     }
     backend.countFailure(reason);
+    noteEnd(this.record, "backend-closed", reason);
     if (this.response === "awaited") this.fail(502);
     else this.cut();
   }
@@ -374,15 +404,16 @@ export class Exchange implements BackendUser {
         : this.request === "body" && this.connection?.stream.writableNeedDrain !== true;
     if (!isClientStalled) {
       this.failBackend(504, this.response === "body" ? "the response stalled" : "no response in time");
-    } else if (this.response === "awaited") {
-      this.fail(408);
     } else {
-      this.cut();
+      noteEnd(this.record, "client-timeout");
+      if (this.response === "awaited") this.fail(408);
+      else this.cut();
     }
   }
 
   private failBackend(status: number, reason: string): void {
     this.connection?.backend.countFailure(reason);
+    noteEnd(this.record, status === 504 ? "backend-timeout" : "backend-malformed", reason);
     if (this.response === "awaited") this.fail(status);
     else this.cut();
   }

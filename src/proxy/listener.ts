@@ -8,6 +8,7 @@ import { DEFAULT_REQUEST_RULES, type RequestRules } from "../http1/request.ts";
 import { Room } from "./room.ts";
 
 export class Listener {
+  readonly name: string;
   routes: readonly RouteConfig[] = [];
   timeouts: ListenerTimeouts;
   requestRules: RequestRules = DEFAULT_REQUEST_RULES;
@@ -22,6 +23,7 @@ export class Listener {
 
   /** `workers`: how many share the listener's connections. */
   constructor(config: ListenerConfig, workers: number) {
+    this.name = config.name;
     this.timeouts = config.timeouts;
     this.configure(config, workers);
   }

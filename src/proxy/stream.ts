@@ -167,6 +167,11 @@ export function writeParts(stream: ByteStream, head: string, parts: readonly Buf
   });
 }
 
+/** The other side's port; undefined where there is none, or not any more. */
+export function portOf(stream: ByteStream): number | undefined {
+  return stream instanceof Socket ? stream.remotePort : undefined;
+}
+
 /** Ends a stream so that the other side sees that something is missing: with a reset where there is one. */
 export function cutStream(stream: ByteStream): void {
   if (stream instanceof Socket) stream.resetAndDestroy();

@@ -9,6 +9,7 @@ import type { FromWorker } from "../../src/protocol/worker.ts";
 import { ClientConnection } from "../../src/proxy/client-connection.ts";
 import type { Context } from "../../src/proxy/context.ts";
 import { Listener } from "../../src/proxy/listener.ts";
+import { RequestIds } from "../../src/proxy/request-id.ts";
 import { Pool } from "../../src/proxy/pool.ts";
 import { Timers } from "../../src/proxy/timers.ts";
 import { createLog } from "../../src/system/log.ts";
@@ -32,6 +33,8 @@ async function rig(t: TestContext, answer: string): Promise<Rig> {
   const pools = new Map<string, Pool>();
   const context: Context = {
     log: createLog({ level: "error", subject: {} }),
+    accessLog: null,
+    requestIds: new RequestIds(),
     timers: new Timers(),
     tally: { connections: 0, requests: 0, refusedConnections: 0, refusing: 0, hasChanged: false },
     responseHeadLimits: DEFAULT_HEAD_LIMITS,
