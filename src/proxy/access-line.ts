@@ -1,5 +1,5 @@
 // One request as one line of JSON. A line is ASCII without control characters, whatever a client or a backend
-// sent, and no longer than a pipe takes in one piece (LINE_BYTES_MAX). Written out by hand: with JSON.stringify a
+// sent, and no longer than a pipe takes in one piece (4096 bytes). Written out by hand: with JSON.stringify a
 // line took five times as long.
 
 import type { AccessRecord } from "./access-record.ts";

@@ -19,9 +19,6 @@ const FLUSH_MS = 200;
 /** A pipe that somebody has made non-blocking is full. */
 const RETRY_MS = 20;
 
-/** A line may have no more bytes than this, with its line feed. */
-export const LINE_BYTES_MAX = PIECE_BYTES;
-
 interface Batch {
   readonly bytes: Buffer;
   /** The first byte is a line feed, which is written only behind a line that was torn. */
@@ -48,6 +45,7 @@ export class LineWriter {
   private spare: Buffer | null = null;
   private isWriting = false;
   private isTorn = false;
+  private hasGivenUp = false;
   private lostLines = 0;
   private flushTimer: NodeJS.Timeout | null = null;
   private onEmpty: (() => void) | null = null;
@@ -62,7 +60,7 @@ export class LineWriter {
     this.isFile = fstatSync(this.fd).isFile();
   }
 
-  /** `line` is ASCII, ends in its only line feed, and has at most LINE_BYTES_MAX bytes. */
+  /** `line` is ASCII, ends in its only line feed, and has at most PIPE_BUF (4096) bytes. */
   append(line: string): void {
     if (this.lostLines > 0 && !this.tellLoss()) {
       this.lostLines += 1;
@@ -93,6 +91,7 @@ export class LineWriter {
     if (!this.isWriting) return Promise.resolve(true);
     return new Promise((resolve) => {
       const timer = setTimeout(() => {
+        this.hasGivenUp = true;
         resolve(false);
       }, withinMs);
       this.onEmpty = () => {
@@ -109,9 +108,10 @@ export class LineWriter {
     return true;
   }
 
-  /** False: there is still no room. */
+  /** False: there is still no room, for this line and for others. */
   private tellLoss(): boolean {
-    if (!this.add(this.options.describeLoss(this.lostLines))) return false;
+    if (!this.seal()) return false;
+    this.text = this.options.describeLoss(this.lostLines);
     this.lostLines = 0;
     return true;
   }
@@ -173,6 +173,10 @@ export class LineWriter {
   }
 
   private handleError(error: NodeJS.ErrnoException, batch: Batch, start: number): void {
+    if (this.hasGivenUp) {
+      if (this.options.file !== null) closeSync(this.fd);
+      return;
+    }
     if (error.code === "EAGAIN") {
       setTimeout(() => {
         this.writeFrom(batch, start);
