@@ -8,7 +8,7 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import type { TestResult } from "../test/support/reporter.ts";
+import { onOneLine, type TestResult } from "../test/support/reporter.ts";
 
 interface Layer {
   readonly name: string;
@@ -36,6 +36,7 @@ const WAITING: ReadonlySet<string> = new Set([
   "maintenance.test.ts",
   "notify.test.ts",
   "plumbing.test.ts",
+  "safe-groups.test.ts",
 ]);
 
 function glob(folder: string): string {
@@ -117,7 +118,9 @@ async function runCheck(name: string): Promise<TestResult> {
   const passed = code === 0;
   console.log(`${passed ? "✔" : "✖"} ${name} (${String(Math.round(performance.now() - begin))}ms)`);
   if (!passed) console.log(output);
-  return { outcome: passed ? "passed" : "failed", name, file: "check", reason: null };
+  return passed
+    ? { outcome: "passed", name, file: "check", reason: null }
+    : { outcome: "failed", name, file: "check", reason: onOneLine(output) };
 }
 
 async function runLayer(layer: Layer): Promise<TestResult[]> {
@@ -181,9 +184,11 @@ for (const layer of layers()) {
 }
 
 const having = (outcome: TestResult["outcome"]) => results.filter((result) => result.outcome === outcome);
-for (const { file, name, reason } of having("skipped"))
-  console.log(`skipped  ${file}: ${name}: ${reason ?? ""}`);
-for (const { file, name } of having("failed")) console.log(`failed   ${file}: ${name}`);
+for (const outcome of ["skipped", "failed"] as const) {
+  for (const { file, name, reason } of having(outcome)) {
+    console.log(`${outcome.padEnd(7)}  ${file}: ${name}${reason === null ? "" : `: ${reason}`}`);
+  }
+}
 if (having("failed").length > 0) process.exitCode = 1;
 console.log(
   `\n${String(having("passed").length)} passed, ${String(having("failed").length)} failed, ${String(having("skipped").length)} skipped`,

@@ -12,7 +12,6 @@ import type { Config } from "./config/config.ts";
 import { formatConfigError, parseConfig } from "./config/parse.ts";
 import { Controller } from "./control/controller.ts";
 import { pairMembers } from "./control/pair-members.ts";
-import type { MaintenanceOrder } from "./protocol/admin.ts";
 import { monotonicClock } from "./system/clock.ts";
 import { startLauncher, stopLauncher } from "./system/launcher.ts";
 import { createLog, type Log } from "./system/log.ts";
@@ -55,14 +54,6 @@ async function run(options: RunOptions): Promise<number> {
     clock: monotonicClock,
     log,
   });
-  const maintain =
-    ({ on }: { readonly on: boolean }) =>
-    async ({ node: wanted = node, force }: MaintenanceOrder) => {
-      const outcome = await controller.maintain({ node: wanted, on, force });
-      if (outcome.kind === "refused") return { kind: "refused", error: outcome.reason } as const;
-      const { replicated, pending } = outcome;
-      return { kind: "done", result: { node: wanted, replicated, pending } } as const;
-    };
   const admin = new AdminServer({
     runtimeDir: resolve(options.runtimeDir),
     log,
@@ -73,8 +64,18 @@ async function run(options: RunOptions): Promise<number> {
         ? { kind: "done", result: { active: outcome.active, tookMs: outcome.tookMs } }
         : { kind: "refused", error: outcome.reason };
     },
-    standby: maintain({ on: true }),
-    resume: maintain({ on: false }),
+    standby: async ({ node: wanted = node, force }) => {
+      const outcome = await controller.standby({ node: wanted, force });
+      if (outcome.kind === "refused") return { kind: "refused", error: outcome.reason };
+      const { replicated, pending } = outcome;
+      return { kind: "done", result: { node: wanted, replicated, pending } };
+    },
+    resume: async ({ node: wanted = node }) => {
+      const outcome = await controller.resume({ node: wanted });
+      if (outcome.kind === "refused") return { kind: "refused", error: outcome.reason };
+      const { ended, replicated } = outcome;
+      return { kind: "done", result: { node: wanted, ended, replicated } };
+    },
     drain: async (order) => {
       const outcome = await controller.drain(order);
       return outcome.kind === "done"

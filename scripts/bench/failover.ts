@@ -29,12 +29,17 @@ function describe(values: readonly number[]): string {
   return `${String(Math.round(median(values)))} / ${String(Math.round(Math.max(...values)))}`;
 }
 
+const [given = "5", ...further] = process.argv.slice(2);
+const runs = Number(given);
+if (!/^[1-9]\d{0,3}$/u.test(given) || further.length > 0) {
+  console.error(`failover.ts ${[given, ...further].join(" ")}: write how often, a whole number above 0`);
+  process.exit(2);
+}
 const reason = labIsMissing();
 if (reason !== false) {
   console.error(reason);
   process.exit(1);
 }
-const runs = Number(process.argv[2] ?? 5);
 console.log(`${String(runs)} runs each; median / worst`);
 for (const intervalMs of INTERVALS_MS) {
   const measured = await measure(intervalMs, runs);

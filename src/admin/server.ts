@@ -12,6 +12,7 @@ import type {
   DrainResult,
   MaintenanceOrder,
   MaintenanceResult,
+  ResumeResult,
   SwitchoverOrder,
   SwitchoverResult,
 } from "../protocol/admin.ts";
@@ -37,7 +38,7 @@ export interface AdminServerOptions {
   readonly status: () => Promise<Status>;
   readonly switchover: (order: SwitchoverOrder) => Promise<Outcome<SwitchoverResult>>;
   readonly standby: (order: MaintenanceOrder) => Promise<Outcome<MaintenanceResult>>;
-  readonly resume: (order: MaintenanceOrder) => Promise<Outcome<MaintenanceResult>>;
+  readonly resume: (order: MaintenanceOrder) => Promise<Outcome<ResumeResult>>;
   readonly drain: (order: DrainOrder) => Promise<Outcome<DrainResult>>;
 }
 
@@ -168,9 +169,9 @@ async function answerOrder<Result extends object>(asked: Promise<Outcome<Result>
   return outcome.kind === "done" ? { status: 200, body: outcome.result } : failure(409, outcome.error);
 }
 
-async function answerMaintenance(
+async function answerMaintenance<Result extends object>(
   { node, force }: Readonly<Record<string, unknown>>,
-  carryOut: (order: MaintenanceOrder) => Promise<Outcome<MaintenanceResult>>,
+  carryOut: (order: MaintenanceOrder) => Promise<Outcome<Result>>,
 ): Promise<Answer> {
   if ((typeof node !== "string" && node !== undefined) || !isFlag(force)) {
     return failure(400, "node must be the name of a node, force true or false");

@@ -27,9 +27,7 @@ export function readTarget(
   text: string,
   { host }: { readonly host?: string | undefined } = {},
 ): TargetReading {
-  if (!/^https?:\/\//iu.test(text)) return invalid(`"${text}" is not a URL. Write http://${text}`);
-  if (!URL.canParse(text))
-    return invalid(`"${text}" is not a URL. Write for example http://192.168.1.50:8080/`);
+  if (!/^https?:\/\//iu.test(text) || !URL.canParse(text)) return invalid(whyNoUrl(text));
   const url = new URL(text);
   if (url.username !== "" || url.password !== "") return invalid("A user name in the URL is not supported.");
   if (host !== undefined && !HOST_PATTERN.test(host)) {
@@ -49,6 +47,17 @@ export function readTarget(
       serverName: isAddress(name) ? null : name,
     },
   };
+}
+
+/** What to write instead, as far as it can be guessed. */
+function whyNoUrl(text: string): string {
+  if (/^(?!https?:)[a-z][a-z\d+.-]*:\/\//iu.test(text)) {
+    return `"${text}" cannot be asked: only http:// and https:// can`;
+  }
+  const [, scheme = "http:", rest = ""] = /^(https?:)?\/*(.*)$/isu.exec(text) ?? [];
+  const meant = `${scheme}//${rest}`;
+  const isLikely = meant !== text && URL.canParse(meant);
+  return `"${text}" is not a URL. Write ${isLikely ? meant : "for example http://192.168.1.50:8080/"}`;
 }
 
 function invalid(problem: string): TargetReading {

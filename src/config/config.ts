@@ -2,6 +2,8 @@
 // reference checked. The rest of the program trusts a Config; only parse.ts makes one.
 // Durations are milliseconds, sizes are bytes; both say so in their names.
 
+import type { BalanceConfig, StickyConfig } from "./balance-config.ts";
+
 /** A whole configuration file. The same file stands on both nodes of a pair. */
 export interface Config {
   /** Absent: this node balances alone, is always active and has no standby. */
@@ -204,7 +206,13 @@ export interface RouteMatch {
 
 export interface PoolConfig {
   readonly name: string;
-  readonly balance: "round-robin";
+  readonly balance: BalanceConfig;
+  /** null: every request is balanced for itself. */
+  readonly sticky: StickyConfig | null;
+  /** 0: a backend that came back gets its full weight at once. */
+  readonly slowStartMs: number;
+  /** Percent of the backends that must be healthy; below it all are used as if they were. 0: never. */
+  readonly panicThreshold: number;
   /** At least one. */
   readonly backends: readonly BackendConfig[];
   readonly health: HealthConfig;
@@ -217,8 +225,10 @@ export interface BackendConfig {
   /** Host name, IPv4 or IPv6 literal (without brackets). */
   readonly host: string;
   readonly port: number;
-  /** 1 to 256. */
+  /** 0 to 256; 0: no new clients. */
   readonly weight: number;
+  /** Serves only when none of the others can. */
+  readonly isBackup: boolean;
 }
 
 export interface HealthTiming {

@@ -146,6 +146,27 @@ export function choice<const W extends string>(words: readonly [W, ...W[]]) {
   return z.enum(words, { error: ({ input }) => wrongWord(input, words) }).meta({ title: oneOf(words) });
 }
 
+/**
+ * One of several words, beside which a map or a switch may stand (`either`): a wrong word is meant as a word then.
+ * `hints`: what to say of other words that people expect here.
+ */
+export function wordOf<const W extends string>(
+  words: readonly [W, ...W[]],
+  { hints = {} }: { readonly hints?: Readonly<Record<string, string>> } = {},
+) {
+  return text<W>({
+    title: oneOf(words),
+    write: oneOf(words),
+    pattern: `^(${words.join("|")})$`,
+    read: (written) => {
+      const known = words.find((one) => one === written);
+      if (known !== undefined) return { kind: "ok", value: known };
+      const hint = Object.hasOwn(hints, written) ? hints[written] : undefined;
+      return invalid(hint ?? wrongWord(written, words));
+    },
+  });
+}
+
 /** `{ kind: … }`: the kind decides which other keys there are. `example` is one such map. */
 export function kindOf<
   const T extends readonly [z.core.$ZodTypeDiscriminable, ...z.core.$ZodTypeDiscriminable[]],

@@ -10,6 +10,13 @@ export function nearest(word: string, known: readonly string[]): string | undefi
   return best?.name;
 }
 
+/** For an operator who named a thing that is not there: what there is, and what was meant perhaps. Without a full stop. */
+export function noSuch(what: string, word: string, known: readonly string[]): string {
+  const meant = nearest(word, known);
+  const names = [known.slice(0, -1).join(", "), ...known.slice(-1)].filter(Boolean).join(" and ");
+  return `there is no ${what} "${word}", only ${names}${meant === undefined ? "" : `. Did you mean ${meant}?`}`;
+}
+
 /** One to three slips, by the length of the word; or cut short; or only the case or the separators differ. */
 export function isNear(word: string, name: string): boolean {
   if (bareLetters(word) === bareLetters(name)) return true;

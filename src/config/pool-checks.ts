@@ -1,5 +1,6 @@
 // What must be true between the values of pools and the rest of the file. Part of cross-checks.ts.
 
+import { checkBalance } from "./balance-checks.ts";
 import { readBackendAddress, readBind, readInterfaceAddress } from "./address.ts";
 import { formatAddress } from "./config.ts";
 import type { Mistake } from "./mistake.ts";
@@ -30,7 +31,7 @@ export function checkPools(top: Spot): readonly Mistake[] {
         (name, first) => `${quote(name)} is ${first} already. Remove one, or give it another name.`,
       ),
     ];
-    return [...found, ...checkTimeout(pool.at("health"), CHECK_DEFAULTS)];
+    return [...found, ...checkBalance(pool), ...checkTimeout(pool.at("health"), CHECK_DEFAULTS)];
   });
 }
 

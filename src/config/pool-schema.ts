@@ -4,8 +4,9 @@
 import { z } from "zod";
 import * as address from "./address.ts";
 import * as http from "./http-values.ts";
-import { choice, count, duration, either, kindOf } from "./fields.ts";
-import { list, name, section, statusRanges, text } from "./fields.ts";
+import { balance, panicThreshold, slowStart, sticky } from "./balance-schema.ts";
+import { count, duration, either, kindOf } from "./fields.ts";
+import { list, name, section, statusRanges, text, yesOrNo } from "./fields.ts";
 
 const SECOND = 1000;
 const MINUTE = 60 * SECOND;
@@ -28,9 +29,14 @@ const backend = section({
   address: backendAddress().describe(
     "Where the backend listens: host name, IPv4 or bracketed IPv6 address, and port.",
   ),
-  weight: count({ from: 1, to: 256, noun: "a weight" })
+  weight: count({ from: 0, to: 256, noun: "a weight" })
     .prefault(1)
-    .describe("Its share of the requests, relative to the other backends."),
+    .describe(
+      "Its share of the requests, relative to the other backends. With 0 it gets no new clients; those with a sticky cookie for it may stay.",
+    ),
+  backup: yesOrNo()
+    .prefault(false)
+    .describe("Serves only when none of the pool's other backends can; several backups share by weight."),
 });
 
 const healthTiming = {
@@ -71,9 +77,10 @@ const health = kindOf(
 );
 
 export const pool = section({
-  balance: choice(["round-robin"])
-    .prefault("round-robin")
-    .describe("How a backend is chosen. `round-robin` takes them in turn, by weight, evenly spread."),
+  balance,
+  sticky,
+  slowStart,
+  panicThreshold,
   backends: list(
     either(backendAddress(), backend, {
       write: "address and port, such as 192.168.1.21:8080, or a map with an address",

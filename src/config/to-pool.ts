@@ -1,5 +1,6 @@
 // From the values of a file that kept to the schema to a PoolConfig.
 
+import { toBalance, toPanicThreshold, toSticky } from "./to-balance.ts";
 import { formatAddress } from "./config.ts";
 import type { PoolConfig } from "./config.ts";
 import type { ConfigFile } from "./schema.ts";
@@ -7,10 +8,18 @@ import type { ConfigFile } from "./schema.ts";
 export function toPool(name: string, pool: ConfigFile["pools"][string]): PoolConfig {
   return {
     name,
-    balance: pool.balance,
+    balance: toBalance(pool.balance),
+    sticky: pool.sticky === undefined ? null : toSticky(pool.sticky),
+    slowStartMs: pool.slowStart,
+    panicThreshold: toPanicThreshold(pool),
     backends: pool.backends.map((backend) => {
-      const { address, weight = 1, name: given } = "address" in backend ? backend : { address: backend };
-      return { name: given ?? formatAddress(address.host, address.port), ...address, weight };
+      const {
+        address,
+        weight = 1,
+        backup: isBackup = false,
+        name: given,
+      } = "address" in backend ? backend : { address: backend };
+      return { name: given ?? formatAddress(address.host, address.port), ...address, weight, isBackup };
     }),
     health: toHealth(pool.health),
     timeouts: {

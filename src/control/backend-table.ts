@@ -3,6 +3,7 @@
 
 import type { PoolConfig } from "../config/config.ts";
 import type { HealthTable } from "../protocol/worker.ts";
+import { ASSUMED_UP } from "../routing/backend-state.ts";
 
 /** The table with the drained backends marked so, whatever their health. */
 export function drainTable(
@@ -14,7 +15,10 @@ export function drainTable(
     pools.map(({ name: pool, backends }) => [
       pool,
       Object.fromEntries(
-        backends.map(({ name }) => [name, isDrained(pool, name) ? "drain" : (health[pool]?.[name] ?? "up")]),
+        backends.map(({ name }) => {
+          const state = health[pool]?.[name] ?? ASSUMED_UP;
+          return [name, isDrained(pool, name) ? { ...state, health: "drain" } : state];
+        }),
       ),
     ]),
   );
@@ -27,7 +31,8 @@ export function drainTable(
 export function noBackendProblem(pools: readonly PoolConfig[], health: HealthTable): string | undefined {
   const states = pools
     .filter((pool) => pool.health.kind !== "none")
-    .flatMap(({ name: pool, backends }) => backends.map(({ name }) => health[pool]?.[name] ?? "up"));
-  if (states.length === 0 || states.some((state) => state === "up" || state === "suspect")) return undefined;
+    .flatMap(({ name: pool, backends }) => backends.map(({ name }) => health[pool]?.[name] ?? ASSUMED_UP));
+  if (states.length === 0 || states.some(({ health: is }) => is === "up" || is === "suspect"))
+    return undefined;
   return `none of ${String(states.length)} backends can be reached from here`;
 }

@@ -8,6 +8,7 @@ import { dirname, isAbsolute, join } from "node:path";
 import type { AccessLogConfig, Config, PoolConfig } from "../config/config.ts";
 import { formatAddress } from "../config/config.ts";
 import { configHashInput } from "../config/hash-input.ts";
+import { noSuch } from "../config/nearest.ts";
 import type { PoolStatus, Status } from "../protocol/status.ts";
 import type { HealthTable, WorkerConfig, WorkerCounters } from "../protocol/worker.ts";
 import { type Clock, wallTime } from "../system/clock.ts";
@@ -17,7 +18,7 @@ import { drainTable, noBackendProblem } from "./backend-table.ts";
 import type { SwitchoverOutcome } from "./group.ts";
 import { HealthChecker } from "./health-checker.ts";
 import { Listeners } from "./listeners.ts";
-import type { MaintenanceOutcome } from "./maintenance.ts";
+import type { MaintenanceOutcome, ResumeOutcome } from "./maintenance.ts";
 import { Pair } from "./pair.ts";
 import { pairMembers, resolveHook } from "./pair-members.ts";
 import { StateFile } from "./state-file.ts";
@@ -89,6 +90,7 @@ export class Controller {
       count: this.#workerCount,
       log,
       clock,
+      readHealth: () => this.#healthTable(),
       onBackendFailure: ({ pool, backend, reason }) => {
         this.#health.noteFailure(pool, backend);
         this.#logBackendFailure({ pool, backend, reason });
@@ -118,7 +120,7 @@ export class Controller {
     log.info({ version: this.#options.version, configHash: this.#configHash }, "vipair starts");
     this.#pair?.removeLeftovers();
     this.#health.configure(this.#config.pools);
-    this.#workers.configure(this.#workerConfig(), this.#healthTable());
+    this.#workers.configure(this.#workerConfig());
     await this.#workers.start();
     await this.#listeners.start();
     if (this.#isStopping) return;
@@ -147,7 +149,7 @@ export class Controller {
     this.#configHash = hashConfig(this.#config);
     this.#pair?.setConfigHash(this.#configHash);
     this.#health.configure(this.#config.pools);
-    this.#workers.configure(this.#workerConfig(), this.#healthTable());
+    this.#workers.configure(this.#workerConfig());
     this.#pair?.noteBackends(noBackendProblem(this.#config.pools, this.#health.table()));
     await this.#listeners.reload(this.#config.listeners, { graceMs: this.#config.shutdownGraceMs });
     log.info({ configHash: this.#configHash }, "configuration reloaded");
@@ -209,19 +211,28 @@ export class Controller {
     return this.#pair.switchover({ group: order.group, force: order.force });
   }
 
-  /** Takes a node out of service (`on`), or back. */
-  async maintain(order: {
-    readonly node: string;
-    readonly on: boolean;
-    readonly force: boolean;
-  }): Promise<MaintenanceOutcome> {
+  /** Takes a node out of service. */
+  async standby(order: { readonly node: string; readonly force: boolean }): Promise<MaintenanceOutcome> {
+    const pair = this.#pairOf(order.node);
+    return typeof pair === "string" ? { kind: "refused", reason: pair } : pair.standby(order);
+  }
+
+  /** Takes a node back into service. */
+  async resume(order: { readonly node: string }): Promise<ResumeOutcome> {
+    const pair = this.#pairOf(order.node);
+    return typeof pair === "string" ? { kind: "refused", reason: pair } : pair.resume(order.node);
+  }
+
+  /** For an order about that node; or why it makes no sense. */
+  #pairOf(node: string): Pair | string {
     const { pair } = this.#config;
-    if (this.#pair === undefined || pair === undefined) return { kind: "refused", reason: ALONE };
-    if (pairMembers(pair, order.node) === undefined) {
-      const names = pair.nodes.map(({ name }) => name).join(" and ");
-      return { kind: "refused", reason: `there is no node "${order.node}", only ${names}` };
-    }
-    return order.on ? this.#pair.standby(order) : this.#pair.resume(order.node);
+    if (this.#pair === undefined || pair === undefined) return ALONE;
+    if (pairMembers(pair, node) !== undefined) return this.#pair;
+    return noSuch(
+      "node",
+      node,
+      pair.nodes.map(({ name }) => name),
+    );
   }
 
   /** Keeps new requests from a backend (`draining`), on both nodes and across restarts, or lets them come again. */
@@ -235,15 +246,12 @@ export class Controller {
   > {
     const pool = this.#config.pools.find(({ name }) => name === order.pool);
     if (pool === undefined) {
-      const names = this.#config.pools.map(({ name }) => name).join(", ");
-      return { kind: "refused", reason: `there is no pool "${order.pool}", only ${names}` };
+      const names = this.#config.pools.map(({ name }) => name);
+      return { kind: "refused", reason: noSuch("pool", order.pool, names) };
     }
-    if (!pool.backends.some(({ name }) => name === order.backend)) {
-      const names = pool.backends.map(({ name }) => name).join(", ");
-      return {
-        kind: "refused",
-        reason: `pool ${pool.name} has no backend "${order.backend}", only ${names}`,
-      };
+    const names = pool.backends.map(({ name }) => name);
+    if (!names.includes(order.backend)) {
+      return { kind: "refused", reason: noSuch(`backend of pool ${pool.name}`, order.backend, names) };
     }
     if (this.#pair === undefined) return { kind: "refused", reason: ALONE };
     return this.#pair.setChange(drainKey(order.pool, order.backend), order.draining);
@@ -298,7 +306,7 @@ export class Controller {
   }
 
   #tellHealth(): void {
-    this.#workers.setHealth(this.#healthTable());
+    this.#workers.tellHealth();
     this.#pair?.noteBackends(noBackendProblem(this.#config.pools, this.#health.table()));
   }
 

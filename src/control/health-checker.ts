@@ -1,7 +1,8 @@
 // Looks at every backend of every pool in turn, and tells when the health of one changes.
 
 import type { BackendConfig, PoolConfig } from "../config/config.ts";
-import type { BackendHealth, HealthTable } from "../protocol/worker.ts";
+import type { HealthTable } from "../protocol/worker.ts";
+import type { BackendHealth } from "../routing/backend-state.ts";
 import { UNKNOWN } from "../routing/health.ts";
 import type { Health } from "../routing/health.ts";
 import type { Clock } from "../system/clock.ts";
@@ -57,12 +58,14 @@ export class HealthChecker {
     for (const backends of this.#pools.values()) for (const backend of backends.values()) backend.start();
   }
 
-  /** The health of every backend of every pool. */
+  /** The state of every backend of every pool. */
   table(): HealthTable {
     return Object.fromEntries(
       [...this.#pools].map(([pool, backends]) => [
         pool,
-        Object.fromEntries([...backends].map(([name, backend]) => [name, backend.status().state])),
+        Object.fromEntries(
+          [...backends].map(([name, backend]) => [name, { health: backend.status().state }]),
+        ),
       ]),
     );
   }

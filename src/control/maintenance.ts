@@ -12,11 +12,21 @@ export type MaintenanceOutcome =
   | { readonly kind: "done"; readonly replicated: boolean; readonly pending: string | null }
   | { readonly kind: "refused"; readonly reason: string };
 
+export type ResumeOutcome =
+  | {
+      readonly kind: "done";
+      readonly ended: "maintenance" | "damping" | "nothing";
+      readonly replicated: boolean;
+    }
+  | { readonly kind: "refused"; readonly reason: string };
+
 export interface MaintenanceOptions {
   /** The name of this node. */
   readonly self: string;
   readonly groups: readonly Group[];
   readonly isSet: (key: string) => boolean;
+  /** The peer's orders are known here as soon as it is in touch. */
+  readonly isInTouch: () => boolean;
   readonly setChange: (key: string, value: ChangeValue) => Promise<ChangeOutcome>;
 }
 
@@ -80,11 +90,20 @@ export class Maintenance {
     return { kind: "done", replicated, pending };
   }
 
-  async end(node: string): Promise<MaintenanceOutcome> {
-    const { isSet, setChange } = this.#options;
-    if (!isSet(maintenanceKey(node))) return { kind: "done", replicated: true, pending: null };
+  /** `wasDamped`: the resume has ended flap damping already. */
+  async end({
+    node,
+    wasDamped,
+  }: {
+    readonly node: string;
+    readonly wasDamped: boolean;
+  }): Promise<ResumeOutcome> {
+    const { isSet, isInTouch, setChange } = this.#options;
+    if (!isSet(maintenanceKey(node))) {
+      return { kind: "done", ended: wasDamped ? "damping" : "nothing", replicated: isInTouch() };
+    }
     const set = await setChange(maintenanceKey(node), false);
-    return set.kind === "refused" ? set : { ...set, pending: null };
+    return set.kind === "refused" ? set : { ...set, ended: "maintenance" };
   }
 
   #objectionTo(node: string): string | undefined {

@@ -3,6 +3,7 @@
 // kept and replicated; hooks tell the world of a new role. Who is active is decided per group, in group.ts.
 
 import type { Config, NodeConfig, PairConfig } from "../config/config.ts";
+import { noSuch } from "../config/nearest.ts";
 import type { Advertisement } from "../election/advertisement.ts";
 import type { ChangeValue } from "../election/changes.ts";
 import type { Input } from "../election/state.ts";
@@ -17,6 +18,7 @@ import {
   maintenanceKey,
   maintenanceOf,
   type MaintenanceOutcome,
+  type ResumeOutcome,
 } from "./maintenance.ts";
 import { NodeHealth } from "./node-health.ts";
 import { Notifier } from "./notifier.ts";
@@ -118,6 +120,7 @@ export class Pair {
       self: self.name,
       groups: this.#groups,
       isSet: (key) => this.isSet(key),
+      isInTouch: () => this.#link?.status().connected ?? false,
       setChange: (key, value) => this.setChange(key, value),
     });
     this.#health = new NodeHealth({
@@ -176,9 +179,16 @@ export class Pair {
     const { self, peer } = this.#options;
     const active = () => (group?.status().role === "active" ? self.name : peer.name);
     const group = this.#groups.find(({ name }) => name === (order.group ?? this.#groups[0]?.name));
-    if (group === undefined || (order.group === undefined && this.#groups.length > 1)) {
-      const names = this.#groups.map(({ name }) => name).join(", ");
-      return { kind: "refused", reason: `say which group: --group ${names}`, active: active() };
+    const names = this.#groups.map(({ name }) => name);
+    if (order.group === undefined && names.length > 1) {
+      return {
+        kind: "refused",
+        reason: `say which group: --group ${names.join(" or --group ")}`,
+        active: active(),
+      };
+    }
+    if (group === undefined) {
+      return { kind: "refused", reason: noSuch("group", order.group ?? "", names), active: active() };
     }
     const was = group.status().role;
     const outcome = await group.switchover({ force: order.force });
@@ -191,9 +201,11 @@ export class Pair {
   }
 
   /** Takes a node back, and on this node ends flap damping as well; possible at any time. */
-  resume(node: string): Promise<MaintenanceOutcome> {
-    if (node === this.#options.self.name) this.#tellAll({ kind: "resume" });
-    return this.#maintenance.end(node);
+  resume(node: string): Promise<ResumeOutcome> {
+    const isSelf = node === this.#options.self.name;
+    const wasDamped = isSelf && this.#groups.some((group) => group.status().damped);
+    if (isSelf) this.#tellAll({ kind: "resume" });
+    return this.#maintenance.end({ node, wasDamped });
   }
 
   /** Stores the change here, then on the peer; refused when it cannot be stored here. */

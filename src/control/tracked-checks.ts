@@ -146,7 +146,7 @@ function lookerFor({ name, check, ...timing }: TrackedCheckConfig, configDir: st
 }
 
 function backendAt(name: string, host: string, port: number): BackendConfig {
-  return { name, host, port, weight: 1 };
+  return { name, host, port, weight: 1, isBackup: false };
 }
 
 /** Good is exit 0. The program gets no environment but PATH, and is looked at anew each time, as a person may mend it. */

@@ -1,5 +1,5 @@
 // Keeps the wanted number of workers alive and every open listener bound in each of them. What is
-// wanted (config, health, open listeners) lives here; a worker that dies is replaced, and the new
+// wanted (config, open listeners) lives here; a worker that dies is replaced, and the new
 // one is brought to what is wanted. Neither the role nor the other workers notice. One spare process
 // stands by, because a process that must first be started, on a small machine, is not back in 300 ms.
 //
@@ -38,6 +38,8 @@ export interface WorkersOptions {
   readonly count: number;
   readonly log: Log;
   readonly clock: Clock;
+  /** What is known of the backends now: a worker that starts later must not count from an old moment. */
+  readonly readHealth: () => HealthTable;
   /** The worker's entry file; absent: the proxy's. */
   readonly entry?: string;
   /** A request failed on a backend: a hint for the health checker. */
@@ -84,7 +86,6 @@ export class Workers {
   readonly #leftPorts = new Map<number, number>();
   readonly #started = Promise.withResolvers<void>();
   #config: WorkerConfig | undefined;
-  #health: HealthTable = {};
   #departed: WorkerCounters = NO_COUNTERS;
   #deaths: number[] = [];
   #faulty = false;
@@ -110,14 +111,15 @@ export class Workers {
   }
 
   /** Gives every worker, now and later, this configuration. Opening and closing listeners is the caller's. */
-  configure(config: WorkerConfig, health: HealthTable): void {
+  configure(config: WorkerConfig): void {
     this.#config = config;
-    this.#health = health;
+    const health = this.#options.readHealth();
     for (const worker of this.#readyWorkers()) worker.send({ kind: "configure", config, health });
   }
 
-  setHealth(health: HealthTable): void {
-    this.#health = health;
+  /** Something has changed in the health of the backends. */
+  tellHealth(): void {
+    const health = this.#options.readHealth();
     for (const worker of this.#readyWorkers()) worker.send({ kind: "health", health });
   }
 
@@ -263,7 +265,7 @@ export class Workers {
   /** Brings a new worker to what is wanted. */
   #equip(worker: WorkerProcess): void {
     if (this.#config !== undefined) {
-      worker.send({ kind: "configure", config: this.#config, health: this.#health });
+      worker.send({ kind: "configure", config: this.#config, health: this.#options.readHealth() });
     }
     const opened = [...this.#listeners.values()].map(async (listener) => this.#tryOpen(listener));
     if (this.#readyWorkers().length < this.#options.count) return;

@@ -260,7 +260,6 @@ const FORBIDDEN_IN_TRAILER: ReadonlySet<string> = new Set([
   "if-range",
   "if-unmodified-since",
   "location",
-  "max-forwards",
   "pragma",
   "proxy-authenticate",
   "proxy-authorization",

@@ -14,6 +14,7 @@ export type FieldKind =
   | "hop-by-hop"
   | "host"
   | "keep-alive"
+  | "max-forwards"
   | "trailer"
   | "transfer-encoding"
   | "upgrade"
@@ -130,6 +131,7 @@ export function parseFields(
       case "ordinary":
       case "forwarded":
       case "hop-by-hop":
+      case "max-forwards":
       case "trailer":
       case "x-forwarded-for":
       case "x-forwarded-host":
@@ -174,6 +176,11 @@ function kindOf(name: string): FieldKind {
       const lower = name.toLowerCase();
       return lower === "connection" || lower === "keep-alive" ? lower : "ordinary";
     }
+    case 12:
+      // Content-Type is as long, and in every other message: one comparison tells them apart.
+      return (name.charCodeAt(0) | 32) === 109 && name.toLowerCase() === "max-forwards"
+        ? "max-forwards"
+        : "ordinary";
     case 14: {
       const lower = name.toLowerCase();
       if (lower === "http2-settings") return "hop-by-hop";

@@ -15,19 +15,18 @@ export interface Sender {
   readonly scheme: "http" | "https";
 }
 
-/** The request head as the backend shall get it, with the empty line at its end. Always HTTP/1.1. */
+/** The request head as the backend shall get it, with the empty line at its end. Always HTTP/1.1. Not for maxForwards 0. */
 export function renderRequestHead(head: RequestHead, sender: Sender): string {
   const { fields } = head;
   const { nominated } = fields.connection;
   let text = `${head.method} ${head.target} HTTP/1.1\r\nHost: ${head.authority}\r\n`;
   for (const field of fields.list) {
-    if (
-      field.kind === "expect" ? head.expectsContinue : field.kind === "ordinary" || field.kind === "trailer"
-    ) {
+    if (field.kind === "ordinary" || passesToBackend(field.kind, head)) {
       if (nominated.length === 0 || !isNominated(field, nominated))
         text += `${field.name}: ${field.value}\r\n`;
     }
   }
+  if (head.maxForwards !== null) text += `Max-Forwards: ${String(head.maxForwards - 1)}\r\n`;
   text += forwardedFields(head, sender);
   switch (head.framing.kind) {
     case "none":
@@ -45,6 +44,12 @@ export function renderRequestHead(head: RequestHead, sender: Sender): string {
   }
   if (head.upgrade !== null) text += `Connection: Upgrade\r\nUpgrade: ${head.upgrade}\r\n`;
   return `${text}\r\n`;
+}
+
+/** Of the kinds that mean something here. */
+function passesToBackend(kind: FieldKind, head: RequestHead): boolean {
+  if (kind === "expect") return head.expectsContinue;
+  return kind === "trailer" || (kind === "max-forwards" && head.maxForwards === null);
 }
 
 /** X-Forwarded-*, X-Real-IP and Forwarded (RFC 7239). */
@@ -161,6 +166,7 @@ function passesToClient(kind: FieldKind): boolean {
     case "expect":
     case "forwarded":
     case "host":
+    case "max-forwards":
     case "trailer":
     case "x-forwarded-for":
     case "x-forwarded-host":

@@ -36,6 +36,11 @@ export interface RequestHead {
   /** The client would keep the connection. RFC 9112 9.3. */
   readonly isPersistent: boolean;
   readonly expectsContinue: boolean;
+  /**
+   * How often an OPTIONS or TRACE may still be passed on; 0: this hop is its final recipient. null: as often as it
+   * takes. RFC 9110 7.6.2.
+   */
+  readonly maxForwards: number | null;
   /** The protocols that the client asks to switch to; null when it does not, or not in a way to be passed on. */
   readonly upgrade: string | null;
 }
@@ -58,7 +63,11 @@ const MANY_HOSTS = fault(400, "there is more than one Host field");
 const BAD_HOST = fault(400, "the Host field is invalid");
 /** RFC 9110 9.3.8. */
 const TRACE_WITH_BODY = fault(400, "TRACE with a body");
+const BAD_MAX_FORWARDS = fault(400, "Max-Forwards is not one number");
 const BAD_EXPECTATION = fault(417, "the expectation is unknown");
+
+/** RFC 9110 7.6.2: the most that this hop passes on. */
+const FORWARDS_MAX = 1_000_000;
 
 interface RequestLine {
   readonly kind: "line";
@@ -157,6 +166,8 @@ function assembleHead(line: RequestLine, fields: Fields): RequestHead | HeadFaul
   if (fields.expect !== null && minor === 1 && fields.expect.toLowerCase() !== "100-continue") {
     return BAD_EXPECTATION;
   }
+  const maxForwards = isLimitable(line.method) ? findMaxForwards(fields) : null;
+  if (Number.isNaN(maxForwards)) return BAD_MAX_FORWARDS;
   return {
     method: line.method,
     target: line.target,
@@ -166,17 +177,34 @@ function assembleHead(line: RequestLine, fields: Fields): RequestHead | HeadFaul
     framing,
     isPersistent: minor === 1 ? !connection.close : connection.keepAlive && !connection.close,
     expectsContinue,
+    maxForwards,
     upgrade: askedUpgrade(fields, minor, framing),
   };
 }
 
+function isLimitable(method: string): boolean {
+  return method === "OPTIONS" || method === "TRACE";
+}
+
+/** null when there is none, NaN when it is not one number. */
+function findMaxForwards(fields: Fields): number | null {
+  let found: number | null = null;
+  for (const { kind, value } of fields.list) {
+    if (kind !== "max-forwards") continue;
+    if (found !== null || !isDigits(value)) return Number.NaN;
+    found = Math.min(Number(value), FORWARDS_MAX);
+  }
+  return found;
+}
+
 /**
- * RFC 9110 7.8 lets a server ignore Upgrade: done for HTTP/1.0, for requests with a body, and for h2c,
- * whose tunnel would carry requests past every rule of this proxy.
+ * RFC 9110 7.8 lets a server ignore Upgrade: done for HTTP/1.0, for requests with a body (an empty one is none),
+ * and for h2c, whose tunnel would carry requests past every rule of this proxy.
  */
 function askedUpgrade(fields: Fields, minor: 0 | 1, framing: BodyFraming): string | null {
   if (fields.upgrade === null || !fields.connection.upgrade) return null;
-  if (minor === 0 || framing.kind !== "none") return null;
+  if (minor === 0) return null;
+  if (framing.kind !== "none" && !(framing.kind === "length" && framing.length === 0)) return null;
   return fields.upgrade.toLowerCase().includes("h2c") ? null : fields.upgrade;
 }
 

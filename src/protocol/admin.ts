@@ -4,7 +4,7 @@
 //   GET  /v1/status      -> 200 Status
 //   POST /v1/switchover  SwitchoverOrder -> 200 SwitchoverResult, 409 AdminError when the pair cannot switch now
 //   POST /v1/standby     MaintenanceOrder -> 200 MaintenanceResult, 409 AdminError
-//   POST /v1/resume      MaintenanceOrder -> 200 MaintenanceResult, 409 AdminError
+//   POST /v1/resume      MaintenanceOrder -> 200 ResumeResult, 409 AdminError
 //   POST /v1/drain       DrainOrder -> 200 DrainResult, 409 AdminError
 
 /** File name of the admin socket inside the runtime directory. */
@@ -45,6 +45,14 @@ export interface MaintenanceResult {
   readonly replicated: boolean;
   /** What is still to come, in a sentence; null when all is done. */
   readonly pending: string | null;
+}
+
+export interface ResumeResult {
+  readonly node: string;
+  /** What kept the node back until now, as far as the node that was asked knows. */
+  readonly ended: "maintenance" | "damping" | "nothing";
+  /** The peer knows it, too. */
+  readonly replicated: boolean;
 }
 
 export interface DrainOrder {

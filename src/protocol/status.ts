@@ -1,6 +1,6 @@
 // What a node tells about itself over the admin socket: `vipair status --json` prints a Status as it is.
 
-import type { BackendHealth } from "./worker.ts";
+import type { BackendHealth } from "../routing/backend-state.ts";
 
 /** The roles people see. `standby` includes a node that is still starting. */
 export type Role = "active" | "standby" | "fault";

@@ -3,12 +3,7 @@
 // counts. Handles (listening sockets, stray connections) travel as the second argument of send().
 
 import type { AccessLogConfig, ListenerConfig, PoolConfig } from "../config/config.ts";
-
-/**
- * A backend as the control process sees it. Only `up` gets new requests; `suspect` too when none is up.
- * `drain`: an operator wants it empty.
- */
-export type BackendHealth = "up" | "suspect" | "down" | "drain";
+import type { BackendState } from "../routing/backend-state.ts";
 
 /** The part of the configuration that a worker needs. Immutable; a new one replaces it whole. */
 export interface WorkerConfig {
@@ -24,7 +19,7 @@ export interface WorkerConfig {
 }
 
 /** health[pool][backend]; a backend that is not named is up. */
-export type HealthTable = Readonly<Record<string, Readonly<Record<string, BackendHealth>>>>;
+export type HealthTable = Readonly<Record<string, Readonly<Record<string, BackendState>>>>;
 
 export type ToWorker =
   /** Replaces config and health; keeps listening sockets, client connections and counters by name. */

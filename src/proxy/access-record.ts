@@ -10,6 +10,7 @@ const REQUEST_LINE_MAX = 256;
 /** How a request ended. docs/logging.md tells what each means. */
 export type RequestEnd =
   | "ok"
+  | "answered"
   | "refused"
   | "no-route"
   | "no-backend"
@@ -110,6 +111,12 @@ export function noteConnected(record: AccessRecord, { isReused }: { readonly isR
 export function noteResponse(record: AccessRecord, status: number): void {
   record.status = status;
   record.respondedAt = monotonicClock();
+}
+
+/** A worker answers in a backend's place. */
+export function noteAnswer(record: AccessRecord, status: number, answer: string): void {
+  record.status = status;
+  record.bytesOut += answer.length;
 }
 
 export function noteSent(record: AccessRecord, head: string, parts: readonly Buffer[]): void {

@@ -2,6 +2,8 @@
 
 import type { BackendConfig } from "../config/config.ts";
 import type { BackendCounters } from "../protocol/worker.ts";
+import { createLoad, observeResponse } from "../routing/response-time.ts";
+import { monotonicClock } from "../system/clock.ts";
 import { BackendConnection, type BackendUser } from "./backend-connection.ts";
 import type { Context } from "./context.ts";
 
@@ -20,7 +22,9 @@ export class Backend {
   host: string;
   port: number;
   private readonly context: Context;
-  private readonly counts: { activeConnections: number; requests: number; failures: number };
+  /** What policies go by. */
+  readonly load = createLoad();
+  private readonly counts: { requests: number; failures: number };
   /** The last one is the one used last: reuse is LIFO, so that surplus connections age and go. */
   private idle: BackendConnection[] = [];
   private failureReportedAt = -Infinity;
@@ -32,11 +36,11 @@ export class Backend {
     this.name = config.name;
     this.host = config.host;
     this.port = config.port;
-    this.counts = { activeConnections: 0, requests: 0, failures: 0 };
+    this.counts = { requests: 0, failures: 0 };
   }
 
   get counters(): BackendCounters {
-    return { ...this.counts };
+    return { activeConnections: this.load.active, ...this.counts };
   }
 
   /** Idle connections to another address are of no use any more. */
@@ -91,8 +95,14 @@ export class Backend {
   }
 
   countActive(change: 1 | -1): void {
-    this.counts.activeConnections += change;
+    this.load.active += change;
     this.context.tally.hasChanged = true;
+  }
+
+  /** It answered, or was given up, a request that it had whole since `sentAtMs` (monotonicClock). */
+  noteResponse(sentAtMs: number): void {
+    const nowMs = monotonicClock();
+    observeResponse(this.load, nowMs - sentAtMs, nowMs);
   }
 
   /** A request failed here: counted, and the health checker is asked to look. */

@@ -19,6 +19,7 @@ import {
   type RequestEnd,
   createRecord,
   describeClient,
+  noteAnswer,
   noteBadHead,
   noteEnd,
   noteHead,
@@ -26,6 +27,7 @@ import {
 import type { Context } from "./context.ts";
 import { renderErrorPage } from "./error-page.ts";
 import { Exchange, type ExchangeClient } from "./exchange.ts";
+import { renderFinalAnswer } from "./final-recipient.ts";
 import type { Listener } from "./listener.ts";
 import { requestId } from "./request-id.ts";
 import { type ByteStream, type StreamOwner, adoptStream, cutStream, keptBytes, portOf } from "./stream.ts";
@@ -214,6 +216,10 @@ export class ClientConnection implements StreamOwner, ExchangeClient, Expiring {
     this.head = head;
     restartScan(this.scan);
     if (this.record !== null) noteHead(this.record, head);
+    if (head.maxForwards === 0) {
+      this.answerAsLast(head);
+      return;
+    }
     const route = findRoute(this.listener.routes, head);
     const pool = route === null ? undefined : this.context.pools.get(route.pool);
     if (this.record !== null && route !== null) this.record.pool = route.pool;
@@ -229,6 +235,14 @@ export class ClientConnection implements StreamOwner, ExchangeClient, Expiring {
     const { context, record } = this;
     this.exchange = new Exchange({ context, client: this, head, pool, bodyBytesMax, record });
     this.exchange.start();
+  }
+
+  private answerAsLast(head: RequestHead): void {
+    this.countRequest();
+    const staysOpen = head.isPersistent && head.framing.kind === "none" && !this.isLeaving;
+    noteEnd(this.record, "answered");
+    this.writeOwn(200, renderFinalAnswer(head, staysOpen));
+    this.exchangeEnded(staysOpen);
   }
 
   /** The client sends no more. A request that is whole is still answered (half-close). */
@@ -277,12 +291,14 @@ export class ClientConnection implements StreamOwner, ExchangeClient, Expiring {
     const isHead = this.head?.method === "HEAD";
     const minor = this.head?.minor ?? 1;
     const page = renderErrorPage({ status, staysOpen: maySpeak, minor, isHead });
-    if (this.record !== null) {
-      this.record.status = status;
-      this.record.bytesOut += page.length;
-    }
-    this.stream.write(page, "latin1");
+    this.writeOwn(status, page);
     this.exchangeEnded(maySpeak);
+  }
+
+  /** Writes an answer that no backend gave. */
+  private writeOwn(status: number, answer: string): void {
+    if (this.record !== null) noteAnswer(this.record, status, answer);
+    this.stream.write(answer, "latin1");
   }
 
   exchangeCut(): void {

@@ -33,10 +33,11 @@ import {
   noteResponse,
   noteSent,
 } from "./access-record.ts";
+import { monotonicClock } from "../system/clock.ts";
 import type { Backend } from "./backend.ts";
 import type { BackendConnection, BackendUser } from "./backend-connection.ts";
 import type { Context } from "./context.ts";
-import type { Pool } from "./pool.ts";
+import type { Pool, PoolRequest } from "./pool.ts";
 import { type ByteStream, keptBytes, writeParts } from "./stream.ts";
 import { Tunnel } from "./tunnel.ts";
 
@@ -60,17 +61,17 @@ export interface ExchangeClient {
 
 const NO_PARTS: readonly Buffer[] = [];
 
-export class Exchange implements BackendUser {
+export class Exchange implements BackendUser, PoolRequest {
+  readonly head: RequestHead;
+  readonly tried: Backend[] = [];
   private readonly context: Context;
   private readonly client: ExchangeClient;
-  private readonly head: RequestHead;
   private readonly pool: Pool;
   private readonly bodyBytesMax: number;
   /** null: there is no access log. */
   private readonly record: AccessRecord | null;
 
   private connection: BackendConnection | null = null;
-  private readonly tried: Backend[] = [];
 
   private request: "waiting" | "body" | "sent" = "waiting";
   private readonly requestBody: Body;
@@ -78,6 +79,8 @@ export class Exchange implements BackendUser {
   private unsentHead = "";
   private hasTakenBody = false;
   private isRetry = false;
+  /** When the backend had the whole request; 0: it has not, or nobody wants to know. */
+  private sentAtMs = 0;
 
   private response: "awaited" | "body" | "done" = "awaited";
   private responseHead: ResponseHead | null = null;
@@ -112,6 +115,10 @@ export class Exchange implements BackendUser {
     this.tryNextBackend();
   }
 
+  get sender(): Sender {
+    return this.client.sender;
+  }
+
   /** Bytes of the request body have still to come from the client. */
   get isBodyMissing(): boolean {
     return !hasEnded(this.requestBody);
@@ -126,7 +133,7 @@ export class Exchange implements BackendUser {
   // ── the request ──────────────────────────────────────────────────────────────────────────────
 
   private tryNextBackend(): void {
-    const backend = this.pool.choose(this.tried);
+    const backend = this.pool.choose(this);
     if (backend === null) {
       noteEnd(this.record, this.tried.length === 0 ? "no-backend" : "connect-failed", this.lastProblem);
       this.fail(503);
@@ -201,6 +208,7 @@ export class Exchange implements BackendUser {
   private endRequest(): void {
     if (this.connection === null) return;
     this.request = "sent";
+    if (this.pool.isTiming) this.sentAtMs = monotonicClock();
     const { responseMs, bodyMs } = this.pool.timeouts;
     const isAwaited = this.response === "awaited";
     this.connection.deadlineAt = this.context.timers.after(isAwaited ? responseMs : bodyMs);
@@ -263,6 +271,7 @@ export class Exchange implements BackendUser {
 
   private startResponse(head: ResponseHead, bytes: Buffer, bodyStart: number): void {
     if (this.record !== null) noteResponse(this.record, head.status);
+    this.noteResponse();
     const out = responseOutFraming(head, this.head.minor);
     this.responseHead = head;
     this.responseBody = createBody(head.framing, out);
@@ -276,6 +285,12 @@ export class Exchange implements BackendUser {
     const { minor } = this.head;
     const text = renderResponseHead(head, out, { minor, staysOpen: this.staysOpen });
     this.relayBody(bytes, bodyStart, text);
+  }
+
+  /** It has answered, or will not do so any more. */
+  private noteResponse(): void {
+    if (this.sentAtMs !== 0) this.connection?.backend.noteResponse(this.sentAtMs);
+    this.sentAtMs = 0;
   }
 
   /** Passes response body bytes on from offset `start`, behind a head that may be "". */
@@ -403,6 +418,7 @@ export class Exchange implements BackendUser {
         ? this.client.stream.writableNeedDrain
         : this.request === "body" && this.connection?.stream.writableNeedDrain !== true;
     if (!isClientStalled) {
+      this.noteResponse();
       this.failBackend(504, this.response === "body" ? "the response stalled" : "no response in time");
     } else {
       noteEnd(this.record, "client-timeout");

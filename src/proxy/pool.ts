@@ -2,75 +2,125 @@
 // on by name through reloads, so that counters and connections do.
 
 import type { PoolConfig, PoolTimeouts } from "../config/config.ts";
+import type { Sender } from "../http1/forward.ts";
+import type { RequestHead } from "../http1/request.ts";
 import type { BackendCounters } from "../protocol/worker.ts";
+import type { Asker, Moment } from "../routing/policies.ts";
 import {
+  type Candidate,
   type PoolHealth,
   type PoolState,
   chooseBackend,
   configurePool,
   updateHealth,
 } from "../routing/pool.ts";
+import { monotonicClock } from "../system/clock.ts";
 import { Backend } from "./backend.ts";
 import type { Context } from "./context.ts";
+import { readHashKey } from "./hash-key.ts";
 
-export class Pool {
+/** A request that wants a backend. */
+export interface PoolRequest {
+  readonly head: RequestHead;
+  readonly sender: Sender;
+  /** The backends that it was sent to already. */
+  readonly tried: readonly Backend[];
+}
+
+export class Pool implements Asker<Candidate> {
   timeouts: PoolTimeouts;
+  /** The policy wants to know how long backends take. */
+  isTiming: boolean;
   private readonly context: Context;
   private readonly name: string;
   /** Every backend that was ever configured: one that comes back counts on. */
   private readonly backends = new Map<string, Backend>();
+  /** Those that are configured, in that order. */
+  private configured: readonly Backend[];
   private state: PoolState;
+  /** Used again for each choice. */
+  private readonly moment: Moment = { nowMs: 0, random: Math.random };
+  /** The one that a backend is being chosen for. */
+  private request: PoolRequest | null = null;
 
   constructor(context: Context, config: PoolConfig, health: PoolHealth) {
     this.context = context;
     this.name = config.name;
     this.timeouts = config.timeouts;
-    this.state = configurePool(config, health, null);
-    this.configure(config, health);
+    this.isTiming = isTimed(config);
+    this.configured = this.equip(config);
+    this.state = this.createState(config, health, null);
   }
 
   configure(config: PoolConfig, health: PoolHealth): void {
     this.timeouts = config.timeouts;
-    this.state = configurePool(config, health, this.state);
-    const gone = new Set(this.backends.keys());
-    for (const backend of config.backends) {
-      gone.delete(backend.name);
-      const known = this.backends.get(backend.name);
-      if (known === undefined) this.backends.set(backend.name, new Backend(this.context, this.name, backend));
-      else known.configure(backend);
-    }
-    for (const name of gone) this.backends.get(name)?.retire();
+    this.isTiming = isTimed(config);
+    this.configured = this.equip(config);
+    this.state = this.createState(config, health, this.state);
   }
 
   setHealth(health: PoolHealth): void {
-    this.state = updateHealth(this.state, health);
+    this.state = updateHealth(this.state, health, monotonicClock());
   }
 
   /** It left the configuration. */
   retire(): void {
-    this.state = { ...this.state, candidates: [] };
+    this.state = { ...this.state, candidates: [], tiers: [] };
+    this.configured = [];
     for (const backend of this.backends.values()) backend.retire();
   }
 
   /** It is in the configuration: pools are never empty there. */
   get isConfigured(): boolean {
-    return this.state.candidates.length > 0;
+    return this.configured.length > 0;
   }
 
-  /** The next backend in turn that was not tried; null when nobody is left. */
-  choose(tried: readonly Backend[]): Backend | null {
-    const candidate = chooseBackend(this.state, ({ name }) => {
-      return tried.length === 0 || !tried.some((backend) => backend.name === name);
-    });
-    return candidate === null ? null : (this.backends.get(candidate.name) ?? null);
+  /** The backend whose turn it is to get this request; null when nobody is left. */
+  choose(request: PoolRequest): Backend | null {
+    this.request = request;
+    this.moment.nowMs = this.context.timers.nowMs;
+    const candidate = chooseBackend(this.state, this, this.moment);
+    this.request = null;
+    return candidate === null ? null : (this.configured[candidate.index] ?? null);
+  }
+
+  /** See Asker. */
+  accepts({ index }: Candidate): boolean {
+    const tried = this.request?.tried ?? [];
+    return tried.length === 0 || !tried.some((backend) => backend === this.configured[index]);
+  }
+
+  /** See Asker. */
+  hashKey(): string | null {
+    return this.request === null ? null : readHashKey(this.state.balance, this.request);
   }
 
   /** Of the backends in the configuration. */
   get counters(): Record<string, BackendCounters> {
-    return Object.fromEntries(
-      this.state.candidates.map(({ name }) => [name, this.backends.get(name)?.counters ?? NO_COUNTERS]),
-    );
+    return Object.fromEntries(this.configured.map((backend) => [backend.name, backend.counters]));
+  }
+
+  /** The backends of a configuration; those that are not in it any more retire. */
+  private equip(config: PoolConfig): readonly Backend[] {
+    const gone = new Set(this.backends.keys());
+    const configured = config.backends.map((backend) => {
+      gone.delete(backend.name);
+      const known = this.backends.get(backend.name);
+      known?.configure(backend);
+      const used = known ?? new Backend(this.context, this.name, backend);
+      this.backends.set(backend.name, used);
+      return used;
+    });
+    for (const name of gone) this.backends.get(name)?.retire();
+    return configured;
+  }
+
+  private createState(config: PoolConfig, health: PoolHealth, previous: PoolState | null): PoolState {
+    const loads = this.configured.map(({ load }) => load);
+    return configurePool(config, health, { previous, loads, nowMs: monotonicClock() });
   }
 }
 
-const NO_COUNTERS: BackendCounters = { activeConnections: 0, requests: 0, failures: 0 };
+function isTimed({ balance }: PoolConfig): boolean {
+  return balance.kind === "least-response-time";
+}

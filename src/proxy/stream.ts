@@ -45,36 +45,46 @@ export function keptBytes(bytes: Buffer): Buffer {
 }
 
 /**
- * A socket that listens before it dies of a failed write. A backend that answers early and closes ("413, too
- * much") resets what we still send to it; its answer has come before the reset and stands in the kernel, and
+ * A socket that listens to the end before it dies of a failed write. A backend that answers early and closes ("413,
+ * too much") resets what we still send to it; its answer has come before the reset and stands in the kernel, and
  * Node would close the socket with it.
+ *
+ *   open ──a write fails──> deaf on one side ──all is read: an end, or the reset──> closed
  */
 class HearingSocket extends Socket {
-  private hasFailed = false;
+  private failure: NodeJS.ErrnoException | null = null;
+  private readonly owner: StreamOwner;
+
+  constructor(owner: StreamOwner) {
+    super({ allowHalfOpen: true, onread: readingFor(owner) });
+    this.owner = owner;
+  }
 
   override destroy(error?: Error): this {
-    if (this.hasFailed || this.destroyed || error === undefined || !isWriteError(error)) {
-      return super.destroy(error);
-    }
-    this.hasFailed = true;
-    // All that will ever come is there already: the next turn of the event loop reads it. The first immediate
-    // may still belong to this turn.
-    setImmediate(() => {
-      setImmediate(() => {
-        super.destroy(error);
-      });
-    });
+    const isOver = this.failure !== null || this.destroyed || this.readableEnded;
+    if (isOver || error === undefined || !isWriteError(error)) return super.destroy(error);
+    // A socket that was reset is always read to its end: the kernel gives what has come, and then tells.
+    this.failure = error;
     return this;
+  }
+
+  override push(bytes: unknown, encoding?: BufferEncoding): boolean {
+    if (bytes !== null || this.failure === null) return super.push(bytes, encoding);
+    // Node tells nobody of an end behind a failed write. EPIPE: the backend's end had come, and what it said is
+    // whole. ECONNRESET: this end is the reset, which the write was told of in place of the read.
+    if (this.failure.code === "EPIPE") this.owner.receiveEnd();
+    super.destroy(this.failure);
+    return false;
   }
 }
 
-function isWriteError(error: Error): boolean {
+function isWriteError(error: Error): error is NodeJS.ErrnoException {
   return "syscall" in error && error.syscall === "write";
 }
 
 /** A plain socket for `owner`, to be connected. */
 export function createSocket(owner: StreamOwner): Socket {
-  const socket = new HearingSocket({ allowHalfOpen: true, onread: readingFor(owner) });
+  const socket = new HearingSocket(owner);
   socket.setNoDelay(true);
   hearEvents(socket, owner);
   return socket;

@@ -1,79 +1,289 @@
-// What a worker knows of a pool when it chooses a backend: who belongs to it, who is healthy, and
-// whose turn it is. The policy orders the candidates, the caller accepts one; health and "already
+// What a worker knows of a pool when it chooses a backend: who belongs to it, who may serve, with what weight
+// now, and whose turn it is.
+//
+//   configuration, states, time ──arrange──> tiers ──chooseBackend──> the policy's choice in the first tier
+//                                                                     in which the caller accepts one
+//
+// The tiers are: backends that are up, suspect ones, backups that are up, suspect backups. Health and "already
 // tried" never reach the policy.
 
+import type { BalanceConfig } from "../config/balance-config.ts";
 import type { PoolConfig } from "../config/config.ts";
-import { takeTurn } from "./round-robin.ts";
-
-export type Health = "up" | "suspect" | "down" | "drain";
-
-/** One backend as a candidate. `credit` is the policy's memory; it survives health and reloads. */
-export interface Candidate {
-  readonly name: string;
-  readonly weight: number;
-  readonly health: Health;
-  credit: number;
-}
-
-/** Replaced when the configuration or health changes; the credits in it move with every choice. */
-export interface PoolState {
-  readonly balance: PoolConfig["balance"];
-  readonly candidates: readonly Candidate[];
-}
+import { ASSUMED_UP, type BackendHealth, type BackendState } from "./backend-state.ts";
+import { type MaglevTable, buildTable, sortByName } from "./maglev.ts";
+import { type Asker, type Entry, type Moment, type Places, type Tier, chooseEntry } from "./policies.ts";
+import { type BackendLoad, createLoad } from "./response-time.ts";
+import { boundCredits } from "./round-robin.ts";
 
 /** health[backend]; a backend that is not named is up. */
-export type PoolHealth = Readonly<Record<string, Health>>;
+export type PoolHealth = Readonly<Record<string, BackendState>>;
 
-/** The state for a configuration; `previous` lends what it knows of backends of the same name. */
+/** One backend of a pool. `weight` and `share` are what they are now: they grow while it starts slowly. */
+export interface Candidate extends Entry {
+  /** Its place in the configuration. */
+  readonly index: number;
+  readonly isBackup: boolean;
+  readonly configuredWeight: number;
+  readonly health: BackendHealth;
+  /** The configured one, or what an operator ordered if that is more. */
+  readonly fullWeight: number;
+  /** What it gets when it does not start slowly. */
+  readonly settledWeight: number;
+  /** On the clock of Moment; -Infinity: it has been well all the time. */
+  readonly recoveredAtMs: number;
+  weight: number;
+  share: number;
+}
+
+/** Replaced when the configuration or a state changes; what is in it moves with every choice, and with time. */
+export interface PoolState {
+  readonly balance: BalanceConfig;
+  readonly slowStartMs: number;
+  /** Percent; 0: never. */
+  readonly panicThreshold: number;
+  /** In the order of the configuration. */
+  readonly candidates: readonly Candidate[];
+  /** Too few are healthy: all are used as if they were. */
+  readonly isPanicking: boolean;
+  tiers: readonly PoolTier[];
+  /** When the weights of those that start slowly will have grown. */
+  rearrangeAtMs: number;
+  /** The hash tables in use; kept by what they are made of. */
+  tables: readonly KnownTable[];
+}
+
+interface PoolTier extends Tier<Candidate> {
+  places: Places<Candidate> | null;
+}
+
+interface KnownTable {
+  /** Names and weights. */
+  readonly of: string;
+  readonly table: MaglevTable;
+}
+
+type PoolSettings = Pick<PoolConfig, "balance" | "slowStartMs" | "panicThreshold">;
+
+/** Weights are counted in hundredths, so that a ramp has steps and sums are exact. */
+const WEIGHT_UNITS = 100;
+/** Where slow start begins. */
+const RAMP_START = 0.1;
+const RAMP_STEP_MS_MIN = 50;
+/** Of the backends and of the backups, and one of each that may come back. */
+const TABLES_MAX = 4;
+
+/**
+ * The state for a configuration; `previous` lends what it knows of backends of the same name. `loads`: those of the
+ * configuration's backends in their order, always the same object for the same backend.
+ */
 export function configurePool(
-  config: Pick<PoolConfig, "balance" | "backends">,
+  config: PoolSettings & Pick<PoolConfig, "backends">,
   health: PoolHealth,
-  previous: PoolState | null,
+  options: {
+    readonly previous: PoolState | null;
+    readonly nowMs: number;
+    readonly loads: readonly BackendLoad[];
+  },
 ): PoolState {
-  const known = new Map((previous?.candidates ?? []).map((candidate) => [candidate.name, candidate]));
-  return {
-    balance: config.balance,
-    candidates: config.backends.map(({ name, weight }) => ({
-      name,
-      weight,
-      health: healthOf(health, name),
-      credit: known.get(name)?.credit ?? 0,
-    })),
-  };
+  const { previous, nowMs, loads } = options;
+  const credits = new Map((previous?.candidates ?? []).map(({ name, credit }) => [name, credit]));
+  const candidates = config.backends.map(({ name, weight, isBackup }, index) => {
+    const credit = credits.get(name) ?? 0;
+    const load = loads[index] ?? createLoad();
+    const entry = { name, index, isBackup, configuredWeight: weight, load, credit };
+    return createCandidate(entry, stateOf(health, name), nowMs);
+  });
+  return createPool(config, candidates, { tables: previous?.tables ?? [], nowMs });
 }
 
 /** The same pool with other health. */
-export function updateHealth(pool: PoolState, health: PoolHealth): PoolState {
-  return {
-    balance: pool.balance,
-    candidates: pool.candidates.map((candidate) => ({
-      ...candidate,
-      health: healthOf(health, candidate.name),
-    })),
-  };
+export function updateHealth(pool: PoolState, health: PoolHealth, nowMs: number): PoolState {
+  const candidates = pool.candidates.map((candidate) =>
+    createCandidate(candidate, stateOf(health, candidate.name), nowMs),
+  );
+  return createPool(pool, candidates, { tables: pool.tables, nowMs });
 }
 
 /** Own properties only: a backend may be called "constructor". */
-function healthOf(health: PoolHealth, name: string): Health {
-  return (Object.hasOwn(health, name) ? health[name] : undefined) ?? "up";
+function stateOf(health: PoolHealth, name: string): BackendState {
+  return (Object.hasOwn(health, name) ? health[name] : undefined) ?? ASSUMED_UP;
+}
+
+function createCandidate(
+  {
+    name,
+    index,
+    isBackup,
+    configuredWeight,
+    load,
+    credit,
+  }: Pick<Candidate, "name" | "index" | "isBackup" | "configuredWeight" | "load" | "credit">,
+  { health, weight = configuredWeight, weightPercent = 100, recoveredAgoMs }: BackendState,
+  nowMs: number,
+): Candidate {
+  const settledWeight = (weight * weightPercent) / 100;
+  return {
+    name,
+    index,
+    isBackup,
+    configuredWeight,
+    load,
+    credit,
+    health,
+    fullWeight: Math.max(configuredWeight, weight, settledWeight),
+    settledWeight,
+    recoveredAtMs: recoveredAgoMs === undefined ? -Infinity : nowMs - recoveredAgoMs,
+    weight: 0,
+    share: 0,
+  };
+}
+
+function createPool(
+  { balance, slowStartMs, panicThreshold }: PoolSettings,
+  candidates: readonly Candidate[],
+  { tables, nowMs }: { readonly tables: readonly KnownTable[]; readonly nowMs: number },
+): PoolState {
+  const pool = {
+    balance,
+    slowStartMs,
+    panicThreshold,
+    candidates,
+    isPanicking: isPanic(candidates, panicThreshold),
+    tiers: [],
+    rearrangeAtMs: Infinity,
+    tables,
+  };
+  arrange(pool, nowMs);
+  return pool;
+}
+
+// ── who may serve ────────────────────────────────────────────────────────────────────────────────
+
+/**
+ * Envoy's panic threshold: so few are healthy that those would break down too, or that it is rather the checks
+ * which are wrong. Backups that are healthy are the better way out when none of the others is.
+ */
+function isPanic(candidates: readonly Candidate[], threshold: number): boolean {
+  if (threshold === 0) return false;
+  const offered = candidates.filter(({ health, settledWeight }) => settledWeight > 0 && !isWithdrawn(health));
+  const primaries = offered.filter(({ isBackup }) => !isBackup);
+  const healthy = primaries.filter(({ health }) => isHealthy(health)).length;
+  if (healthy === 0 && offered.some(({ health, isBackup }) => isBackup && isHealthy(health))) return false;
+  return healthy * 100 < threshold * primaries.length;
+}
+
+/** An operator has taken it out. */
+function isWithdrawn(health: BackendHealth): boolean {
+  return health === "drain" || health === "maintenance";
+}
+
+function isHealthy(health: BackendHealth): boolean {
+  return health === "up" || health === "suspect";
+}
+
+/** The number of the tier that a candidate belongs to; null: it gets nothing. */
+function rankOf({ health, isBackup }: Candidate, isPanicking: boolean): number | null {
+  const first = isBackup ? 2 : 0;
+  switch (health) {
+    case "up":
+      return first;
+    case "suspect":
+      return isPanicking ? first : first + 1;
+    case "down":
+    case "ejected":
+      return isPanicking ? first : null;
+    case "drain":
+    case "maintenance":
+      return null;
+  }
+}
+
+/** Weights as of now, and the tiers that follow from them. */
+function arrange(pool: PoolState, nowMs: number): void {
+  const ranks: Candidate[][] = [[], [], [], []];
+  let isRamping = false;
+  for (const candidate of pool.candidates) {
+    const ramp = rampShare(nowMs - candidate.recoveredAtMs, pool.slowStartMs);
+    if (ramp < 1) isRamping = true;
+    const { fullWeight, settledWeight } = candidate;
+    candidate.weight = settledWeight === 0 ? 0 : Math.max(1, Math.round(settledWeight * ramp * WEIGHT_UNITS));
+    candidate.share = fullWeight === 0 ? 0 : (settledWeight * ramp) / fullWeight;
+    const rank = candidate.weight === 0 ? null : rankOf(candidate, pool.isPanicking);
+    if (rank !== null) ranks[rank]?.push(candidate);
+  }
+  pool.tiers = ranks.filter((entries) => entries.length > 0).map(createTier);
+  const stepMs = Math.max(RAMP_STEP_MS_MIN, pool.slowStartMs / WEIGHT_UNITS);
+  pool.rearrangeAtMs = isRamping ? nowMs + stepMs : Infinity;
+}
+
+/** Linear from 10 % to all of it, as HAProxy's `slowstart`. */
+function rampShare(recoveredAgoMs: number, slowStartMs: number): number {
+  if (recoveredAgoMs >= slowStartMs) return 1;
+  return RAMP_START + (1 - RAMP_START) * (Math.max(0, recoveredAgoMs) / slowStartMs);
+}
+
+function createTier(entries: readonly Candidate[]): PoolTier {
+  const sums = new Float64Array(entries.length);
+  let sum = 0;
+  for (const [i, { weight }] of entries.entries()) {
+    sum += weight;
+    sums[i] = sum;
+  }
+  boundCredits(entries);
+  return { entries, sums, places: null };
+}
+
+// ── the choice ───────────────────────────────────────────────────────────────────────────────────
+
+/**
+ * The backend for a request: the policy's choice in the first tier in which the asker accepts one. Never one that
+ * the asker refuses, that is down, drained, or has weight 0. null: nobody is left.
+ */
+export function chooseBackend(pool: PoolState, asker: Asker<Candidate>, moment: Moment): Candidate | null {
+  if (moment.nowMs >= pool.rearrangeAtMs) arrange(pool, moment.nowMs);
+  for (const tier of pool.tiers) {
+    if (tier.places === null && tier.entries.length > 1 && isHash(pool.balance)) {
+      tier.places = createPlaces(pool, tier);
+    }
+    const chosen = chooseEntry(pool.balance, tier, asker, moment);
+    if (chosen !== null) return chosen;
+  }
+  return null;
 }
 
 /**
- * Chooses among the backends that are up and that the caller accepts; among the suspect ones when
- * there is none of those (a suspect backend may serve, a refusal certainly does not). Never one that
- * is down or drained. null: nobody is left.
+ * The candidate of that name for a client that had it before: also with weight 0, which means no new clients. null:
+ * it is not there, may not serve, or the asker refuses it.
  */
-export function chooseBackend(pool: PoolState, accept: (candidate: Candidate) => boolean): Candidate | null {
-  return chooseIn(pool, "up", accept) ?? chooseIn(pool, "suspect", accept);
+export function chooseNamed(pool: PoolState, name: string, asker: Asker<Candidate>): Candidate | null {
+  const candidate = pool.candidates.find((one) => one.name === name);
+  if (candidate === undefined || rankOf(candidate, pool.isPanicking) === null) return null;
+  return asker.accepts(candidate) ? candidate : null;
 }
 
-function chooseIn(
-  pool: PoolState,
-  health: Health,
-  accept: (candidate: Candidate) => boolean,
-): Candidate | null {
-  switch (pool.balance) {
-    case "round-robin":
-      return takeTurn(pool.candidates, (candidate) => candidate.health === health && accept(candidate));
-  }
+function isHash({ kind }: BalanceConfig): boolean {
+  return kind === "source-hash" || kind === "uri-hash" || kind === "header-hash" || kind === "cookie-hash";
+}
+
+// ── hash tables ──────────────────────────────────────────────────────────────────────────────────
+
+/** Of all that are backups, or are none, like those of the tier: a table does not change with health. */
+function createPlaces(pool: PoolState, tier: PoolTier): Places<Candidate> {
+  const isBackup = tier.entries[0]?.isBackup ?? false;
+  const members = pool.candidates.filter((one) => one.isBackup === isBackup && one.fullWeight > 0);
+  const sorted = sortByName(members);
+  const entries = sorted.map((candidate) => (tier.entries.includes(candidate) ? candidate : null));
+  return { table: tableOf(pool, sorted), entries };
+}
+
+/**
+ * Built when it is needed first, and again when names or full weights change. A weight that falls at run time is a
+ * share of the places that the backend has: no table changes because an agent reports its load.
+ */
+function tableOf(pool: PoolState, sorted: readonly Candidate[]): MaglevTable {
+  const members = sorted.map(({ name, fullWeight: weight }) => ({ name, weight }));
+  const of = JSON.stringify(members);
+  const known = pool.tables.find((table) => table.of === of) ?? { of, table: buildTable(members) };
+  pool.tables = [known, ...pool.tables.filter((table) => table !== known)].slice(0, TABLES_MAX);
+  return known.table;
 }

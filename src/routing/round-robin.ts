@@ -13,16 +13,26 @@ export interface RoundRobinEntry {
 /** The entry whose turn it is among those accepted; null when none is. Moves the credits. */
 export function takeTurn<Entry extends RoundRobinEntry>(
   entries: readonly Entry[],
-  accept: (entry: Entry) => boolean,
+  asker: { accepts(entry: Entry): boolean },
 ): Entry | null {
   let best: Entry | null = null;
   let earned = 0;
   for (const entry of entries) {
-    if (!accept(entry)) continue;
+    if (!asker.accepts(entry)) continue;
     entry.credit += entry.weight;
     earned += entry.weight;
     if (best === null || entry.credit > best.credit) best = entry;
   }
   if (best !== null) best.credit -= earned;
   return best;
+}
+
+/**
+ * Brings the credits of entries whose weights have changed, or which met others before, to what they can be
+ * among these: a debt from heavier days would keep an entry waiting for many turns.
+ */
+export function boundCredits(entries: readonly RoundRobinEntry[]): void {
+  let total = 0;
+  for (const { weight } of entries) total += weight;
+  for (const entry of entries) entry.credit = Math.min(total, Math.max(-total, entry.credit));
 }

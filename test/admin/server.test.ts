@@ -28,6 +28,10 @@ async function maintained(node: string) {
   return Promise.resolve({ kind: "done", result: { node, replicated: true, pending: null } } as const);
 }
 
+async function resumed(node: string) {
+  return Promise.resolve({ kind: "done", result: { node, ended: "maintenance", replicated: true } } as const);
+}
+
 function makeServer(
   t: TestContext,
   runtimeDir: string,
@@ -39,7 +43,7 @@ function makeServer(
     status: async () => Promise.resolve(sampleStatus()),
     switchover: async () => Promise.resolve({ kind: "done", result: { active: "pi-b", tookMs: 45 } }),
     standby: async ({ node = "pi-a" }) => maintained(node),
-    resume: async ({ node = "pi-a" }) => maintained(node),
+    resume: async ({ node = "pi-a" }) => resumed(node),
     drain: async () => Promise.resolve({ kind: "done", result: { replicated: true } }),
     ...options,
   });
@@ -124,7 +128,7 @@ test("an order is handed on as it was written, and what is not said is left out"
     },
     resume: async (order) => {
       note(order);
-      return maintained(order.node ?? "pi-a");
+      return resumed(order.node ?? "pi-a");
     },
     drain: async (order) => {
       note(order);
@@ -151,7 +155,7 @@ test("an order is handed on as it was written, and what is not said is left out"
       resume,
       '{"node":"pi-b"}',
       { node: "pi-b", force: false },
-      { node: "pi-b", replicated: true, pending: null },
+      { node: "pi-b", ended: "maintenance", replicated: true },
     ],
     [
       drain,

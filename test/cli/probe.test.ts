@@ -204,7 +204,17 @@ for (const [story, args, complaint] of [
     ["192.168.1.50"],
     /"192\.168\.1\.50" is not a URL\. Write http:\/\/192\.168\.1\.50/,
   ],
-  ["another scheme", ["ftp://127.0.78.1/"], /is not a URL/],
+  [
+    "a scheme with a slash too few",
+    ["http:/127.0.78.1/x"],
+    /"http:\/127\.0\.78\.1\/x" is not a URL\. Write http:\/\/127\.0\.78\.1\/x$/m,
+  ],
+  ["words", ["my router"], /"my router" is not a URL\. Write for example http:\/\/192\.168\.1\.50:8080\/$/m],
+  [
+    "another scheme",
+    ["ftp://127.0.78.1/"],
+    /: "ftp:\/\/127\.0\.78\.1\/" cannot be asked: only http:\/\/ and https:\/\/ can$/m,
+  ],
   ["an impossible port", ["http://127.0.78.1:99999/"], /is not a URL/],
   [
     "a duration without a unit",

@@ -59,7 +59,7 @@ async function runningNode(t: TestContext, options: Partial<AdminServerOptions> 
     standby: async ({ node = "pi-a" }) =>
       Promise.resolve({ kind: "done", result: { node, replicated: true, pending: null } }),
     resume: async ({ node = "pi-a" }) =>
-      Promise.resolve({ kind: "done", result: { node, replicated: false, pending: null } }),
+      Promise.resolve({ kind: "done", result: { node, ended: "maintenance", replicated: false } }),
     drain: async () => Promise.resolve({ kind: "done", result: { replicated: true } }),
     ...options,
   });
@@ -205,7 +205,7 @@ test("switchover, standby, resume, drain and ready send what was typed", async (
   const runtimeDir = await runningNode(t, {
     switchover: note("switchover", { active: "pi-b", tookMs: 45 }),
     standby: note("standby", maintained),
-    resume: note("resume", maintained),
+    resume: note("resume", { node: "pi-a", ended: "maintenance", replicated: true }),
     drain: note("drain", { replicated: true }),
   });
   for (const [line, order] of [
@@ -239,6 +239,25 @@ test("an order says what was done, and whether the other node knows", async (t) 
     [away, "drain web/big", `web/big gets no new requests${unknown}`],
   ] as const) {
     const { code, out, err } = await vipair(...line.split(" "), "--runtime-dir", dir);
+    assert.deepEqual({ code, out, err }, { code: 0, out: `${said}\n`, err: "" });
+  }
+});
+
+test("resume says what it ended: maintenance, flap damping, or nothing", async (t) => {
+  for (const [ended, replicated, said] of [
+    ["maintenance", true, "pi-b is back in service"],
+    ["damping", true, "pi-b may change roles again: its flap damping has ended"],
+    ["nothing", true, "pi-b was not in maintenance"],
+    [
+      "nothing",
+      false,
+      "pi-b was not in maintenance, as far as is known here (the other node is not in touch and may know better)",
+    ],
+  ] as const) {
+    const runtimeDir = await runningNode(t, {
+      resume: async ({ node = "" }) => Promise.resolve({ kind: "done", result: { node, ended, replicated } }),
+    });
+    const { code, out, err } = await vipair("resume", "pi-b", "--runtime-dir", runtimeDir);
     assert.deepEqual({ code, out, err }, { code: 0, out: `${said}\n`, err: "" });
   }
 });

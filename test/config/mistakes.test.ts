@@ -299,7 +299,7 @@ describe("pools", () => {
     [
       "[192.168.1.21:8080]",
       "[{ address: a:1, weight: 257 }]",
-      "4:45  pools.web.backends[0].weight: 257 is not a weight. Use 1 to 256.",
+      "4:45  pools.web.backends[0].weight: 257 is not a weight. Use 0 to 256.",
     ],
     [
       "[192.168.1.21:8080]",
@@ -319,12 +319,12 @@ describe("pools", () => {
     [
       "[192.168.1.21:8080]",
       "[{ address: a:1, max: 1 }]",
-      "4:37  pools.web.backends[0].max: Unknown key. Known here: name, address, weight.",
+      "4:37  pools.web.backends[0].max: Unknown key. Known here: name, address, weight, backup.",
     ],
     [
       "8080] }",
-      "8080], balance: least-connections }",
-      '4:50  pools.web.balance: "least-connections" is not known here. Use round-robin.',
+      "8080], balance: fastest }",
+      '4:50  pools.web.balance: "fastest" is not known here. Use round-robin, least-connections, least-response-time, random, first, source-hash or uri-hash.',
     ],
     [
       "8080] }",

@@ -50,8 +50,14 @@ listeners:
     trace: pass
 pools:
   api:
-    balance: round-robin
-    backends: [{ name: big, address: "[fd00::21]:8080", weight: 3 }, Web-1.lan:80]
+    balance: { kind: header-hash, header: X-User }
+    sticky: { cookie: back, ttl: 1h, path: /v1, secure: true, httpOnly: false, sameSite: none, fallback: refuse }
+    slowStart: 30s
+    panicThreshold: 50
+    backends:
+      - { name: big, address: "[fd00::21]:8080", weight: 3 }
+      - Web-1.lan:80
+      - { name: spare, address: "10.0.0.9:80", weight: 0, backup: true }
     health:
       { kind: http, path: "/health?x=1", host: www.example.lan, expectedStatus: [200, 300-399], interval: 2s, timeout: 2s, rise: 1, fall: 3 }
     timeouts: { connect: 1s, response: 2s, body: 3s, tunnelIdle: 4s }
@@ -60,6 +66,14 @@ workers: 2
 logging: { level: debug, access: { file: logs/access.log } }
 shutdownGrace: 1s
 `;
+
+/** How a pool balances that says nothing about it. */
+const PLAIN_BALANCE = {
+  balance: { kind: "round-robin" },
+  sticky: null,
+  slowStartMs: 0,
+  panicThreshold: 0,
+} as const;
 
 describe("what a configuration means", () => {
   test("a node alone needs listeners and pools; everything else has a default", () => {
@@ -91,8 +105,10 @@ describe("what a configuration means", () => {
       pools: [
         {
           name: "web",
-          balance: "round-robin",
-          backends: [{ name: "192.168.1.21:8080", host: "192.168.1.21", port: 8080, weight: 1 }],
+          ...PLAIN_BALANCE,
+          backends: [
+            { name: "192.168.1.21:8080", host: "192.168.1.21", port: 8080, weight: 1, isBackup: false },
+          ],
           health: { kind: "tcp", intervalMs: 1000, timeoutMs: 500, rise: 2, fall: 2 },
           timeouts: { connectMs: 2000, responseMs: 30_000, bodyMs: 30_000, tunnelIdleMs: 3_600_000 },
         },
@@ -244,10 +260,22 @@ describe("what a configuration means", () => {
       pools: [
         {
           name: "api",
-          balance: "round-robin",
+          balance: { kind: "header-hash", header: "x-user" },
+          sticky: {
+            cookie: "back",
+            ttlMs: 3_600_000,
+            path: "/v1",
+            secure: "always",
+            httpOnly: false,
+            sameSite: "none",
+            fallback: "refuse",
+          },
+          slowStartMs: 30_000,
+          panicThreshold: 50,
           backends: [
-            { name: "big", host: "fd00::21", port: 8080, weight: 3 },
-            { name: "web-1.lan:80", host: "web-1.lan", port: 80, weight: 1 },
+            { name: "big", host: "fd00::21", port: 8080, weight: 3, isBackup: false },
+            { name: "web-1.lan:80", host: "web-1.lan", port: 80, weight: 1, isBackup: false },
+            { name: "spare", host: "10.0.0.9", port: 80, weight: 0, isBackup: true },
           ],
           health: {
             kind: "http",
@@ -266,8 +294,8 @@ describe("what a configuration means", () => {
         },
         {
           name: "rest",
-          balance: "round-robin",
-          backends: [{ name: "localhost:1", host: "localhost", port: 1, weight: 1 }],
+          ...PLAIN_BALANCE,
+          backends: [{ name: "localhost:1", host: "localhost", port: 1, weight: 1, isBackup: false }],
           health: { kind: "none" },
           timeouts: { connectMs: 2000, responseMs: 30_000, bodyMs: 30_000, tunnelIdleMs: 3_600_000 },
         },

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { PoolConfig } from "../../src/config/config.ts";
 import { drainTable, noBackendProblem } from "../../src/control/backend-table.ts";
-import type { BackendHealth } from "../../src/protocol/worker.ts";
+import type { BackendHealth, BackendState } from "../../src/routing/backend-state.ts";
 import { expectConfig } from "../config/pair-yaml.ts";
 
 /** Pools with the backends x and y, and what each is checked by. */
@@ -17,13 +17,20 @@ function pools(health: Readonly<Record<string, "tcp" | "none">>): readonly PoolC
   ).pools;
 }
 
+function states(x: BackendHealth, y: BackendHealth): Record<string, BackendState> {
+  return { x: { health: x }, y: { health: y } };
+}
+
 test("a drained backend is drained whatever its health; one that nobody has looked at is up", () => {
   const table = drainTable(
     pools({ web: "tcp", api: "tcp" }),
-    { web: { x: "down", y: "suspect" }, api: { y: "down" } },
+    { web: states("down", "suspect"), api: { y: { health: "down", weightPercent: 50 } } },
     (pool, backend) => `${pool}/${backend}` === "web/x" || `${pool}/${backend}` === "api/y",
   );
-  assert.deepEqual(table, { web: { x: "drain", y: "suspect" }, api: { x: "up", y: "drain" } });
+  assert.deepEqual(table, {
+    web: states("drain", "suspect"),
+    api: { x: { health: "up" }, y: { health: "drain", weightPercent: 50 } },
+  });
 });
 
 for (const [what, web, api, problem] of [
@@ -32,10 +39,7 @@ for (const [what, web, api, problem] of [
   ["one is suspect, which still gets requests", ["suspect", "down"], ["down", "down"], undefined],
 ] as const) {
   test(`rule 9: ${problem === undefined ? "a backend can" : "no backend can"} be reached when ${what}`, () => {
-    const health: Record<string, Record<string, BackendHealth>> = {
-      web: { x: web[0], y: web[1] },
-      api: { x: api[0], y: api[1] },
-    };
+    const health = { web: states(web[0], web[1]), api: states(api[0], api[1]) };
     const expected =
       problem === undefined ? undefined : `none of ${String(problem)} backends can be reached from here`;
     assert.equal(noBackendProblem(pools({ web: "tcp", api: "tcp" }), health), expected);
@@ -43,7 +47,7 @@ for (const [what, web, api, problem] of [
 }
 
 test("rule 9: backends that nobody checks say nothing about what a node can reach", () => {
-  const down = { x: "down", y: "down" } as const;
+  const down = states("down", "down");
   assert.equal(noBackendProblem(pools({ web: "none" }), { web: down }), undefined);
   assert.equal(noBackendProblem([], {}), undefined);
   assert.match(noBackendProblem(pools({ web: "tcp", api: "none" }), { web: down }) ?? "", /^none of 2 /);

@@ -53,8 +53,11 @@ function watch(t: TestContext, pools: readonly PoolConfig[]): Watch {
 function pool(health: HealthConfig, ports: Record<string, number>, host = "127.0.0.1"): PoolConfig {
   return {
     name: "web",
-    balance: "round-robin",
-    backends: Object.entries(ports).map(([name, port]) => ({ name, host, port, weight: 1 })),
+    balance: { kind: "round-robin" },
+    sticky: null,
+    slowStartMs: 0,
+    panicThreshold: 0,
+    backends: Object.entries(ports).map(([name, port]) => ({ name, host, port, weight: 1, isBackup: false })),
     health,
     timeouts: { connectMs: 1, responseMs: 1, bodyMs: 1, tunnelIdleMs: 1 },
   };
@@ -116,7 +119,7 @@ test("a backend is up before its first check, and a dead one is down with the fi
   await until(() => state() === "down", "down");
   // The interval is a minute: only the first check can have told.
   assert.ok(performance.now() - started < 5_000);
-  assert.deepEqual(tables, [{ web: { a: "down" } }]);
+  assert.deepEqual(tables, [{ web: { a: { health: "down" } } }]);
   assert.deepEqual(checker.status("web", "a"), { state: "down", reason: "connect refused" });
 });
 
@@ -165,7 +168,7 @@ test("a backend that fails is suspect at once, then down, and back after rise go
   await until(() => state() === "up", "up");
   assert.deepEqual(checker.status("web", "a"), { state: "up", reason: null });
   assert.deepEqual(
-    tables.map((table) => table.web?.a),
+    tables.map((table) => table.web?.a?.health),
     ["suspect", "down", "up"],
   );
   assert.deepEqual(events, ["backend suspect", "backend down", "backend up"]);
@@ -273,8 +276,8 @@ test("a name is looked up, and one that does not resolve is a reason", async (t)
   const named: PoolConfig = {
     ...pool(HTTP, {}),
     backends: [
-      { name: "a", host: "localhost", port, weight: 1 },
-      { name: "b", host: "no-such-name.invalid", port, weight: 1 },
+      { name: "a", host: "localhost", port, weight: 1, isBackup: false },
+      { name: "b", host: "no-such-name.invalid", port, weight: 1, isBackup: false },
     ],
   };
   const { state, checker } = watch(t, [{ ...named, health: { ...HTTP, timeoutMs: 8_000 } }]);
@@ -312,7 +315,7 @@ test("a pool without checks is always up", async (t) => {
   await new Promise((resolve) => setTimeout(resolve, 100));
   assert.equal(state(), "up");
   assert.equal(tables.length, 0);
-  assert.deepEqual(checker.table(), { web: { a: "up" } });
+  assert.deepEqual(checker.table(), { web: { a: { health: "up" } } });
 });
 
 test("a new configuration keeps what is known of a backend, unless its address changed", async (t) => {
@@ -322,7 +325,9 @@ test("a new configuration keeps what is known of a backend, unless its address c
   await until(() => checker.status("web", "a").state === "down", "a is down");
   await until(() => checker.status("web", "b").state === "down", "b is down");
   checker.configure([pool({ ...HTTP, intervalMs: 50_000 }, { a: dead, b: alive, c: alive })]);
-  assert.deepEqual(checker.table(), { web: { a: "down", b: "up", c: "up" } });
+  assert.deepEqual(checker.table(), {
+    web: { a: { health: "down" }, b: { health: "up" }, c: { health: "up" } },
+  });
   assert.equal(checker.status("web", "a").reason, "connect refused");
 });
 

@@ -50,6 +50,7 @@ async function open(t: TestContext, binds: Readonly<Record<string, string>>): Pr
     count: 1,
     log: { debug: silent, info: silent, warn: silent, error: silent },
     clock: monotonicClock,
+    readHealth: () => ({}),
     entry: fileURLToPath(new URL("fixtures/fake-worker.ts", import.meta.url)),
     onBackendFailure: silent,
     onFault: silent,
@@ -59,7 +60,7 @@ async function open(t: TestContext, binds: Readonly<Record<string, string>>): Pr
     workers.killAll();
     await eventually(() => workers.status().length === 0);
   });
-  workers.configure({ node: "a", listeners, pools, logLevel: "info", accessLog: null, workers: 1 }, {});
+  workers.configure({ node: "a", listeners, pools, logLevel: "info", accessLog: null, workers: 1 });
   await workers.start();
   const made = new Listeners({ workers, listeners, virtualAddresses });
   await made.start();

@@ -43,6 +43,7 @@ function team(t: TestContext, options: Partial<WorkersOptions> = {}): Team {
     count: 2,
     log,
     clock: monotonicClock,
+    readHealth: () => ({}),
     entry: fixture("fake-worker"),
     onBackendFailure: (failure) => failures.push(failure),
     onFault: (reason) => faults.push(reason),
@@ -58,7 +59,7 @@ function team(t: TestContext, options: Partial<WorkersOptions> = {}): Team {
 
 async function startedTeam(t: TestContext, options: Partial<WorkersOptions> = {}): Promise<Team> {
   const made = team(t, options);
-  made.workers.configure(CONFIG, {});
+  made.workers.configure(CONFIG);
   await made.workers.start();
   return made;
 }

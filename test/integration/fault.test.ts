@@ -7,11 +7,29 @@ import { join } from "node:path";
 import { describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { ask } from "../support/http-client.ts";
-import { PORT, SECRET, Site } from "../support/site.ts";
+import { type PairSite, PORT, SECRET, Site } from "../support/site.ts";
 import { waitUntil } from "../support/wait-until.ts";
 
 const DEATHS = 5;
 const HOOK_TIMEOUT_MS = 2_000;
+/** The default. */
+const LEASE_MS = 2_000;
+
+/**
+ * What `claim: fast` promises whatever the machine does: the one that goes sets no lease any more when the other claims, so that two
+ * hold the address for one lease at most. How much less is up to its release hook, which takes as long as a busy machine wants.
+ */
+function expectOneLeaseAtMost(pair: PairSite): void {
+  const calls = pair.hookCalls();
+  const claim = calls.find(({ node, action }) => node === "b" && action === "claim");
+  const renewal = calls.findLast(({ node, action, stage }) => {
+    return node === "a" && action === "renew" && stage === "done";
+  });
+  assert.ok(claim !== undefined && renewal !== undefined);
+  assert.ok(renewal.atMs <= claim.atMs, "a renewed its lease beside b");
+  const overlapMs = pair.longestOverlapMs();
+  assert.ok(overlapMs <= LEASE_MS, `two holders for ${String(overlapMs)} ms`);
+}
 
 describe("fault", { concurrency: 4 }, () => {
   test("five deaths of workers in 10 s are a fault of the node: the peer takes over, until they stay up again", async (t) => {
@@ -38,7 +56,7 @@ describe("fault", { concurrency: 4 }, () => {
     await a.becomes("standby", { withinMs: 20_000 });
     await pair.isWell(a);
     assert.equal((await b.status()).role, "active");
-    assert.ok(pair.longestOverlapMs() < 500, `two holders for ${String(pair.longestOverlapMs())} ms`);
+    expectOneLeaseAtMost(pair);
   });
 
   test("a missing hook is a fault of the node, with one clear line; the peer takes the role; it recovers when the hook is there", async (t) => {
@@ -135,9 +153,7 @@ describe("fault", { concurrency: 4 }, () => {
     await a.logged("the fault", ({ msg, reason }) => msg === "fault" && /renewal/.test(String(reason)));
     await pair.isWell(a);
     assert.equal((await b.status()).role, "active");
-    // The lease is 2 s, and 0.8 of it are over when the address is given up.
-    const overlapMs = pair.longestOverlapMs();
-    assert.ok(overlapMs < 400, `two holders for ${String(overlapMs)} ms`);
+    expectOneLeaseAtMost(pair);
   });
 
   for (const { what, make, repair, problem } of [

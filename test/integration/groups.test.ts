@@ -101,10 +101,13 @@ describe("two groups", { concurrency: false }, () => {
     await whole.test(
       "a switchover of no group, or of one that is not there, is refused with the names",
       async () => {
-        for (const args of [[], ["--group", "north"]]) {
+        for (const [args, reason] of [
+          [[], "say which group: --group east or --group west"],
+          [["--group", "north"], 'there is no group "north", only east and west'],
+          [["--group", "wets"], 'there is no group "wets", only east and west. Did you mean west?'],
+        ] as const) {
           const { code, stdout, stderr } = await nodes.a.command("switchover", ...args);
-          assert.deepEqual({ code, stdout }, { code: 1, stdout: "" });
-          assert.match(stderr, /^vipair: .*\beast, west$/m);
+          assert.deepEqual({ code, stdout, stderr }, { code: 1, stdout: "", stderr: `vipair: ${reason}\n` });
         }
         assert.deepEqual([await isActive(nodes.a), await isActive(nodes.b)], [["east"], ["west"]]);
       },

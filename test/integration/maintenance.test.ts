@@ -143,6 +143,13 @@ describe("maintenance", { concurrency: false }, () => {
       assert.equal((await nodes.b.status()).role, "active");
     });
 
+    await whole.test("`vipair resume` of a node that is in service says so", async () => {
+      for (const node of ["a", "b"]) {
+        const { code, stdout } = await nodes.b.command("resume", node);
+        assert.deepEqual({ code, stdout }, { code: 0, stdout: `${node} was not in maintenance\n` });
+      }
+    });
+
     await whole.test("a node that is not in the configuration is refused by name", async () => {
       for (const command of ["standby", "resume"]) {
         const { code, stderr } = await nodes.b.command(command, "c");

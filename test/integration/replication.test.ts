@@ -87,8 +87,8 @@ describe("run-time changes", { concurrency: 2 }, () => {
 
     await whole.test("a pool or backend that is not there is refused, and the names are said", async () => {
       for (const [target, problem] of [
-        ["wbe/two", 'there is no pool "wbe", only web'],
-        ["web/tow", 'pool web has no backend "tow", only one, two'],
+        ["wbe/two", 'there is no pool "wbe", only web. Did you mean web?'],
+        ["web/tow", 'there is no backend of pool web "tow", only one and two. Did you mean two?'],
       ] as const) {
         for (const command of ["drain", "ready"]) {
           const { code, stdout, stderr } = await nodes.a.command(command, target);

@@ -11,6 +11,8 @@ interface Holding {
   readonly node: string;
   readonly address: string;
   readonly fromMs: number;
+  /** When its lease was set last. */
+  setMs: number;
   toMs: number | null;
 }
 
@@ -59,9 +61,12 @@ export class AddressWatch {
 
   /** When the node began to hold the address that it still holds; null when it does not hold it. */
   heldSince(node: string, address?: string): number | null {
-    return (
-      this.#of(address).findLast((holding) => holding.node === node && holding.toMs === null)?.fromMs ?? null
-    );
+    return this.#held(node, address)?.fromMs ?? null;
+  }
+
+  /** When the lease of the address that the node still holds was set or renewed last; null when it does not hold it. */
+  renewedAt(node: string, address?: string): number | null {
+    return this.#held(node, address)?.setMs ?? null;
   }
 
   /** The last moment since which `node` alone has held the address without a break, up to now; null when it does not, or not alone. */
@@ -95,6 +100,10 @@ export class AddressWatch {
       .map(({ node, fromMs }) => ({ node, atMs: fromMs }));
   }
 
+  #held(node: string, address?: string): Holding | undefined {
+    return this.#of(address).findLast((holding) => holding.node === node && holding.toMs === null);
+  }
+
   #of(address: string = this.#addresses[0]): Holding[] {
     return this.#holdings.filter((holding) => holding.address === address);
   }
@@ -104,12 +113,14 @@ export class AddressWatch {
   #read(node: string, line: string): void {
     const address = this.#addresses.find((candidate) => line.includes(` ${candidate}/`));
     if (address === undefined) return;
-    const held = this.#of(address).find((holding) => holding.node === node && holding.toMs === null);
+    const held = this.#held(node, address);
     const now = performance.now();
     if (line.startsWith("Deleted")) {
       if (held !== undefined) held.toMs = now;
     } else if (held === undefined) {
-      this.#holdings.push({ node, address, fromMs: now, toMs: null });
+      this.#holdings.push({ node, address, fromMs: now, setMs: now, toMs: null });
+    } else {
+      held.setMs = now;
     }
   }
 }

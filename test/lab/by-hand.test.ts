@@ -102,9 +102,12 @@ test(
     assert.equal(probe.code, 0, probe.stderr);
     await refuses("up", "the lab is up already; scripts/lab down ends it");
     await refuses("pull x", "which node? a or b");
-    await refuses("pull a b", "which node? a or b");
+    await refuses("pull a b", "one node at a time; too much: b");
     await refuses("part a", "too much: a");
     await refuses("gateway", "off or on?");
+    await refuses("gateway off b", "too much: b");
+    const which = "which command? status, role, switchover, standby, resume, drain or ready";
+    for (const command of ["vipair a", "vipair a check"]) await refuses(command, which);
     await refuses("thaw a", "a is not frozen");
     await wouldRefuse(hand.gateway("on"), "the gateway is on already");
     await wouldRefuse(hand.plug("a"), "the cable of a is plugged in, and its port is not silent");

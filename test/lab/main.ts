@@ -10,6 +10,8 @@ import { ipv4Of } from "./network.ts";
 import { labIsMissing } from "./requirements.ts";
 
 const VIPAIR = join(import.meta.dirname, "../../scripts/vipair");
+/** The vipair commands that ask a running node, and so take the option that says which. */
+const ASKING = ["status", "role", "switchover", "standby", "resume", "drain", "ready"];
 const lab = new Lab({ name: "vl-hand" });
 const hand = new ByHand(lab);
 
@@ -26,21 +28,32 @@ function onNode(what: string, act: (node: Node) => Promise<void>): Command {
     usage: "a|b",
     what,
     run: async (args) => {
-      const node = NODES.find((candidate) => candidate === args[0]);
-      if (node === undefined || args.length > 1) throw new Error(`which node? ${NODES.join(" or ")}`);
+      const [name, ...rest] = args;
+      const node = nodeOf(name);
+      if (rest.length > 0) throw new Error(`one node at a time; too much: ${rest.join(" ")}`);
       await act(node);
     },
   };
+}
+
+function nodeOf(name: string | undefined): Node {
+  const node = NODES.find((candidate) => candidate === name);
+  if (node === undefined) throw new Error(`which node? ${NODES.join(" or ")}`);
+  return node;
 }
 
 const forAll = (what: string, act: () => Promise<void>): Command => ({
   usage: "",
   what,
   run: async (args) => {
-    if (args.length > 0) throw new Error(`too much: ${args.join(" ")}`);
+    refuseMore(args);
     await act();
   },
 });
+
+function refuseMore(args: readonly string[]): void {
+  if (args.length > 0) throw new Error(`too much: ${args.join(" ")}`);
+}
 
 const COMMANDS: Readonly<Record<string, Command>> = {
   up: forAll("build the network, start both nodes, wait until one is active", up),
@@ -55,7 +68,10 @@ const COMMANDS: Readonly<Record<string, Command>> = {
   gateway: {
     usage: "off|on",
     what: "the default gateway of both nodes",
-    run: ([state]) => hand.gateway(state),
+    run: async ([state, ...rest]) => {
+      refuseMore(rest);
+      await hand.gateway(state);
+    },
   },
   freeze: onNode("SIGSTOP to everything on a node", (node) => hand.freeze(node)),
   thaw: onNode("SIGCONT to everything on a node", (node) => hand.thaw(node)),
@@ -71,8 +87,10 @@ const COMMANDS: Readonly<Record<string, Command>> = {
     usage: "a|b COMMAND...",
     what: "a vipair command on a node: status, switchover, standby, resume",
     run: async ([name, ...command]) => {
-      const node = NODES.find((candidate) => candidate === name);
-      if (node === undefined) throw new Error(`which node? ${NODES.join(" or ")}`);
+      const node = nodeOf(name);
+      if (!ASKING.includes(command[0] ?? "")) {
+        throw new Error(`which command? ${ASKING.slice(0, -1).join(", ")} or ${ASKING.slice(-1).join("")}`);
+      }
       await runHere(node, [VIPAIR, ...command, "--runtime-dir", lab.nodes[node].runtimeFolder]);
     },
   },

@@ -213,6 +213,12 @@ const REFUSED: readonly (readonly [
     { status: 400, end: "client-malformed", backend: "b1" },
   ],
   [
+    "a request that may go no further",
+    "OPTIONS * HTTP/1.1\r\nHost: a\r\nMax-Forwards: 0\r\nConnection: close\r\n\r\n",
+    {},
+    { status: 200, end: "answered", method: "OPTIONS", target: "*", pool: null },
+  ],
+  [
     "a request without a route",
     "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n",
     { routes: [] },
@@ -350,7 +356,7 @@ test("a request that another backend answered is ok and tells of it", async (t) 
 
 test("a pool without a healthy backend has one line", async (t) => {
   const { worker, port, exactly } = await logged(t, { backends: [answering(OK)] });
-  worker.send({ kind: "health", health: { web: { b1: "drain" } } });
+  worker.send({ kind: "health", health: { web: { b1: { health: "drain" } } } });
   const answer = await askOnce(port, get("/", "Connection: close"));
   assert.match(answer, /^HTTP\/1.1 503 /u);
   const [line] = await exactly(1);

@@ -72,10 +72,10 @@ test("with every connect refused the client gets 503 with Retry-After and keeps 
 test("with every backend down the client gets 503 and no backend is asked", async (t) => {
   const backend = answering(OK);
   const { worker, port } = await serve(t, { backends: [backend] });
-  worker.send({ kind: "health", health: { web: { b1: "down" } } });
+  worker.send({ kind: "health", health: { web: { b1: { health: "down" } } } });
   await worker.counters();
   assert.match(await askOnce(port, get("/", "Connection: close")), /^HTTP\/1\.1 503 /u);
-  worker.send({ kind: "health", health: { web: { b1: "up" } } });
+  worker.send({ kind: "health", health: { web: { b1: { health: "up" } } } });
   await worker.counters();
   assert.match(await askOnce(port, get("/", "Connection: close")), /^HTTP\/1\.1 200 /u);
 });

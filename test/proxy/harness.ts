@@ -190,9 +190,19 @@ export interface PoolOptions {
 export function pool({ name = "web", ports = [], backends, timeouts = {} }: PoolOptions): PoolConfig {
   return {
     name,
-    balance: "round-robin",
+    balance: { kind: "round-robin" },
+    sticky: null,
+    slowStartMs: 0,
+    panicThreshold: 0,
     backends:
-      backends ?? ports.map((port, i) => ({ name: `b${String(i + 1)}`, host: "127.0.0.1", port, weight: 1 })),
+      backends ??
+      ports.map((port, i) => ({
+        name: `b${String(i + 1)}`,
+        host: "127.0.0.1",
+        port,
+        weight: 1,
+        isBackup: false,
+      })),
     health: { kind: "none" },
     timeouts: { connectMs: 2000, responseMs: 5000, bodyMs: 5000, tunnelIdleMs: 60_000, ...timeouts },
   };

@@ -365,6 +365,26 @@ describe("RFC 9110 7.8: a 101", () => {
     });
   }
 
+  test("to a request with a body of no bytes makes a tunnel", async () => {
+    rig.backend.script = answerHead(
+      wire("HTTP/1.1 101 Switching Protocols|Connection: upgrade|Upgrade: echo||raw"),
+    );
+    const client = await rig.client();
+    client.send(
+      wire("POST / HTTP/1.1|Host: a|Connection: Upgrade|Upgrade: echo|Content-Length: 0||GET / HTTP/1.1|"),
+    );
+    await until(
+      () => "raw",
+      () => client.text.endsWith("raw"),
+    );
+    const head = `POST / HTTP/1.1|Host: a|${told("a")}Content-Length: 0|Connection: Upgrade|Upgrade: echo||`;
+    await until(
+      () => "what came behind the head",
+      () => rig.backend.received.join("").endsWith("HTTP/1.1|") && rig.backend.received.join("") !== head,
+    );
+    assert.deepEqual(rig.backend.received, [`${head}GET / HTTP/1.1|`]);
+  });
+
   test("to what was asked for makes a tunnel for all that follows", async () => {
     rig.backend.script = answerHead(
       wire("HTTP/1.1 101 Switching Protocols|Connection: upgrade|Upgrade: Echo|Content-Length: 3||raw"),

@@ -5,6 +5,7 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { eventually } from "./harness.ts";
 import {
+  BYTE_BY_BYTE,
   type Pieces,
   WHOLE,
   answerEach,
@@ -176,6 +177,43 @@ const FORMS: readonly Form[] = [
     forwarded: [`POST / HTTP/1.1|Host: a|${told("a")}Content-Length: 1||x`],
   },
   {
+    rule: "9110 7.8: an Upgrade with a body of no bytes is an Upgrade",
+    request: "POST / HTTP/1.1|Host: a|Connection: Upgrade|Upgrade: websocket|Content-Length: 0||",
+    forwarded: [
+      `POST / HTTP/1.1|Host: a|${told("a")}Content-Length: 0|Connection: Upgrade|Upgrade: websocket||`,
+    ],
+  },
+  {
+    rule: "9110 7.8: an Upgrade with chunks is ignored, even when there are none",
+    request: "POST / HTTP/1.1|Host: a|Connection: Upgrade|Upgrade: websocket|Transfer-Encoding: chunked||0||",
+    forwarded: [`POST / HTTP/1.1|Host: a|${told("a")}Transfer-Encoding: chunked||0||`],
+  },
+  {
+    rule: "9110 7.6.2: OPTIONS has one forward less",
+    request: "OPTIONS / HTTP/1.1|Host: a|max-forwards: 010|X: y||",
+    forwarded: [`OPTIONS / HTTP/1.1|Host: a|X: y|Max-Forwards: 9|${told("a")}|`],
+  },
+  {
+    rule: "9110 7.6.2: OPTIONS has its last forward",
+    request: "OPTIONS * HTTP/1.1|Host: a|Max-Forwards: 1||",
+    forwarded: [`OPTIONS * HTTP/1.1|Host: a|Max-Forwards: 0|${told("a")}|`],
+  },
+  {
+    rule: "9110 7.6.2: more forwards than anybody needs are a million",
+    request: `OPTIONS / HTTP/1.1|Host: a|Max-Forwards: ${"9".repeat(400)}||`,
+    forwarded: [`OPTIONS / HTTP/1.1|Host: a|Max-Forwards: 999999|${told("a")}|`],
+  },
+  {
+    rule: "9110 7.6.2: Connection cannot take away Max-Forwards",
+    request: "OPTIONS / HTTP/1.1|Host: a|Connection: Max-Forwards|Max-Forwards: 5||",
+    forwarded: [`OPTIONS / HTTP/1.1|Host: a|Max-Forwards: 4|${told("a")}|`],
+  },
+  {
+    rule: "9110 7.6.2: Max-Forwards of another method is passed on as it came",
+    request: "GET / HTTP/1.1|Host: a|Max-Forwards: 0|Max-Forwards: x||",
+    forwarded: [`GET / HTTP/1.1|Host: a|Max-Forwards: 0|Max-Forwards: x|${told("a")}|`],
+  },
+  {
     rule: "9113 3: an Upgrade to h2c is ignored",
     request:
       "GET / HTTP/1.1|Host: a|Connection: Upgrade, HTTP2-Settings|Upgrade: h2c|HTTP2-Settings: AAMAAABk||",
@@ -241,6 +279,39 @@ describe("requests split in two at every byte are the same requests", () => {
       for (let at = 1; at < wire(form.request).length; at += 1) {
         await runForm(form, (text) => [text.slice(0, at), text.slice(at)]);
       }
+    });
+  }
+});
+
+describe("RFC 9110 7.6.2: an OPTIONS without a forward is answered here", () => {
+  for (const [what, request, connection] of [
+    ["and the connection goes on", "OPTIONS / HTTP/1.1|Host: a|Max-Forwards: 0||", ""],
+    [
+      "in HTTP/1.0",
+      "OPTIONS / HTTP/1.0|Host: a|Connection: keep-alive|Max-Forwards: 000||",
+      "Connection: keep-alive|",
+    ],
+    [
+      "and what follows a body that nobody reads is no request",
+      "OPTIONS / HTTP/1.1|Host: a|Max-Forwards: 0|Content-Length: 5||",
+      "Connection: close|",
+    ],
+  ] as const) {
+    test(what, async () => {
+      const client = await rig.client();
+      rig.backend.script = answerEach([GET_A], answer);
+      await sendPieces(client, BYTE_BY_BYTE(wire(`${request}GET / HTTP/1.1|Host: a||`)));
+      const closes = connection.includes("close");
+      const own = `HTTP/1.1 200 OK|Date|Content-Length: 0|${connection}|`;
+      const expected = closes ? own : `${own}${shown(answer(0))}`;
+      const got = (): string => shown(client.text).replace(/Date: [^|]*/u, "Date");
+      await until(
+        () => `${expected} (got ${got()})`,
+        () => got().length >= expected.length && (!closes || client.hasEnded),
+      );
+      await settle();
+      assert.equal(got(), expected);
+      assert.deepEqual(rig.backend.received, closes ? [] : [GET_A]);
     });
   }
 });

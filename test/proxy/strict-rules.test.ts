@@ -62,6 +62,32 @@ describe("trace: pass", () => {
     assert.deepEqual(rig.backend.received, [forwarded]);
   });
 
+  test("RFC 9110 7.6.2: TRACE has one forward less", async () => {
+    const forwarded = `TRACE / HTTP/1.1|Host: a|Max-Forwards: 1|${told("a")}|`;
+    rig.backend.script = answerEach([forwarded], () => OK);
+    const client = await rig.client();
+    client.send(wire("TRACE / HTTP/1.1|Host: a|Max-Forwards: 2||"));
+    await client.receives("ok");
+    assert.deepEqual(rig.backend.received, [forwarded]);
+  });
+
+  test("RFC 9110 9.3.8: TRACE without a forward is shown what arrived here, without credentials", async () => {
+    const shownOf = "TRACE /x HTTP/1.1|Host: a|X: y|Max-Forwards: 0||";
+    const client = await rig.client();
+    client.send(
+      wire(
+        "TRACE /x HTTP/1.1|Host: a|X:y|Cookie: a=b|Authorization: x|Proxy-Authorization: y|Max-Forwards: 0||",
+      ),
+    );
+    const text = shown(await client.receives("\r\n\r\nTRACE")).replace(/Date: [^|]*/u, "Date");
+    const length = String(wire(shownOf).length);
+    assert.equal(
+      text,
+      `HTTP/1.1 200 OK|Date|Content-Type: message/http|Content-Length: ${length}||${shownOf}`,
+    );
+    assert.equal(rig.backend.connections.length, 0);
+  });
+
   for (const [body, framing] of [
     ["a length", "Content-Length: 1||x"],
     ["chunks", "Transfer-Encoding: chunked||0||"],

@@ -324,8 +324,8 @@ test("a reload changes backends and keeps connections and counters", async (t) =
   peer.send(get("/"));
   await peer.receives("ok");
   const backends = [
-    { name: "b1", host: "127.0.0.1", port: first.port, weight: 1 },
-    { name: "b2", host: "127.0.0.1", port: second.port, weight: 1 },
+    { name: "b1", host: "127.0.0.1", port: first.port, weight: 1, isBackup: false },
+    { name: "b2", host: "127.0.0.1", port: second.port, weight: 1, isBackup: false },
   ];
   worker.configure(workerConfig([pool({ backends })]));
   await worker.counters();

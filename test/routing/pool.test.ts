@@ -1,35 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import * as fc from "fast-check";
-import {
-  type Health,
-  type PoolHealth,
-  type PoolState,
-  chooseBackend,
-  configurePool,
-  updateHealth,
-} from "../../src/routing/pool.ts";
-
-/** "a*5 b c" : backends with weights, 1 when none is given. */
-function pool(notation: string, health: PoolHealth = {}, previous: PoolState | null = null): PoolState {
-  const backends = notation.split(" ").map((text) => {
-    const [name = "", weight = "1"] = text.split("*");
-    return { name, host: "127.0.0.1", port: 1, weight: Number(weight) };
-  });
-  return configurePool({ balance: "round-robin", backends }, health, previous);
-}
-
-function choose(state: PoolState, count: number, refused: readonly string[] = []): string {
-  let order = "";
-  for (let i = 0; i < count; i += 1) {
-    order += chooseBackend(state, ({ name }) => !refused.includes(name))?.name ?? "-";
-  }
-  return order;
-}
-
-function expectOrder(state: PoolState, order: string): void {
-  assert.equal(choose(state, order.length), order);
-}
+import type { BackendHealth, BackendState } from "../../src/routing/backend-state.ts";
+import { type Candidate, chooseNamed, updateHealth } from "../../src/routing/pool.ts";
+import { chance, choose, chooseMany, expectOrder, pool, states } from "./pools.ts";
 
 test("smooth weighted round-robin spreads the heavy one", () => {
   expectOrder(pool("a*5 b c"), "aabacaaaabacaa");
@@ -47,6 +21,10 @@ test("with every backend down nobody is chosen", () => {
   expectOrder(pool("a b", { a: "down", b: "down" }), "--");
 });
 
+test("what is ejected, drained or in maintenance gets nothing", () => {
+  expectOrder(pool("a b c d", { a: "ejected", b: "drain", c: "maintenance" }), "ddd");
+});
+
 test("suspect backends rest while another is up", () => {
   expectOrder(pool("a b c", { a: "suspect", b: "suspect" }), "ccc");
 });
@@ -56,28 +34,164 @@ test("suspect backends serve when none is up", () => {
 });
 
 test("a suspect backend is tried after the ones that are up were refused", () => {
-  assert.equal(choose(pool("a b", { b: "suspect" }), 1, ["a"]), "b");
+  expectOrder(pool("a b", { b: "suspect" }), "b", { refused: ["a"] });
 });
 
 test("the turn survives a change of health", () => {
   const before = pool("a b c");
   expectOrder(before, "a");
-  expectOrder(updateHealth(before, {}), "bca");
+  expectOrder(updateHealth(before, {}, 0), "bca");
 });
 
 test("the turn survives a reload by name", () => {
-  const before = pool("a b c");
-  expectOrder(before, "ab");
-  expectOrder(pool("c a b", {}, before), "c");
+  const previous = pool("a b c");
+  expectOrder(previous, "ab");
+  expectOrder(pool("c a b", {}, { previous }), "c");
 });
 
 test("a backend called like something every object has is up", () => {
-  assert.equal(choose(pool("constructor"), 1), "constructor");
+  assert.equal(chooseMany(pool("constructor"), 1), "constructor");
 });
+
+// ── weights ──────────────────────────────────────────────────────────────────────────────────────
+
+test("weight 0 means no new clients, in the configuration or at run time, as a weight or as a percentage", () => {
+  expectOrder(pool("a*0 b"), "bb");
+  expectOrder(pool("a b", { a: { health: "up", weight: 0 } }), "bb");
+  expectOrder(pool("a b", { a: { health: "up", weightPercent: 0 } }), "bb");
+});
+
+/** Whether a client of `a` may stay with it. */
+function named(state: BackendState, isAccepted = true): string | undefined {
+  return chooseNamed(pool("a b", { a: state }), "a", { hashKey: () => null, accepts: () => isAccepted })
+    ?.name;
+}
+
+test("a client that had it before may stay with a backend of weight 0, not with one that is drained or refused", () => {
+  assert.equal(named({ health: "up", weight: 0 }), "a");
+  assert.equal(named({ health: "suspect" }), "a");
+  for (const health of ["down", "ejected", "drain", "maintenance"] as const) {
+    assert.equal(named({ health }), undefined, health);
+  }
+  assert.equal(named({ health: "up" }, false), undefined);
+});
+
+test("a weight at run time takes the place of the configured one, and a percentage is of it", () => {
+  for (const [a, count] of [
+    [{ health: "up", weight: 5 }, 500],
+    [{ health: "up", weightPercent: 50 }, 200],
+    [{ health: "up", weight: 4, weightPercent: 50 }, 400],
+  ] as const) {
+    assert.equal(chooseMany(pool("a b", { a }), 600).split("a").length - 1, count);
+  }
+});
+
+test("a backend whose heavy days are over does not pay its debts from then by waiting", () => {
+  const before = pool("a*256 b*256 c*256");
+  choose(before);
+  const light = Object.fromEntries(
+    ["a", "b", "c"].map((name) => [name, { health: "up", weight: 1 } as const]),
+  );
+  const order = chooseMany(updateHealth(before, light, 0), 12);
+  for (const name of "abc") assert.ok(order.split(name).length - 1 >= 3, order);
+});
+
+// ── backups ──────────────────────────────────────────────────────────────────────────────────────
+
+test("backups serve only when none of the others can, and share by weight then", () => {
+  const notation = "a b x*2+ y+";
+  expectOrder(pool(notation), "abab");
+  expectOrder(pool(notation, { a: "down" }), "bbbb");
+  expectOrder(pool(notation, { a: "suspect", b: "down" }), "aaaa");
+  expectOrder(pool(notation, { a: "down", b: "drain" }), "xyxxyx");
+  expectOrder(pool(notation, { a: "down", b: { health: "up", weight: 0 } }), "xyx");
+});
+
+test("a request that every other backend was refused for goes to a backup", () => {
+  expectOrder(pool("a b x+"), "xx", { refused: ["a", "b"] });
+});
+
+// ── panic ────────────────────────────────────────────────────────────────────────────────────────
+
+test("below the panic threshold all are used as if they were healthy, but for those an operator took out", () => {
+  const notation = "a b c d e";
+  const two = { a: "down", b: "down", c: "down" } as const;
+  const options = { panicThreshold: 50 };
+  expectOrder(pool(notation, { a: "down", b: "down" }, options), "cdecde");
+  expectOrder(pool(notation, two, options), "abcde");
+  expectOrder(pool(notation, { ...two, d: "ejected", e: "suspect" }, options), "abcde");
+  expectOrder(pool(notation, { ...two, c: "drain", a: "maintenance" }, options), "dede");
+  expectOrder(pool(notation, two), "dede");
+});
+
+test("exactly the threshold is no panic", () => {
+  expectOrder(pool("a b", { a: "down" }, { panicThreshold: 50 }), "bb");
+  expectOrder(pool("a b", { a: "down" }, { panicThreshold: 51 }), "ab");
+});
+
+test("with all down, panic is better than a refusal, and a healthy backup better than panic", () => {
+  const down = { a: "down", b: "down" } as const;
+  expectOrder(pool("a b", down, { panicThreshold: 30 }), "abab");
+  expectOrder(pool("a b x+", down, { panicThreshold: 30 }), "xx");
+  expectOrder(pool("a b x+", { ...down, x: "down" }, { panicThreshold: 30 }), "abab");
+});
+
+// ── slow start ───────────────────────────────────────────────────────────────────────────────────
+
+test("a backend that recovered grows from 10 % to its full share over slowStart", () => {
+  const state = pool("a b", { a: { health: "up", recoveredAgoMs: 0 } }, { slowStartMs: 10_000 });
+  const shareAt = (nowMs: number): number => {
+    const order = chooseMany(state, 2200, { moment: { nowMs, random: chance(1) } });
+    return (order.split("a").length - 1) / (order.split("b").length - 1);
+  };
+  for (const [nowMs, share] of [
+    [0, 0.1],
+    [1000, 0.19],
+    [5000, 0.55],
+    [9000, 0.91],
+    [10_000, 1],
+    [60_000, 1],
+  ] as const) {
+    assert.ok(Math.abs(shareAt(nowMs) - share) < 0.02, `${String(nowMs)} ms: ${String(shareAt(nowMs))}`);
+  }
+});
+
+test("slow start counts from the recovery, whenever this worker hears of it", () => {
+  const late = pool("a b", { a: { health: "up", recoveredAgoMs: 5000 } }, { slowStartMs: 10_000 });
+  const order = chooseMany(late, 155);
+  assert.equal(order.split("a").length - 1, 55);
+});
+
+test("without a recovery there is no slow start", () => {
+  expectOrder(pool("a b", {}, { slowStartMs: 10_000 }), "abab");
+});
+
+test("with every policy a backend that starts slowly gets little at first and its share in the end", () => {
+  for (const balance of ["least-connections", "random", "least-response-time", "uri-hash"] as const) {
+    const starting = { a: { health: "up", recoveredAgoMs: 0 } } as const;
+    const state = pool("a b c d", starting, { balance, slowStartMs: 10_000 });
+    const countAt = (nowMs: number): number => {
+      const moment = { nowMs, random: chance(7) };
+      let count = 0;
+      for (let i = 0; i < 4000; i += 1) {
+        const chosen = choose(state, { moment, key: `/${String(i)}` });
+        if (chosen?.name === "a") count += 1;
+      }
+      return count;
+    };
+    const first = countAt(0);
+    // 0.1 of 3.1, and a quarter.
+    assert.ok(first > 60 && first < 200, `${balance}: ${String(first)} of 4000 at first`);
+    const last = countAt(10_000);
+    assert.ok(last > 860 && last < 1140, `${balance}: ${String(last)} of 4000 in the end`);
+  }
+});
+
+// ── round-robin under changing health ────────────────────────────────────────────────────────────
 
 test("whichever backends are down, the others share by their weights", () => {
   const weights = fc.array(fc.integer({ min: 1, max: 9 }), { minLength: 1, maxLength: 6 });
-  const healths = fc.array(fc.constantFrom<Health>("up", "down"), { minLength: 6, maxLength: 6 });
+  const healths = fc.array(fc.constantFrom<BackendHealth>("up", "down"), { minLength: 6, maxLength: 6 });
   fc.assert(
     fc.property(weights, healths, fc.nat(100), (all, health, count) => {
       const names = all.map((_, i) => String.fromCharCode(97 + i));
@@ -86,7 +200,7 @@ test("whichever backends are down, the others share by their weights", () => {
       const up = names.filter((name) => table[name] === "up");
       const total = names.reduce((sum, name, i) => sum + (up.includes(name) ? (all[i] ?? 0) : 0), 0);
       if (total === 0) return;
-      const order = choose(state, count);
+      const order = chooseMany(state, count);
       for (const [i, name] of names.entries()) {
         const got = order.split(name).length - 1;
         const due = up.includes(name) ? (count * (all[i] ?? 0)) / total : 0;
@@ -103,14 +217,14 @@ test("health that changes at any moment moves no share by more than a cycle", ()
   const changes = fc.array(fc.tuple(fc.nat(2), fc.boolean(), fc.nat(20)), { maxLength: 20 });
   fc.assert(
     fc.property(changes, (steps) => {
-      let health: Record<string, Health> = {};
+      let health: Record<string, BackendHealth> = {};
       let state = pool("a*3 b*2 c");
       for (const [who, isUp, count] of steps) {
         health = { ...health, [["a", "b", "c"][who] ?? "a"]: isUp ? "up" : "down" };
-        state = updateHealth(state, health);
-        choose(state, count);
+        state = updateHealth(state, states(health), 0);
+        chooseMany(state, count);
       }
-      const order = choose(updateHealth(state, {}), 600);
+      const order = chooseMany(updateHealth(state, {}, 0), 600);
       for (const [name, due] of [
         ["a", 300],
         ["b", 200],
@@ -122,4 +236,15 @@ test("health that changes at any moment moves no share by more than a cycle", ()
     }),
     { numRuns: 200 },
   );
+});
+
+test("an asker is only asked about backends that may serve", () => {
+  const asked = new Set<string>();
+  const state = pool("a b c", { a: "down", b: "drain" });
+  const accepts = ({ name }: Candidate): boolean => {
+    asked.add(name);
+    return false;
+  };
+  for (const name of ["a", "b", "c"]) chooseNamed(state, name, { hashKey: () => null, accepts });
+  assert.deepEqual([...asked], ["c"]);
 });

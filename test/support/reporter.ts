@@ -3,6 +3,12 @@
 
 import { relative, resolve } from "node:path";
 import type { TestEvent } from "node:test/reporters";
+import { stripVTControlCharacters } from "node:util";
+
+/** The last screen of a log must have room for the reasons of several tests. */
+const REASON_CHARS_MAX = 300;
+const CAUSES_MAX = 3;
+const BETWEEN = "; cause: ";
 
 /** What became of one test. */
 export interface TestResult {
@@ -10,7 +16,7 @@ export interface TestResult {
   readonly name: string;
   /** Relative to the working directory. */
   readonly file: string;
-  /** Why it was skipped; null when it was not. */
+  /** Why it was skipped or failed, on one line; null when it passed. */
   readonly reason: string | null;
 }
 
@@ -31,12 +37,44 @@ function resultOf(event: TestEvent): TestResult | null {
   if (isSet(skip) || isSet(todo))
     return result("skipped", reasonOf(skip) ?? reasonOf(todo) ?? "no reason given");
   if (event.type === "test:fail") {
-    const { failureType } = event.data.details.error as Error & { readonly failureType?: string };
-    return failureType === "subtestsFailed" ? null : result("failed");
+    const error = event.data.details.error as Failure;
+    return error.failureType === "subtestsFailed" ? null : result("failed", whyFailed(error));
   }
   if (details.type === "suite") return null;
   if (nesting === 0 && resolve(name) === path) return { ...result("failed"), name: "the file holds no test" };
   return result("passed");
+}
+
+/** What the runner makes of whatever was thrown, with the message of that; `cause` is what was thrown. */
+type Failure = Error & {
+  readonly failureType?: string;
+  /** Of a file whose process ended badly; what it wrote is not part of the event. */
+  readonly exitCode?: number | null;
+  readonly signal?: string | null;
+};
+
+function whyFailed(failure: Failure): string {
+  const { exitCode, signal } = failure;
+  if (typeof signal === "string") return `its process was ended by ${signal}`;
+  if (typeof exitCode === "number") return `its process ended with ${String(exitCode)}`;
+  const messages: string[] = [];
+  for (
+    let error: unknown = failure;
+    error instanceof Error && messages.length < CAUSES_MAX;
+    error = error.cause
+  ) {
+    if (error.message !== messages.at(-1)) messages.push(error.message);
+  }
+  const charsMax = Math.floor(REASON_CHARS_MAX / messages.length) - BETWEEN.length;
+  return messages.map((message) => onOneLine(message, charsMax)).join(BETWEEN);
+}
+
+/** The beginning of a text, without colours, as one line. */
+export function onOneLine(text: string, charsMax = REASON_CHARS_MAX): string {
+  const line = stripVTControlCharacters(text)
+    .replaceAll(/[\s\p{Cc}]+/gu, " ")
+    .trim();
+  return line.length <= charsMax ? line : `${line.slice(0, charsMax - 1)}…`;
 }
 
 function isSet(mark: string | boolean | undefined): boolean {

@@ -1,45 +1,16 @@
 // One run of the benchmark: starts backends and proxies, checks and measures them in turns, prints the report and,
 // when everything was measured, writes it to docs/performance.md.
 
-import { resolve } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { parseArgs } from "node:util";
 import { type Backends, startBackends } from "./backends.ts";
 import { CASES, type Case } from "./cases.ts";
 import { checkAnswers, checkFeatures } from "./check.ts";
 import { type FixedLoad, type FullLoad, busiestOf, measureFixedLoad, measureFullLoad } from "./measure.ts";
-import { PROXY_NAMES, type Proxy, type ProxyName, describeVersion, startProxy } from "./proxies.ts";
+import { type Options, USAGE, readOptions } from "./options.ts";
+import { type Proxy, describeVersion, startProxy } from "./proxies.ts";
 import { profile } from "./profile.ts";
 import { type Report, renderReport, writeReport } from "./report.ts";
 import { Site } from "./site.ts";
-
-const USAGE = `scripts/bench/http.sh [options]
-
-  --cases a,b     of ${CASES.map(({ name }) => name).join(", ")}
-  --proxies a,b   of ${PROXY_NAMES.join(", ")}
-  --rounds N      how often the proxies take turns in each case; 3
-  --seconds N     how long each load lasts, one as fast as it goes and one at a fixed rate; 1.2
-  --rate N        the fixed rate in requests per second; half of what the slowest proxy of the case can
-  --quick         one short round of the proxies that vipair has a goal against; a minute or two
-  --profile FILE  measures nothing; profiles vipair in one case (small, or that of --cases) into a .cpuprofile
-  --write         writes docs/performance.md, as a run without --cases, --proxies and --quick does
-`;
-
-/** The proxies that goals are set against. */
-const QUICK_PROXIES: readonly ProxyName[] = ["vipair", "HAProxy", "http-proxy"];
-
-interface Options {
-  readonly cases: readonly Case[];
-  readonly proxies: readonly ProxyName[];
-  readonly rounds: number;
-  readonly seconds: number;
-  readonly warmUpSeconds: number;
-  /** null: half of what the slowest can. */
-  readonly rate: number | null;
-  readonly writes: boolean;
-  /** Where a profile goes; null: figures are wanted. */
-  readonly profileFile: string | null;
-}
 
 /** What was measured of one proxy in one case. */
 interface Results {
@@ -47,43 +18,6 @@ interface Results {
   readonly full: FullLoad[];
   readonly fixed: FixedLoad[];
   failure: string | null;
-}
-
-function readOptions(): Options | null {
-  const { values } = parseArgs({
-    options: {
-      cases: { type: "string" },
-      proxies: { type: "string" },
-      rounds: { type: "string" },
-      seconds: { type: "string" },
-      rate: { type: "string" },
-      quick: { type: "boolean", default: false },
-      profile: { type: "string" },
-      write: { type: "boolean", default: false },
-      help: { type: "boolean", default: false },
-    },
-  });
-  if (values.help) return null;
-  const { quick } = values;
-  return {
-    cases: pick(CASES, ({ name }) => name, values.cases),
-    proxies: pick(PROXY_NAMES, (name) => name, values.proxies ?? (quick ? QUICK_PROXIES.join() : undefined)),
-    rounds: Number(values.rounds ?? (quick ? 1 : 3)),
-    seconds: Number(values.seconds ?? (quick ? 0.7 : 1.2)),
-    warmUpSeconds: quick ? 0.5 : 0.7,
-    rate: values.rate === undefined ? null : Number(values.rate),
-    profileFile: values.profile === undefined ? null : resolve(values.profile),
-    writes: values.write || (!quick && values.cases === undefined && values.proxies === undefined),
-  };
-}
-
-function pick<T>(all: readonly T[], nameOf: (item: T) => string, names: string | undefined): readonly T[] {
-  if (names === undefined) return all;
-  return names.split(",").map((name) => {
-    const found = all.find((item) => nameOf(item).toLowerCase() === name.toLowerCase());
-    if (found === undefined) throw new Error(`"${name}" is none of ${all.map(nameOf).join(", ")}`);
-    return found;
-  });
 }
 
 async function run(site: Site, options: Options): Promise<Report> {
@@ -222,10 +156,14 @@ async function attempt(results: Results, each: Case, work: () => Promise<void>):
   await sleep(30);
 }
 
-const options = readOptions();
-if (options === null) {
+const reading = readOptions();
+if (reading === "help") {
   process.stdout.write(USAGE);
+} else if (reading.kind === "invalid") {
+  console.error(`http.sh: ${reading.problem}; scripts/bench/http.sh --help lists the options`);
+  process.exitCode = 2;
 } else {
+  const { options } = reading;
   const site = new Site();
   for (const signal of ["SIGINT", "SIGTERM"] as const) {
     process.once(signal, () => void site.close().then(() => process.exit(130)));

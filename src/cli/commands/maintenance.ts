@@ -1,7 +1,7 @@
 // `vipair standby` and `vipair resume`: an operator takes a node out of service, and back.
 
 import { ADMIN_PATHS } from "../../protocol/admin.ts";
-import type { MaintenanceOrder, MaintenanceResult } from "../../protocol/admin.ts";
+import type { MaintenanceOrder, MaintenanceResult, ResumeResult } from "../../protocol/admin.ts";
 import { askAdmin } from "../admin-client.ts";
 import { EXIT } from "../terminal.ts";
 import type { Terminal } from "../terminal.ts";
@@ -35,9 +35,21 @@ export async function orderResume(command: MaintenanceCommand, terminal: Termina
   const answer = await order(ADMIN_PATHS.resume, command);
   if (answer.kind !== "done") return complainOf(answer, terminal);
   // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- a vipair of the same user wrote it
-  const { node, replicated } = answer.body as MaintenanceResult;
-  terminal.print(`${node} is back in service${unreplicated(replicated)}`);
+  terminal.print(describeResume(answer.body as ResumeResult));
   return EXIT.ok;
+}
+
+function describeResume({ node, ended, replicated }: ResumeResult): string {
+  switch (ended) {
+    case "maintenance":
+      return `${node} is back in service${unreplicated(replicated)}`;
+    case "damping":
+      return `${node} may change roles again: its flap damping has ended`;
+    case "nothing":
+      return replicated
+        ? `${node} was not in maintenance`
+        : `${node} was not in maintenance, as far as is known here (the other node is not in touch and may know better)`;
+  }
 }
 
 /** Shown behind what was done: it holds here, whatever the peer knows. */
