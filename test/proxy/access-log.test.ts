@@ -186,7 +186,7 @@ const REFUSED: readonly (readonly [
     "a field that is none",
     "GET /x HTTP/1.1\r\nHost : a\r\n\r\n",
     {},
-    { status: 400, end: "refused", method: null, requestLine: "GET /x HTTP/1.1", bytesIn: 28 },
+    { status: 400, end: "refused", method: null, requestLine: "GET /x HTTP/1.1", bytesIn: 29 },
   ],
   [
     "a head that is too long",
