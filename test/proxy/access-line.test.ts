@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import fc from "fast-check";
+import { array, assert as check, constantFrom, integer, oneof, property } from "fast-check";
 import { parseRequestHead, DEFAULT_REQUEST_RULES } from "../../src/http1/request.ts";
 import { createScan } from "../../src/http1/scan.ts";
 import { quoted, renderLine } from "../../src/proxy/access-line.ts";
@@ -23,30 +23,28 @@ const FRAME = {
   suffix: `,"node":${quoted(NODE)},"msg":"request"}\n`,
 };
 
-function render(record: AccessRecord, frame: Partial<typeof FRAME> = {}): Record<string, unknown> {
-  const line = renderLine(record, { ...FRAME, ...frame });
+function render(shown: AccessRecord, frame: Partial<typeof FRAME> = {}): Record<string, unknown> {
+  const line = renderLine(shown, { ...FRAME, ...frame });
   assert.match(line, /^[ -~]*\n$/u, "one line of printable ASCII");
   assert.ok(line.length <= 4096, `${String(line.length)} bytes are more than a pipe takes in one piece`);
   return JSON.parse(line) as Record<string, unknown>;
 }
 
-function record(fill: (record: AccessRecord) => void = () => undefined): AccessRecord {
+function record(fill: (made: AccessRecord) => void = () => undefined): AccessRecord {
   const made = createRecord("192.0.2.1:50000", "web");
   fill(made);
   return made;
 }
 
 const bytes = (options: { minLength?: number; maxLength: number }) =>
-  fc
-    .array(fc.oneof(fc.integer({ min: 0, max: 255 }), fc.constantFrom(34, 92, 10, 13, 0, 127, 255)), {
-      ...options,
-      size: "max",
-    })
-    .map((list) => Buffer.from(list));
+  array(oneof(integer({ min: 0, max: 255 }), constantFrom(34, 92, 10, 13, 0, 127, 255)), {
+    ...options,
+    size: "max",
+  }).map((list) => Buffer.from(list));
 
 test("whatever comes in place of a head makes one line of JSON, and reads as it came", () => {
-  fc.assert(
-    fc.property(bytes({ maxLength: 600 }), bytes({ maxLength: 300 }), (input, reason) => {
+  check(
+    property(bytes({ maxLength: 600 }), bytes({ maxLength: 300 }), (input, reason) => {
       const shown = render(
         record((made) => {
           noteBadHead(made, input);
@@ -61,11 +59,11 @@ test("whatever comes in place of a head makes one line of JSON, and reads as it 
 });
 
 test("every head that is accepted makes one line of JSON with its target", () => {
-  const target = fc
-    .array(fc.integer({ min: 33, max: 126 }), { maxLength: 3000, size: "max" })
-    .map((codes) => `/${String.fromCharCode(...codes).replaceAll("#", '"')}`);
-  fc.assert(
-    fc.property(target, bytes({ maxLength: 300 }), (path, reason) => {
+  const target = array(integer({ min: 33, max: 126 }), { maxLength: 3000, size: "max" }).map(
+    (codes) => `/${String.fromCharCode(...codes).replaceAll("#", '"')}`,
+  );
+  check(
+    property(target, bytes({ maxLength: 300 }), (path, reason) => {
       const text = Buffer.from(`GET ${path} HTTP/1.1\r\nHost: ${"a".repeat(900)}\r\n\r\n`, "latin1");
       const parsed = parseRequestHead(text, createScan(), DEFAULT_REQUEST_RULES);
       assert.ok(parsed.kind === "head");
@@ -99,13 +97,16 @@ test("times are UTC with milliseconds, durations have one digit, and what did no
   assert.equal(shown["pool"], null);
 });
 
+function timeAt(ms: number): unknown {
+  return render({ ...record(), startedAt: ms })["time"];
+}
+
 test("times are right across a second and backwards", () => {
-  const at = (ms: number) => render({ ...record(), startedAt: ms })["time"];
-  fc.assert(
-    fc.property(fc.integer({ min: 0, max: 4e12 }), fc.integer({ min: -2000, max: 2000 }), (ms, step) => {
-      assert.equal(at(ms), new Date(ms).toISOString());
-      assert.equal(at(ms + Math.abs(step)), new Date(ms + Math.abs(step)).toISOString());
-      assert.equal(at(ms), new Date(ms).toISOString());
+  check(
+    property(integer({ min: 0, max: 4e12 }), integer({ min: -2000, max: 2000 }), (ms, step) => {
+      assert.equal(timeAt(ms), new Date(ms).toISOString());
+      assert.equal(timeAt(ms + Math.abs(step)), new Date(ms + Math.abs(step)).toISOString());
+      assert.equal(timeAt(ms), new Date(ms).toISOString());
     }),
   );
 });

@@ -55,7 +55,7 @@ test("a reader that stands still slows nothing down, and finds out how much it m
     return worker.output.includes('"lost":');
   };
   await eventually("the word of lost lines", isTold);
-  const asked = Number((await worker.counters()).requests);
+  const { requests: asked } = await worker.counters();
   const lines = (): Record<string, unknown>[] =>
     worker.output
       .split("\n")

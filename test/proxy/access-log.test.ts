@@ -29,9 +29,9 @@ interface Logged {
   readonly port: number;
   readonly file: string;
   /** Waits for as many lines. */
-  lines(count: number): Promise<readonly Line[]>;
+  readonly lines: (count: number) => Promise<readonly Line[]>;
   /** The lines of the test, once there are as many and no more. */
-  exactly(count: number): Promise<readonly Line[]>;
+  readonly exactly: (count: number) => Promise<readonly Line[]>;
 }
 
 /** A worker with an access log; the route of host "none.lan" leads nowhere. */
@@ -351,7 +351,7 @@ test("a request that another backend answered is ok and tells of it", async (t) 
   await askOnce(port, get("/", "Connection: close"));
   const lines = await exactly(2);
   for (const line of lines) assert.deepEqual(picked(line, "end", "backend"), { end: "ok", backend: "b2" });
-  assert.deepEqual(lines.map(({ retries }) => retries).toSorted(), [0, 1]);
+  assert.deepEqual(new Set(lines.map(({ retries }) => retries)), new Set([0, 1]));
 });
 
 test("a pool without a healthy backend has one line", async (t) => {
@@ -416,13 +416,13 @@ test("a client that goes has one line, whenever it goes", async (t) => {
   waiting.send(get("/waiting"));
   await backend.peer(0);
   await eventually("the request", () => backend.peers[0]?.text.includes("/waiting") === true);
-  waiting.close();
+  waiting.socket.resetAndDestroy();
   await lines(3);
 
   const body = await openClient(t, port);
   body.send(get("/body"));
   await body.receives("half");
-  body.close();
+  body.socket.resetAndDestroy();
   const all = await exactly(4);
   const byTarget = (target: string) => ended(all.find((line) => line["target"] === target));
   assert.deepEqual(byTarget("/waiting"), { status: null, end: "client-closed" });

@@ -58,6 +58,10 @@ function pipe(t: TestContext): { readonly file: string; readonly read: () => str
   return { file, read };
 }
 
+function numbered(i: number): string {
+  return `${String(i).padStart(7, "0")} ${"x".repeat(191)}\n`;
+}
+
 test("lines stand in a file in their order, behind what was there", async (t) => {
   const file = join(folder(t), "log");
   writeFileSync(file, "before\n");
@@ -82,9 +86,8 @@ test("a line is written soon after it came, though nothing follows it", async (t
 test("a reader that stands still costs lines, which are counted where they are missing", async (t) => {
   const { file, read } = pipe(t);
   const writer = open(file);
-  const line = (i: number) => `${String(i).padStart(7, "0")} ${"x".repeat(191)}\n`;
   const total = 20_000;
-  for (let i = 0; i < total; i += 1) writer.append(line(i));
+  for (let i = 0; i < total; i += 1) writer.append(numbered(i));
   // The reader wakes up, and one more line comes.
   let text = "";
   await waitUntil(
@@ -109,7 +112,7 @@ test("a reader that stands still costs lines, which are counted where they are m
   assert.ok(lost > 0);
   assert.equal(lines.length - 2 + lost, total);
   assert.deepEqual(lines.slice(-2), [`lost ${String(lost)}`, "last"]);
-  for (const [i, kept] of lines.slice(0, -2).entries()) assert.equal(`${kept}\n`, line(i));
+  for (const [i, kept] of lines.slice(0, -2).entries()) assert.equal(`${kept}\n`, numbered(i));
   assert.ok(text.length < 1_300_000, "more was kept than the limit");
 });
 
