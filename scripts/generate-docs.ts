@@ -96,12 +96,15 @@ function sectionsIn({ path, node }: Section): readonly Section[] {
   if (isMapOfNames(node))
     return sectionsIn({ path: `${path}.NAME`, node: asNode(node.additionalProperties) });
   const variants = [...(node.oneOf ?? []), ...(node.anyOf ?? [])].map((variant) => asNode(variant));
-  return variants.flatMap((variant) => {
+  const sections = variants.flatMap((variant) => {
     const kind = asNode(variant.properties?.["kind"]).const;
     const form = kind === undefined ? variant.title : `kind: ${String(kind)}`;
     const isSection = variant.properties !== undefined;
     return sectionsIn({ path: isSection && form !== undefined ? `${path} (${form})` : path, node: variant });
   });
+  // One thing or a list of such things: described once.
+  const paths = new Set(sections.map((section) => section.path));
+  return sections.filter((section) => section.path !== `${path}[]` || !paths.has(path));
 }
 
 function renderSection({ path, node }: Section): string {

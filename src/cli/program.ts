@@ -8,6 +8,7 @@ import { orderDrain } from "./commands/drain.ts";
 import { orderResume, orderStandby } from "./commands/maintenance.ts";
 import { addProbeCommand } from "./commands/probe-command.ts";
 import { printRole } from "./commands/role.ts";
+import { explainRequest, type RouteOptions } from "./commands/route.ts";
 import { printStatus } from "./commands/status.ts";
 import { orderSwitchover } from "./commands/switchover.ts";
 import { EXIT, processTerminal } from "./terminal.ts";
@@ -105,6 +106,23 @@ function buildProgram({
       onEnd(await checkConfig(options, terminal));
     });
   program
+    .command("route")
+    .description("explain which route a request takes: vipair route 'GET http://host/path' -H 'x: y'")
+    .argument("<request>", "method and URL in quotes; GET when there is a URL alone")
+    .option("-H, --header <field>", "a header field of the request; may be given again", collect, [])
+    .option("--client <address>", "where the client is", "127.0.0.1")
+    .option("--listener <name>", "when several listeners have the port of the URL")
+    .option("--json", "for programs", false)
+    .addOption(configOption())
+    .action(
+      async (
+        request: string,
+        { header, listener, ...options }: Omit<RouteOptions, "request" | "fields"> & { header: string[] },
+      ) => {
+        onEnd(await explainRequest({ ...options, request, fields: header, listener }, terminal));
+      },
+    );
+  program
     .command("status")
     .description("show what the node knows")
     .option("--json", "for programs", false)
@@ -165,6 +183,11 @@ function buildProgram({
 /** Where what must survive a reboot is kept; whoever chose a runtime directory has a place of their own. */
 export function stateDirOf({ stateDir, runtimeDir }: Pick<RunOptions, "stateDir" | "runtimeDir">): string {
   return stateDir ?? (runtimeDir === DEFAULT_RUNTIME_DIR ? DEFAULT_STATE_DIR : runtimeDir);
+}
+
+/** An option that may be given again. */
+function collect(value: string, earlier: readonly string[]): readonly string[] {
+  return [...earlier, value];
 }
 
 function configOption(): Option {

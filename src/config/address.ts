@@ -167,6 +167,30 @@ export function isIpAddress(text: string): boolean {
   return parseIp(text) !== undefined;
 }
 
+/** A block of addresses, for comparing many addresses with it. */
+export interface AddressBlock {
+  /** 4 bytes for IPv4, 16 for IPv6. */
+  readonly bytes: readonly number[];
+  readonly prefixLength: number;
+}
+
+/** A CIDR block or an address, which is a block of one; null when the text is neither. */
+export function parseAddressBlock(text: string): AddressBlock | null {
+  const block = parseBlock(text);
+  if (block.kind === "invalid") return null;
+  const { bytes } = block.value.ip;
+  return { bytes, prefixLength: block.value.prefixLength ?? bytes.length * 8 };
+}
+
+/** Whether all addresses of `inner` are in `outer`. */
+export function holdsBlock(outer: AddressBlock, inner: AddressBlock): boolean {
+  if (outer.bytes.length !== inner.bytes.length || inner.prefixLength < outer.prefixLength) return false;
+  return outer.bytes.every((byte, index) => {
+    const mask = maskByte(outer.prefixLength, index);
+    return (byte & mask) === ((inner.bytes[index] ?? 0) & mask);
+  });
+}
+
 function readHostAndPort(text: string, example: string): Reading<HostAndPort> {
   if (text.includes("://"))
     return invalid(`${quote(text)} is a URL. Write address and port alone, such as ${example}.`);

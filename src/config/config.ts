@@ -2,7 +2,9 @@
 // reference checked. The rest of the program trusts a Config; only parse.ts makes one.
 // Durations are milliseconds, sizes are bytes; both say so in their names.
 
+import type { AgentConfig, BackendCheckConfig, HealthConfig } from "./check-config.ts";
 import type { BalanceConfig, StickyConfig } from "./balance-config.ts";
+import type { RouteConfig } from "./route-config.ts";
 
 /** A whole configuration file. The same file stands on both nodes of a pair. */
 export interface Config {
@@ -190,20 +192,6 @@ export interface ListenerLimits {
   readonly requestsPerConnection: number | null;
 }
 
-export interface RouteConfig {
-  readonly match: RouteMatch;
-  readonly pool: string;
-}
-
-/** An absent field matches everything. */
-export interface RouteMatch {
-  /** Lower case, without a port; a leading "*." matches one or more labels. */
-  readonly host?: string;
-  /** A prefix on segment borders: "/v1" matches "/v1" and "/v1/x", not "/v10". */
-  readonly path?: string;
-  readonly method?: string;
-}
-
 export interface PoolConfig {
   readonly name: string;
   readonly balance: BalanceConfig;
@@ -216,6 +204,8 @@ export interface PoolConfig {
   /** At least one. */
   readonly backends: readonly BackendConfig[];
   readonly health: HealthConfig;
+  /** Absent: no backend has one. */
+  readonly agent?: AgentConfig;
   readonly timeouts: PoolTimeouts;
 }
 
@@ -227,30 +217,11 @@ export interface BackendConfig {
   readonly port: number;
   /** 0 to 256; 0: no new clients. */
   readonly weight: number;
+  /** Absent: it is checked as the pool says. */
+  readonly check?: BackendCheckConfig;
   /** Serves only when none of the others can. */
   readonly isBackup: boolean;
 }
-
-export interface HealthTiming {
-  readonly intervalMs: number;
-  readonly timeoutMs: number;
-  /** Good checks in a row that bring a backend back. */
-  readonly rise: number;
-  /** Bad checks in a row that take a backend down. */
-  readonly fall: number;
-}
-
-export type HealthConfig =
-  | { readonly kind: "none" }
-  | (HealthTiming & { readonly kind: "tcp" })
-  | (HealthTiming & {
-      readonly kind: "http";
-      readonly path: string;
-      /** Sent as Host; absent: the backend's address. */
-      readonly host?: string;
-      /** Inclusive ranges of good status codes. */
-      readonly expectedStatus: readonly { readonly from: number; readonly to: number }[];
-    });
 
 export interface PoolTimeouts {
   readonly connectMs: number;

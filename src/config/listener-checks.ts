@@ -4,10 +4,10 @@
 import { readBind } from "./address.ts";
 import { formatAddress } from "./config.ts";
 import type { Mistake } from "./mistake.ts";
-import { nearest } from "./nearest.ts";
 import { ownAddressesOf } from "./pair-checks.ts";
 import { PAIR_DEFAULTS } from "./pair-schema.ts";
 import { quote } from "./reading.ts";
+import { checkReference, checkRoute } from "./route-checks.ts";
 import { duplicates, isEmptyList, isMap, type Spot } from "./spot.ts";
 
 /** Names and ports that must differ, pools that must exist, routes that nobody reaches. */
@@ -67,9 +67,15 @@ function checkRoutes(top: Spot, listener: Spot): readonly Mistake[] {
   } else if (!listener.mentions("pool") && !listener.mentions("routes")) {
     found.push(listener.mistake("The listener leads nowhere. Add pool: NAME, or routes.", "key"));
   }
-  for (const target of [listener.at("pool"), ...routes.items.map((route) => route.at("pool"))]) {
-    found.push(...checkReference(top.at("pools"), target));
-  }
+  found.push(...checkReference(top.at("pools"), listener.at("pool")));
+  found.push(...routes.items.flatMap((route) => checkRoute(top.at("pools"), route)));
+  found.push(
+    ...duplicates(
+      routes.items.map((route) => route.at("name")),
+      (name) => name.text,
+      (name, first) => `${quote(name)} is ${first} already. Use another name.`,
+    ),
+  );
   const catchAll = routes.items.findIndex(matchesEverything);
   const unreachable = catchAll === -1 ? undefined : routes.items[catchAll + 1];
   if (unreachable !== undefined) {
@@ -80,16 +86,6 @@ function checkRoutes(top: Spot, listener: Spot): readonly Mistake[] {
     );
   }
   return found;
-}
-
-function checkReference(pools: Spot, target: Spot): readonly Mistake[] {
-  const name = target.text;
-  if (name === undefined || !isMap(pools.value) || pools.has(name)) return [];
-  const known = Object.keys(pools.value);
-  const meant = nearest(name, known);
-  const advice =
-    meant === undefined ? `Add it to pools, or use ${known.join(", ")}.` : `Did you mean ${quote(meant)}?`;
-  return [target.mistake(`There is no pool ${quote(name)}. ${advice}`)];
 }
 
 function matchesEverything(route: Spot): boolean {

@@ -3,10 +3,9 @@
 
 import { z } from "zod";
 import * as address from "./address.ts";
-import * as http from "./http-values.ts";
 import { choice, count, countOrUnlimited, duration } from "./fields.ts";
 import { list, name, section, size, sizeOrUnlimited, text } from "./fields.ts";
-import { ok } from "./reading.ts";
+import { poolName, route } from "./route-schema.ts";
 
 const SECOND = 1000;
 const MINUTE = 60 * SECOND;
@@ -14,31 +13,6 @@ const HOUR = 60 * MINUTE;
 const KIB = 1024;
 const MIB = 1024 * KIB;
 const TIB = 1024 * 1024 * MIB;
-
-const route = section({
-  match: section({
-    host: z
-      .exactOptional(
-        text({ title: "host name", write: "a host name, such as api.example.lan", read: http.readRouteHost }),
-      )
-      .describe(
-        "The host that the request names, without a port. A leading `*.` stands for one or more labels.",
-      ),
-    path: z
-      .exactOptional(text({ title: "path", write: "a path, such as /v1", read: http.readPathPrefix }))
-      .describe("The path or a part of it from the left: `/v1` matches `/v1` and `/v1/x`, not `/v10`."),
-    method: z
-      .exactOptional(text({ title: "method", write: "a method, such as GET", read: http.readMethod }))
-      .describe("The request method, in capitals."),
-  })
-    .prefault({})
-    .describe(
-      "What a request must be to take this route. All given keys must match; none given matches every request.",
-    ),
-  pool: text({ title: "name of a pool", write: "the name of a pool, such as web", read: ok }).describe(
-    "The pool that answers.",
-  ),
-});
 
 export const listener = section({
   name: name().describe("Names the listener in logs and status."),
@@ -51,7 +25,7 @@ export const listener = section({
   ),
   protocol: choice(["http"]).prefault("http").describe("What clients speak."),
   pool: z
-    .exactOptional(text({ title: "name of a pool", write: "the name of a pool, such as web", read: ok }))
+    .exactOptional(poolName())
     .describe("Short for one route that sends everything to this pool. Either this or `routes`."),
   routes: z
     .exactOptional(

@@ -1,15 +1,15 @@
 // What must be true between the values of pools and the rest of the file. Part of cross-checks.ts.
 
+import { checkHealth } from "./check-checks.ts";
 import { checkBalance } from "./balance-checks.ts";
 import { readBackendAddress, readBind, readInterfaceAddress } from "./address.ts";
 import { formatAddress } from "./config.ts";
 import type { Mistake } from "./mistake.ts";
 import { virtualAddressesOf } from "./pair-checks.ts";
-import { CHECK_DEFAULTS } from "./pool-schema.ts";
 import { quote } from "./reading.ts";
-import { checkTimeout, duplicates, isMap, type Spot } from "./spot.ts";
+import { duplicates, isMap, type Spot } from "./spot.ts";
 
-/** Names that must differ, backends that would be the pair itself, timeouts longer than their interval. */
+/** Names that must differ, backends that would be the pair itself, checks that contradict themselves. */
 export function checkPools(top: Spot): readonly Mistake[] {
   const own = ownAddresses(top);
   return top.at("pools").entries.flatMap(([, pool]) => {
@@ -31,7 +31,7 @@ export function checkPools(top: Spot): readonly Mistake[] {
         (name, first) => `${quote(name)} is ${first} already. Remove one, or give it another name.`,
       ),
     ];
-    return [...found, ...checkBalance(pool), ...checkTimeout(pool.at("health"), CHECK_DEFAULTS)];
+    return [...found, ...checkBalance(pool), ...checkHealth(pool)];
   });
 }
 

@@ -3,17 +3,14 @@
 
 import { z } from "zod";
 import * as address from "./address.ts";
-import * as http from "./http-values.ts";
 import { balance, panicThreshold, slowStart, sticky } from "./balance-schema.ts";
-import { count, duration, either, kindOf } from "./fields.ts";
-import { list, name, section, statusRanges, text, yesOrNo } from "./fields.ts";
+import { agent, backendCheck, health } from "./check-schema.ts";
+import { count, duration, either } from "./fields.ts";
+import { list, name, section, text, yesOrNo } from "./fields.ts";
 
 const SECOND = 1000;
 const MINUTE = 60 * SECOND;
 const HOUR = 60 * MINUTE;
-
-/** Defaults of health checks, which the cross-checks need where the file is silent. */
-export const CHECK_DEFAULTS = { interval: "1s", timeout: "500ms" };
 
 const backendAddress = () =>
   text({
@@ -37,44 +34,10 @@ const backend = section({
   backup: yesOrNo()
     .prefault(false)
     .describe("Serves only when none of the pool's other backends can; several backups share by weight."),
+  health: z
+    .exactOptional(backendCheck)
+    .describe("Where its checks differ from those of the other backends of the pool."),
 });
-
-const healthTiming = {
-  interval: duration({ fromMs: 50, toMs: HOUR })
-    .prefault(CHECK_DEFAULTS.interval)
-    .describe("From one check to the next."),
-  timeout: duration({ fromMs: 10, toMs: MINUTE })
-    .prefault(CHECK_DEFAULTS.timeout)
-    .describe("A check without an answer by then has failed. At most the interval."),
-  rise: count({ from: 1, to: 100 }).prefault(2).describe("Good checks in a row that bring a backend back."),
-  fall: count({ from: 1, to: 100 }).prefault(2).describe("Bad checks in a row that take a backend down."),
-};
-
-const health = kindOf(
-  [
-    section({
-      kind: z.literal("tcp").describe("Good when the backend accepts a connection."),
-      ...healthTiming,
-    }),
-    section({
-      kind: z.literal("http").describe("Good when the backend answers a GET with an expected status."),
-      path: text({ title: "path", write: "a path, such as /health", read: http.readPath })
-        .prefault("/")
-        .describe("What the check asks for."),
-      host: z
-        .exactOptional(
-          text({ title: "host", write: "a host, such as www.example.lan", read: http.readHostField }),
-        )
-        .describe("Sent as Host. The backend's address when absent."),
-      expectedStatus: statusRanges()
-        .prefault("200-399")
-        .describe('The good status codes: `200`, `"200-399"`, or a list of such.'),
-      ...healthTiming,
-    }),
-    section({ kind: z.literal("none").describe("No checks: the backend always counts as up.") }),
-  ],
-  { example: "{ kind: tcp }" },
-);
 
 export const pool = section({
   balance,
@@ -92,6 +55,11 @@ export const pool = section({
   health: health
     .prefault({ kind: "tcp" })
     .describe("How the backends are checked. Both nodes check for themselves."),
+  agent: z
+    .exactOptional(agent)
+    .describe(
+      "Each backend has an agent that is asked how much it can take, as HAProxy's agent-check: see [health.md](health.md).",
+    ),
   timeouts: section({
     connect: duration({ fromMs: 10, toMs: MINUTE })
       .prefault("2s")

@@ -2,12 +2,13 @@
 
 import type { ListenerConfig } from "./config.ts";
 import type { ConfigFile } from "./schema.ts";
+import { toRoute } from "./to-route.ts";
 
 export function toListener(listener: ConfigFile["listeners"][number]): ListenerConfig {
   const { pool, routes, timeouts, limits, ...rest } = listener;
   return {
     ...rest,
-    routes: routes ?? (pool === undefined ? [] : [{ match: {}, pool }]),
+    routes: (routes ?? (pool === undefined ? [] : [{ match: {}, pool }])).map(toRoute),
     timeouts: { headMs: timeouts.head, idleMs: timeouts.idle },
     limits: {
       headBytes: limits.head,

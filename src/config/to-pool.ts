@@ -4,6 +4,7 @@ import { toBalance, toPanicThreshold, toSticky } from "./to-balance.ts";
 import { formatAddress } from "./config.ts";
 import type { PoolConfig } from "./config.ts";
 import type { ConfigFile } from "./schema.ts";
+import { toAgent, toHealth } from "./to-check.ts";
 
 export function toPool(name: string, pool: ConfigFile["pools"][string]): PoolConfig {
   return {
@@ -18,10 +19,18 @@ export function toPool(name: string, pool: ConfigFile["pools"][string]): PoolCon
         weight = 1,
         backup: isBackup = false,
         name: given,
+        health: check,
       } = "address" in backend ? backend : { address: backend };
-      return { name: given ?? formatAddress(address.host, address.port), ...address, weight, isBackup };
+      return {
+        name: given ?? formatAddress(address.host, address.port),
+        ...address,
+        weight,
+        isBackup,
+        ...(check === undefined ? {} : { check }),
+      };
     }),
     health: toHealth(pool.health),
+    ...(pool.agent === undefined ? {} : { agent: toAgent(pool.agent) }),
     timeouts: {
       connectMs: pool.timeouts.connect,
       responseMs: pool.timeouts.response,
@@ -29,10 +38,4 @@ export function toPool(name: string, pool: ConfigFile["pools"][string]): PoolCon
       tunnelIdleMs: pool.timeouts.tunnelIdle,
     },
   };
-}
-
-function toHealth(health: ConfigFile["pools"][string]["health"]): PoolConfig["health"] {
-  if (health.kind === "none") return health;
-  const { interval, timeout, ...rest } = health;
-  return { ...rest, intervalMs: interval, timeoutMs: timeout };
 }

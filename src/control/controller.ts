@@ -16,6 +16,7 @@ import type { Log } from "../system/log.ts";
 import { prepareAccessLogFile } from "./access-log-file.ts";
 import { drainTable, noBackendProblem } from "./backend-table.ts";
 import type { SwitchoverOutcome } from "./group.ts";
+import type { BackendCheckStatus } from "./checked-backend.ts";
 import { HealthChecker } from "./health-checker.ts";
 import { Listeners } from "./listeners.ts";
 import type { MaintenanceOutcome, ResumeOutcome } from "./maintenance.ts";
@@ -81,6 +82,7 @@ export class Controller {
       log,
       clock,
       random: Math.random,
+      configDir: dirname(options.configPath),
       onChange: () => {
         this.#tellHealth();
       },
@@ -390,8 +392,8 @@ export class Controller {
         return {
           name: backend.name,
           address: formatAddress(backend.host, backend.port),
-          ...this.#backendState(pool.name, backend.name),
           weight: backend.weight,
+          ...this.#backendState(pool.name, backend.name),
           activeConnections: counted?.activeConnections ?? 0,
           requests: counted?.requests ?? 0,
           failures: counted?.failures ?? 0,
@@ -400,9 +402,10 @@ export class Controller {
     };
   }
 
-  #backendState(pool: string, backend: string): Pick<PoolStatus["backends"][number], "state" | "reason"> {
-    if (this.#pair?.isSet(drainKey(pool, backend)) === true) return { state: "drain", reason: "drained" };
-    return this.#health.status(pool, backend);
+  #backendState(pool: string, backend: string): BackendCheckStatus {
+    const status = this.#health.status(pool, backend);
+    const isDrained = this.#pair?.isSet(drainKey(pool, backend)) === true;
+    return isDrained ? { ...status, state: "drain", reason: "drained" } : status;
   }
 }
 

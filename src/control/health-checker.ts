@@ -1,24 +1,25 @@
-// Looks at every backend of every pool in turn, and tells when the health of one changes.
+// Looks at every backend of every pool in turn, and tells when the state of one changes. checked-backend.ts has
+// what is known of each.
 
-import type { BackendConfig, PoolConfig } from "../config/config.ts";
+import type { PoolConfig } from "../config/config.ts";
 import type { HealthTable } from "../protocol/worker.ts";
-import type { BackendHealth } from "../routing/backend-state.ts";
-import { UNKNOWN } from "../routing/health.ts";
-import type { Health } from "../routing/health.ts";
 import type { Clock } from "../system/clock.ts";
 import type { Log } from "../system/log.ts";
-import { probeBackend } from "./probe.ts";
-import type { ProbeResult } from "./probe.ts";
-import { RepeatedCheck } from "./repeated-check.ts";
+import { type BackendCheckStatus, type Change, CheckedBackend, UNCHECKED } from "./checked-backend.ts";
 
-/** A backend whose health is about to change is checked this often, or each interval if that is shorter. */
-const CHANGING_INTERVAL_MS = 200;
+/** First looks are spread over this time: soon, and not in one burst that heartbeats would wait for. */
+const FIRST_LOOKS_MS = { atLeast: 20, perBackend: 2, atMost: 1000 } as const;
+
+/** Agents may tell another weight with each line; the workers hear of all of them together. */
+const WEIGHTS_MS = 100;
 
 export interface HealthCheckerOptions {
   readonly log: Log;
   readonly clock: Clock;
   /** 0 <= random() < 1 */
   readonly random: () => number;
+  /** Relative programs and files of checks stand there. */
+  readonly configDir: string;
   /** The whole table, after each change of any backend. */
   readonly onChange: (table: HealthTable) => void;
 }
@@ -27,35 +28,37 @@ export class HealthChecker {
   readonly #options: HealthCheckerOptions;
   /** By pool and backend, in the order of the configuration. */
   #pools = new Map<string, Map<string, CheckedBackend>>();
+  #weightsTimer: NodeJS.Timeout | undefined;
 
   constructor(options: HealthCheckerOptions) {
     this.#options = options;
   }
 
   /**
-   * Checks these pools from now on. A backend that keeps its pool, name and address keeps its health.
-   * Does not call onChange: the caller hands table() on together with the new configuration.
+   * Checks these pools from now on. A backend that keeps its pool, name and address keeps what is known of it, however
+   * it is checked. Does not call onChange: the caller hands table() on together with the new configuration.
    */
   configure(pools: readonly PoolConfig[]): void {
+    this.stop();
     const previous = this.#pools;
-    this.#pools = new Map();
-    for (const pool of pools) {
-      const backends = new Map<string, CheckedBackend>();
-      this.#pools.set(pool.name, backends);
-      for (const backend of pool.backends) {
-        const known = previous.get(pool.name)?.get(backend.name);
-        known?.stop();
-        const same = known?.isSameAs(backend) === true ? known : undefined;
-        const checked = new CheckedBackend(pool, backend, same, this.#options, () => {
-          this.#options.onChange(this.table());
+    const options = {
+      ...this.#options,
+      firstWithinMs: firstLooksMs(pools),
+      onChange: (change: Change) => {
+        this.#tell(change);
+      },
+    };
+    this.#pools = new Map(
+      pools.map((pool) => {
+        const backends = pool.backends.map((backend) => {
+          const known = previous.get(pool.name)?.get(backend.name);
+          const same = known?.isSameAs(backend) === true ? known : undefined;
+          return [backend.name, new CheckedBackend(pool, backend, same, options)] as const;
         });
-        backends.set(backend.name, checked);
-      }
-    }
-    for (const [pool, backends] of previous) {
-      for (const [name, backend] of backends) if (!this.#pools.get(pool)?.has(name)) backend.stop();
-    }
-    for (const backends of this.#pools.values()) for (const backend of backends.values()) backend.start();
+        return [pool.name, new Map(backends)];
+      }),
+    );
+    for (const backend of this.#backends()) backend.start();
   }
 
   /** The state of every backend of every pool. */
@@ -63,16 +66,14 @@ export class HealthChecker {
     return Object.fromEntries(
       [...this.#pools].map(([pool, backends]) => [
         pool,
-        Object.fromEntries(
-          [...backends].map(([name, backend]) => [name, { health: backend.status().state }]),
-        ),
+        Object.fromEntries([...backends].map(([name, backend]) => [name, backend.state()])),
       ]),
     );
   }
 
-  /** State of one backend, and why it is not up; a backend that is not configured is up. */
+  /** What is known of one backend; one that is not configured is up. */
   status(pool: string, backend: string): BackendCheckStatus {
-    return this.#pools.get(pool)?.get(backend)?.status() ?? { state: "up", reason: null };
+    return this.#pools.get(pool)?.get(backend)?.status() ?? UNCHECKED;
   }
 
   /** A request failed on this backend: look at it now instead of at the next interval. */
@@ -80,88 +81,33 @@ export class HealthChecker {
     this.#pools.get(pool)?.get(backend)?.hasten();
   }
 
-  /** Closes all timers and connections. The table stays as it is. */
+  /** Closes all timers, connections and programs. The table stays as it is. */
   stop(): void {
-    for (const backends of this.#pools.values()) for (const backend of backends.values()) backend.stop();
+    clearTimeout(this.#weightsTimer);
+    this.#weightsTimer = undefined;
+    for (const backend of this.#backends()) backend.stop();
+  }
+
+  #backends(): readonly CheckedBackend[] {
+    return [...this.#pools.values()].flatMap((backends) => [...backends.values()]);
+  }
+
+  #tell(change: Change): void {
+    if (change === "weight") {
+      this.#weightsTimer ??= setTimeout(() => {
+        this.#tell("health");
+      }, WEIGHTS_MS);
+      return;
+    }
+    // It tells the weights too.
+    clearTimeout(this.#weightsTimer);
+    this.#weightsTimer = undefined;
+    this.#options.onChange(this.table());
   }
 }
 
-export interface BackendCheckStatus {
-  readonly state: BackendHealth;
-  readonly reason: string | null;
-}
-
-class CheckedBackend {
-  readonly #pool: string;
-  readonly #backend: BackendConfig;
-  readonly #options: HealthCheckerOptions;
-  readonly #onChange: () => void;
-  /** undefined: nobody looks at this backend. */
-  readonly #check: RepeatedCheck | undefined;
-  #reason: string | null = null;
-
-  /** `known`: the same backend under an earlier configuration; what had been found out about it stays. */
-  constructor(
-    pool: PoolConfig,
-    backend: BackendConfig,
-    known: CheckedBackend | undefined,
-    options: HealthCheckerOptions,
-    onChange: () => void,
-  ) {
-    this.#pool = pool.name;
-    this.#backend = backend;
-    this.#options = options;
-    this.#onChange = onChange;
-    const { health } = pool;
-    if (health.kind === "none") return;
-    this.#reason = known?.status().reason ?? null;
-    this.#check = new RepeatedCheck({
-      timing: { ...health, changingIntervalMs: Math.min(health.intervalMs, CHANGING_INTERVAL_MS) },
-      health: known?.health ?? UNKNOWN,
-      clock: options.clock,
-      random: options.random,
-      look: (abort) => probeBackend(backend, health, abort),
-      onLook: (result, before, after) => {
-        this.#note(result, stateOf(before), stateOf(after));
-      },
-    });
-  }
-
-  isSameAs({ host, port }: BackendConfig): boolean {
-    return this.#backend.host === host && this.#backend.port === port;
-  }
-
-  get health(): Health {
-    return this.#check?.health ?? UNKNOWN;
-  }
-
-  status(): BackendCheckStatus {
-    return { state: stateOf(this.health), reason: this.#reason };
-  }
-
-  start(): void {
-    this.#check?.start();
-  }
-
-  stop(): void {
-    this.#check?.stop();
-  }
-
-  hasten(): void {
-    this.#check?.hasten();
-  }
-
-  #note(result: ProbeResult, before: BackendHealth, state: BackendHealth): void {
-    if (state === "up") this.#reason = null;
-    else if (result.kind === "bad") this.#reason = result.reason;
-    if (state === before) return;
-    const subject = { pool: this.#pool, backend: this.#backend.name };
-    if (state === "up") this.#options.log.info(subject, "backend up");
-    else this.#options.log.warn({ ...subject, reason: this.#reason }, `backend ${state}`);
-    this.#onChange();
-  }
-}
-
-function stateOf(health: Health): BackendHealth {
-  return health.kind === "unknown" ? "up" : health.kind;
+function firstLooksMs(pools: readonly PoolConfig[]): number {
+  const { atLeast, perBackend, atMost } = FIRST_LOOKS_MS;
+  const count = pools.reduce((sum, { backends }) => sum + backends.length, 0);
+  return Math.min(atMost, Math.max(atLeast, count * perBackend));
 }

@@ -1,29 +1,49 @@
-// One look at one backend: does it answer as it should, in time? A probe opens a connection of its own
-// and leaves none behind, whatever the backend does.
+// What one look at something finds, and the life of the connection that looks: a probe opens a connection of its
+// own and leaves none behind, whatever the other side does. What is said on it stands in tcp-probe.ts and http-probe.ts.
 
-import { request } from "node:http";
-import type { IncomingMessage } from "node:http";
-import { connect } from "node:net";
-import { formatAddress } from "../config/config.ts";
-import type { BackendConfig, HealthConfig } from "../config/config.ts";
 import { errorCode } from "../system/errno.ts";
 
-/** A health page is small; what comes beyond this is not read, and the status alone decides. */
-const BODY_BYTES_MAX = 65_536;
-const HEAD_BYTES_MAX = 16_384;
+export type ProbeResult =
+  | {
+      readonly kind: "good";
+      /** The status of the response, where there was one. */
+      readonly code?: number;
+      /** Why it is not as good as it could be. */
+      readonly degraded?: string;
+      /** What a rule asked for and was not told. */
+      readonly doubt?: string;
+    }
+  | {
+      readonly kind: "bad";
+      /** For people, one line. */
+      readonly reason: string;
+      /** The status of the response, or the exit code of a program. */
+      readonly code?: number;
+    };
 
-export type ProbeResult = { readonly kind: "good" } | { readonly kind: "bad"; readonly reason: string };
+export const GOOD: ProbeResult = { kind: "good" };
 
-export type ActiveHealth = Exclude<HealthConfig, { kind: "none" }>;
+export function bad(reason: string, code?: number): ProbeResult {
+  return code === undefined ? { kind: "bad", reason } : { kind: "bad", reason, code };
+}
+
+/** Looks once. What an aborted look finds means nothing. Never rejects. */
+export type Prober = (abort: AbortSignal) => Promise<ProbeResult>;
+
+/** What a probe needs of a socket or a request. */
+interface Connection {
+  on(event: "error", listener: (error: Error) => void): unknown;
+  on(event: "close", listener: () => void): unknown;
+  destroy(): unknown;
+}
 
 /**
- * Probes the backend once; `health.timeoutMs` covers everything from the name lookup to the end of the
- * response. An aborted probe closes its connection and ends in a bad result that means nothing.
+ * The result that `open` finishes with, or a bad one when the time is over, the connection fails or the signal
+ * aborts. The connection is closed then. `timeoutMs` covers everything from the name lookup on.
  */
-export async function probeBackend(
-  backend: BackendConfig,
-  health: ActiveHealth,
-  abort: AbortSignal,
+export async function probeOver(
+  { timeoutMs, abort }: { readonly timeoutMs: number; readonly abort: AbortSignal },
+  open: (finish: (result: ProbeResult) => void) => Connection,
 ): Promise<ProbeResult> {
   return new Promise((resolve) => {
     const finish = (result: ProbeResult) => {
@@ -32,70 +52,22 @@ export async function probeBackend(
       connection.destroy();
       resolve(result);
     };
-    const fail = (reason: string) => {
-      finish({ kind: "bad", reason });
-    };
     const stop = () => {
-      fail("the check was stopped");
+      finish(bad("the check was stopped"));
     };
     const timer = setTimeout(() => {
-      fail(`no answer within ${String(health.timeoutMs)} ms`);
-    }, health.timeoutMs);
+      finish(bad(`no answer within ${String(timeoutMs)} ms`));
+    }, timeoutMs);
     abort.addEventListener("abort", stop);
-    const connection = health.kind === "tcp" ? probeTcp(backend, finish) : probeHttp(backend, health, finish);
+    const connection = open(finish);
     // Stays for good: a connection that was destroyed may still have an error to tell.
     connection.on("error", (error: Error) => {
-      fail(describeError(error));
+      finish(bad(describeError(error)));
     });
     connection.on("close", () => {
-      fail("the connection closed without an answer");
+      finish(bad("the connection closed without an answer"));
     });
   });
-}
-
-function probeTcp({ host, port }: BackendConfig, finish: (result: ProbeResult) => void) {
-  return connect({ host, port }, () => {
-    finish({ kind: "good" });
-  });
-}
-
-function probeHttp(
-  { host, port }: BackendConfig,
-  health: Extract<HealthConfig, { kind: "http" }>,
-  finish: (result: ProbeResult) => void,
-) {
-  const sent = request({
-    host,
-    port,
-    path: health.path,
-    agent: false,
-    maxHeaderSize: HEAD_BYTES_MAX,
-    headers: {
-      host: health.host ?? formatAddress(host, port),
-      "user-agent": "vipair-health",
-      connection: "close",
-    },
-  });
-  sent.on("response", (response: IncomingMessage) => {
-    const status = response.statusCode ?? 0;
-    if (!health.expectedStatus.some(({ from, to }) => status >= from && status <= to)) {
-      finish({ kind: "bad", reason: `status ${String(status)}` });
-      return;
-    }
-    let bodyBytes = 0;
-    response.on("data", (bytes: Buffer) => {
-      bodyBytes += bytes.length;
-      if (bodyBytes > BODY_BYTES_MAX) finish({ kind: "good" });
-    });
-    response.on("end", () => {
-      finish({ kind: "good" });
-    });
-    response.on("error", () => {
-      finish({ kind: "bad", reason: "the response was cut off" });
-    });
-  });
-  sent.end();
-  return sent;
 }
 
 function describeError(error: Error): string {
@@ -110,6 +82,23 @@ function describeError(error: Error): string {
     case "ENOTFOUND":
     case "EAI_AGAIN":
       return "its name does not resolve";
+    case "DEPTH_ZERO_SELF_SIGNED_CERT":
+    case "SELF_SIGNED_CERT_IN_CHAIN":
+      return "its certificate is self-signed";
+    case "UNABLE_TO_VERIFY_LEAF_SIGNATURE":
+    case "UNABLE_TO_GET_ISSUER_CERT":
+    case "UNABLE_TO_GET_ISSUER_CERT_LOCALLY":
+      return "its certificate is from an authority that is not trusted";
+    case "CERT_HAS_EXPIRED":
+      return "its certificate has expired";
+    case "CERT_NOT_YET_VALID":
+      return "its certificate is not valid yet";
+    case "ERR_TLS_CERT_ALTNAME_INVALID":
+      return "its certificate is made out to another name";
+    case "EPROTO":
+    case "ERR_SSL_WRONG_VERSION_NUMBER":
+    case "ERR_SSL_PACKET_LENGTH_TOO_LONG":
+      return "it does not speak TLS there";
     case undefined:
     default:
       return error.message;

@@ -1,17 +1,11 @@
-// One thing that is looked at again and again: a backend, or something that the node itself depends on. It
-// has its own timer and at most one look under way; routing/health.ts judges what the looks find.
+// One thing that is looked at again and again: a backend, or something that the node itself depends on.
+// repeater.ts has the timer, routing/health.ts judges what the looks find.
 
 import { isChanging, judgeCheck } from "../routing/health.ts";
 import type { Health } from "../routing/health.ts";
 import type { Clock } from "../system/clock.ts";
-import type { ProbeResult } from "./probe.ts";
-
-/** First looks at all things are spread over this time: soon, and not in one burst. */
-const FIRST_LOOKS_MS = 20;
-/** However many hints come: a hint starts no look sooner than this after the last. */
-const HINTED_INTERVAL_MS = 100;
-/** Intervals are shortened by up to this share, so that looks of two nodes and many things drift apart. */
-const JITTER = 0.1;
+import type { ProbeResult, Prober } from "./probe.ts";
+import { Repeater } from "./repeater.ts";
 
 export interface RepeatedCheckOptions {
   readonly timing: RepeatedCheckTiming;
@@ -20,30 +14,39 @@ export interface RepeatedCheckOptions {
   readonly clock: Clock;
   /** 0 <= random() < 1 */
   readonly random: () => number;
-  /** One look; what an aborted one finds means nothing. Never rejects. */
-  readonly look: (abort: AbortSignal) => Promise<ProbeResult>;
-  /** After each look: what it found, and the health before and after. */
-  readonly onLook: (result: ProbeResult, before: Health, after: Health) => void;
+  /** The first look comes within this time. */
+  readonly firstWithinMs: number;
+  readonly look: Prober;
+  readonly onLook: (look: Look) => void;
 }
 
 export interface RepeatedCheckTiming {
   readonly intervalMs: number;
   /** While the next look may change the health. */
-  readonly changingIntervalMs: number;
+  readonly fastIntervalMs: number;
+  /** While it is down, and the next look cannot change that. */
+  readonly downIntervalMs: number;
   readonly rise: number;
   readonly fall: number;
 }
 
+/** What one look found, and the health before and after. */
+export interface Look {
+  readonly result: ProbeResult;
+  readonly durationMs: number;
+  readonly before: Health;
+  readonly after: Health;
+}
+
 export class RepeatedCheck {
   readonly #options: RepeatedCheckOptions;
+  readonly #repeater: Repeater;
   #health: Health;
-  #timer: NodeJS.Timeout | undefined;
-  #look: AbortController | undefined;
-  #lastLookMs = Number.NEGATIVE_INFINITY;
 
   constructor(options: RepeatedCheckOptions) {
     this.#options = options;
     this.#health = options.health;
+    this.#repeater = new Repeater({ ...options, act: async (abort) => this.#lookOnce(abort) });
   }
 
   get health(): Health {
@@ -51,41 +54,32 @@ export class RepeatedCheck {
   }
 
   start(): void {
-    this.#schedule(this.#options.random() * FIRST_LOOKS_MS);
+    this.#repeater.start();
   }
 
   /** Ends timer and look. The health stays as it is. */
   stop(): void {
-    clearTimeout(this.#timer);
-    this.#look?.abort();
-    this.#look = undefined;
+    this.#repeater.stop();
   }
 
   /** There is a hint that the health has changed: looks now instead of at the next interval. */
   hasten(): void {
-    // A look under way will tell; its own successor comes soon if it fails.
-    if (this.#look !== undefined) return;
-    const sinceLastMs = this.#options.clock() - this.#lastLookMs;
-    this.#schedule(Math.max(0, HINTED_INTERVAL_MS - sinceLastMs));
+    this.#repeater.hasten();
   }
 
-  #schedule(delayMs: number): void {
-    clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => void this.#lookOnce(), delayMs);
-  }
-
-  async #lookOnce(): Promise<void> {
-    const { timing, clock, random, look, onLook } = this.#options;
-    const abort = new AbortController();
-    this.#look = abort;
-    this.#lastLookMs = clock();
-    const result = await look(abort.signal);
-    if (abort.signal.aborted) return;
-    this.#look = undefined;
+  async #lookOnce(abort: AbortSignal): Promise<number> {
+    const { timing, clock, look, onLook } = this.#options;
+    const startedAt = clock();
+    const result = await look(abort);
+    if (abort.aborted) return 0;
     const before = this.#health;
     this.#health = judgeCheck(before, result.kind === "good", timing);
-    const intervalMs = isChanging(this.#health) ? timing.changingIntervalMs : timing.intervalMs;
-    this.#schedule(intervalMs * (1 - JITTER * random()));
-    onLook(result, before, this.#health);
+    onLook({ result, durationMs: clock() - startedAt, before, after: this.#health });
+    return intervalMs(this.#health, timing);
   }
+}
+
+function intervalMs(health: Health, timing: RepeatedCheckTiming): number {
+  if (isChanging(health)) return timing.fastIntervalMs;
+  return health.kind === "down" ? timing.downIntervalMs : timing.intervalMs;
 }

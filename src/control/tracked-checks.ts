@@ -3,19 +3,21 @@
 // the role) is not decided here. A check that has not answered yet counts as good, and its first failures
 // count like all others, so that a restart alone makes no fault.
 
-import type { BackendConfig, TrackedCheckConfig } from "../config/config.ts";
+import type { TrackedCheckConfig } from "../config/config.ts";
 import type { Health } from "../routing/health.ts";
 import type { Clock } from "../system/clock.ts";
-import { explainRun, lastLine, programProblem } from "../system/exec.ts";
-import { launch } from "../system/launcher.ts";
 import type { Log } from "../system/log.ts";
-import { findProgram } from "../system/program-path.ts";
-import { type ActiveHealth, probeBackend, type ProbeResult } from "./probe.ts";
-import { RepeatedCheck } from "./repeated-check.ts";
+import { httpProber } from "./http-probe.ts";
+import type { Prober } from "./probe.ts";
+import { programProber } from "./program-probe.ts";
+import { type Look, RepeatedCheck } from "./repeated-check.ts";
+import { tcpProber } from "./tcp-probe.ts";
 
 /** A page that redirects is there. */
 const EXPECTED_STATUS = [{ from: 200, to: 399 }] as const;
 const HTTP_PORT = 80;
+/** First looks are spread over this time: soon, and not in one burst. */
+const FIRST_LOOKS_MS = 20;
 
 export interface TrackedChecksOptions {
   readonly checks: readonly TrackedCheckConfig[];
@@ -77,13 +79,14 @@ class TrackedCheck {
     this.#name = config.name;
     this.#options = options;
     this.#check = new RepeatedCheck({
-      timing: { ...config, changingIntervalMs: config.intervalMs },
+      timing: { ...config, fastIntervalMs: config.intervalMs, downIntervalMs: config.intervalMs },
       health: { kind: "up" },
       clock: options.clock,
       random: options.random,
-      look: lookerFor(config, options.configDir),
-      onLook: (result, before, after) => {
-        this.#note(result, { before, after });
+      look: proberFor(config, options.configDir),
+      firstWithinMs: FIRST_LOOKS_MS,
+      onLook: (look) => {
+        this.#note(look);
       },
     });
   }
@@ -101,7 +104,7 @@ class TrackedCheck {
     return { name: this.#name, failing, detail: this.#problem };
   }
 
-  #note(result: ProbeResult, { before, after }: { readonly before: Health; readonly after: Health }): void {
+  #note({ result, before, after }: Look): void {
     this.#hasAnswered = true;
     this.#problem = result.kind === "bad" ? result.reason : "";
     const failing = isFailing(after);
@@ -118,54 +121,28 @@ function isFailing(health: Health): boolean {
   return health.kind === "down";
 }
 
-type Looker = (abort: AbortSignal) => Promise<ProbeResult>;
-
-function lookerFor({ name, check, ...timing }: TrackedCheckConfig, configDir: string): Looker {
+function proberFor({ check, timeoutMs }: TrackedCheckConfig, configDir: string): Prober {
   switch (check.kind) {
     case "exec":
-      return (abort) => runCheck(check.command, { configDir, timeoutMs: timing.timeoutMs, abort });
-    case "tcp": {
-      const { host, port } = check;
-      return (abort) => probeBackend(backendAt(name, host, port), { ...timing, kind: "tcp" }, abort);
-    }
+      return programProber({ command: check.command, configDir, env: {}, timeoutMs });
+    case "tcp":
+      return tcpProber(check, {}, timeoutMs);
     case "http": {
       const url = new URL(check.url);
       // The brackets of an IPv6 literal belong to the URL, not to the address.
       const host = url.hostname.replace(/^\[(.*)\]$/, "$1");
-      const backend = backendAt(name, host, url.port === "" ? HTTP_PORT : Number(url.port));
-      const health: ActiveHealth = {
-        ...timing,
+      const target = { host, port: url.port === "" ? HTTP_PORT : Number(url.port) };
+      const page = {
         kind: "http",
+        method: "GET",
         path: `${url.pathname}${url.search}`,
         host: url.host,
-        expectedStatus: EXPECTED_STATUS,
-      };
-      return (abort) => probeBackend(backend, health, abort);
+      } as const;
+      return httpProber(
+        target,
+        { ...page, expectedStatus: EXPECTED_STATUS, expectedHeaders: {} },
+        { timeoutMs, configDir },
+      );
     }
   }
-}
-
-function backendAt(name: string, host: string, port: number): BackendConfig {
-  return { name, host, port, weight: 1, isBackup: false };
-}
-
-/** Good is exit 0. The program gets no environment but PATH, and is looked at anew each time, as a person may mend it. */
-async function runCheck(
-  [program = "", ...args]: readonly string[],
-  options: { readonly configDir: string; readonly timeoutMs: number; readonly abort: AbortSignal },
-): Promise<ProbeResult> {
-  const path = findProgram(program, options.configDir);
-  const problem = programProblem(path);
-  if (problem !== undefined) return bad(problem);
-  const { timeoutMs, abort: signal } = options;
-  const result = await launch(path, args, { env: {}, timeoutMs, signal }).result;
-  if (result.kind === "exit" && result.code === 0) return { kind: "good" };
-  // Many checks say what is wrong on stdout.
-  const said =
-    result.kind === "failed-to-start" || result.stderr.trim() !== "" ? "" : lastLine(result.stdout);
-  return bad(said === "" ? explainRun(result) : `${explainRun(result)}: ${said}`);
-}
-
-function bad(reason: string): ProbeResult {
-  return { kind: "bad", reason };
 }

@@ -11,6 +11,7 @@ import { fileURLToPath } from "node:url";
 import { formatAddress } from "../config/config.ts";
 import type { WorkerStatus } from "../protocol/status.ts";
 import type { HealthTable, WorkerConfig, WorkerCounters } from "../protocol/worker.ts";
+import { compileCacheEnvironment } from "../system/compile-cache.ts";
 import type { Clock } from "../system/clock.ts";
 import type { Log } from "../system/log.ts";
 import { probeAddress } from "./listening-sockets.ts";
@@ -424,8 +425,10 @@ function proxyWorkerEntry(): string {
 
 /** Nothing of the control process's own environment, which may hold secrets. */
 function workerEnvironment(): Record<string, string> {
-  if (process.getuid?.() !== 0) return {};
-  return { VIPAIR_WORKER_UID: String(UNPRIVILEGED.uid), VIPAIR_WORKER_GID: String(UNPRIVILEGED.gid) };
+  const cache = compileCacheEnvironment();
+  if (process.getuid?.() !== 0) return cache;
+  const { uid, gid } = UNPRIVILEGED;
+  return { ...cache, VIPAIR_WORKER_UID: String(uid), VIPAIR_WORKER_GID: String(gid) };
 }
 
 function keyOf(listener: string, place: string): string {

@@ -15,19 +15,41 @@ export interface Sender {
   readonly scheme: "http" | "https";
 }
 
+/** What is changed in the fields of a head that passes. */
+export interface HeadEdit {
+  /** Lower case: ordinary fields that do not go on. */
+  readonly drops: ReadonlySet<string>;
+  /** Whole lines with their ends, written behind the others. Whoever makes them answers for what is in them. */
+  readonly lines: string;
+}
+
+/** What is changed in a request's head. */
+export interface RequestEdit extends HeadEdit {
+  readonly target: string;
+  /** For Host. The forwarded fields tell what the client said. */
+  readonly authority: string;
+}
+
 /** The request head as the backend shall get it, with the empty line at its end. Always HTTP/1.1. Not for maxForwards 0. */
-export function renderRequestHead(head: RequestHead, sender: Sender): string {
+export function renderRequestHead(
+  head: RequestHead,
+  sender: Sender,
+  edit: RequestEdit | null = null,
+): string {
   const { fields } = head;
   const { nominated } = fields.connection;
-  let text = `${head.method} ${head.target} HTTP/1.1\r\nHost: ${head.authority}\r\n`;
+  const { target, authority } = edit ?? head;
+  let text = `${head.method} ${target} HTTP/1.1\r\nHost: ${authority}\r\n`;
   for (const field of fields.list) {
     if (field.kind === "ordinary" || passesToBackend(field.kind, head)) {
+      if (edit?.drops.has(field.name.toLowerCase()) === true) continue;
       if (nominated.length === 0 || !isNominated(field, nominated))
         text += `${field.name}: ${field.value}\r\n`;
     }
   }
   if (head.maxForwards !== null) text += `Max-Forwards: ${String(head.maxForwards - 1)}\r\n`;
   text += forwardedFields(head, sender);
+  if (edit !== null) text += edit.lines;
   switch (head.framing.kind) {
     case "none":
       // RFC 9110 8.6: a sender that declared an empty body keeps saying so.
@@ -117,8 +139,13 @@ export function responseOutFraming(head: ResponseHead, clientMinor: 0 | 1): OutF
 }
 
 /** The final response head as the client shall get it, with the empty line at its end. */
-export function renderResponseHead(head: ResponseHead, out: OutFraming, recipient: Recipient): string {
-  let text = statusLine(head) + passedFields(head);
+export function renderResponseHead(
+  head: ResponseHead,
+  out: OutFraming,
+  recipient: Recipient,
+  edit: HeadEdit | null = null,
+): string {
+  let text = statusLine(head) + passedFields(head, edit);
   // RFC 9110 8.6: in answers to HEAD and in 304 the length is told of a body that does not come; not in 204.
   const [length] = head.fields.contentLengths;
   if (length !== undefined && head.status !== 204) text += `Content-Length: ${length}\r\n`;
@@ -130,27 +157,27 @@ export function renderResponseHead(head: ResponseHead, out: OutFraming, recipien
 
 /** A 1xx head other than 101. */
 export function renderInterimHead(head: ResponseHead): string {
-  return `${statusLine(head)}${passedFields(head)}\r\n`;
+  return `${statusLine(head)}${passedFields(head, null)}\r\n`;
 }
 
 /** The backend's 101: what follows belongs to the tunnel. */
-export function renderSwitchHead(head: ResponseHead): string {
+export function renderSwitchHead(head: ResponseHead, edit: HeadEdit | null = null): string {
   const upgrade = head.fields.upgrade === null ? "" : `Upgrade: ${head.fields.upgrade}\r\n`;
-  return `${statusLine(head)}${passedFields(head)}Connection: Upgrade\r\n${upgrade}\r\n`;
+  return `${statusLine(head)}${passedFields(head, edit)}Connection: Upgrade\r\n${upgrade}\r\n`;
 }
 
 function statusLine(head: ResponseHead): string {
   return `HTTP/1.1 ${String(head.status)} ${head.reasonPhrase}\r\n`;
 }
 
-function passedFields(head: ResponseHead): string {
+function passedFields(head: ResponseHead, edit: HeadEdit | null): string {
   const { nominated } = head.fields.connection;
   let text = "";
   for (const field of head.fields.list) {
-    if (!passesToClient(field.kind)) continue;
+    if (!passesToClient(field.kind) || edit?.drops.has(field.name.toLowerCase()) === true) continue;
     if (nominated.length === 0 || !isNominated(field, nominated)) text += `${field.name}: ${field.value}\r\n`;
   }
-  return text;
+  return edit === null ? text : text + edit.lines;
 }
 
 function passesToClient(kind: FieldKind): boolean {

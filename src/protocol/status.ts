@@ -140,8 +140,36 @@ export interface BackendStatus {
   readonly state: BackendHealth;
   /** Why it is not up; null when it is. */
   readonly reason: string | null;
+  /** As configured. */
   readonly weight: number;
+  /** Of that weight, by its checks and its agent. 0: no new requests. */
+  readonly weightPercent: number;
+  /** Why its checks find it degraded; null when they do not. */
+  readonly degraded: string | null;
+  /** null before the first, and without checks. */
+  readonly lastCheck: LastCheck | null;
+  /** null without one. */
+  readonly agent: AgentStatus | null;
   readonly activeConnections: number;
   readonly requests: number;
   readonly failures: number;
+}
+
+export interface LastCheck {
+  readonly agoMs: number;
+  readonly durationMs: number;
+  readonly good: boolean;
+  /** Status of the response, exit code of the program; null where there was none. */
+  readonly code: number | null;
+  /** What a rule asked for and was not told; null when there is nothing to say. */
+  readonly doubt: string | null;
+}
+
+export interface AgentStatus {
+  /** Its last line; null: it has said none. */
+  readonly said: string | null;
+  /** null: it has said none. */
+  readonly agoMs: number | null;
+  /** Why it was not heard or not understood the last time; null otherwise. */
+  readonly problem: string | null;
 }

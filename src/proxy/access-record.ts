@@ -108,15 +108,10 @@ export function noteConnected(record: AccessRecord, { isReused }: { readonly isR
   record.connectedAt = isAtOnce ? record.headAt : monotonicClock();
 }
 
-export function noteResponse(record: AccessRecord, status: number): void {
+/** The head of the final response goes to the client. */
+export function noteStatus(record: AccessRecord, status: number): void {
   record.status = status;
   record.respondedAt = monotonicClock();
-}
-
-/** A worker answers in a backend's place. */
-export function noteAnswer(record: AccessRecord, status: number, answer: string): void {
-  record.status = status;
-  record.bytesOut += answer.length;
 }
 
 export function noteSent(record: AccessRecord, head: string, parts: readonly Buffer[]): void {

@@ -10,34 +10,54 @@
 // still sends is thrown away, because closing on unread bytes would reset the connection and could
 // destroy the response on its way.
 
-import type { Sender } from "../http1/forward.ts";
+import type { OutFraming } from "../http1/body.ts";
+import {
+  type HeadEdit,
+  type Sender,
+  renderInterimHead,
+  renderResponseHead,
+  renderSwitchHead,
+  responseOutFraming,
+} from "../http1/forward.ts";
 import { type RequestHead, parseRequestHead } from "../http1/request.ts";
+import type { ResponseHead } from "../http1/response.ts";
 import { type HeadScan, createScan, restartScan } from "../http1/scan.ts";
-import { findRoute } from "../routing/route.ts";
 import {
   type AccessRecord,
   type RequestEnd,
   createRecord,
   describeClient,
-  noteAnswer,
   noteBadHead,
   noteEnd,
   noteHead,
+  noteSent,
+  noteStatus,
 } from "./access-record.ts";
 import type { Context } from "./context.ts";
-import { renderErrorPage } from "./error-page.ts";
-import { Exchange, type ExchangeClient } from "./exchange.ts";
-import { renderFinalAnswer } from "./final-recipient.ts";
+import { dispatch, type HeadEdits } from "./dispatch.ts";
+import { Exchange, type ExchangeClient, type SwitchedTo } from "./exchange.ts";
+import { finalContent } from "./final-recipient.ts";
 import type { Listener } from "./listener.ts";
+import { errorContent, type OwnContent, renderOwnResponse } from "./own-response.ts";
 import { requestId } from "./request-id.ts";
-import { type ByteStream, type StreamOwner, adoptStream, cutStream, keptBytes, portOf } from "./stream.ts";
+import {
+  type ByteStream,
+  type StreamOwner,
+  adoptStream,
+  cutStream,
+  keptBytes,
+  portOf,
+  writeParts,
+} from "./stream.ts";
 import type { Expiring } from "./timers.ts";
-import type { Tunnel } from "./tunnel.ts";
+import { Tunnel } from "./tunnel.ts";
 
 /** How long a client may take to read the last response's end. */
 const FLUSH_MS = 30_000;
 /** How long a client may take to close after that. */
 const LINGER_MS = 2000;
+
+const NO_PARTS: readonly Buffer[] = [];
 
 export class ClientConnection implements StreamOwner, ExchangeClient, Expiring {
   readonly stream: ByteStream;
@@ -48,6 +68,8 @@ export class ClientConnection implements StreamOwner, ExchangeClient, Expiring {
   private readonly listener: Listener;
   private readonly onClosed: (connection: ClientConnection) => void;
 
+  /** Made when someone asks for it; null in between. */
+  private currentId: string | null = null;
   private phase: "idle" | "head" | "exchange" | "tunnel" | "leaving" = "idle";
   private input: Buffer | null = null;
   private readonly scan: HeadScan = createScan();
@@ -57,6 +79,7 @@ export class ClientConnection implements StreamOwner, ExchangeClient, Expiring {
   /** As it stands in records; null: nobody has asked. */
   private address: string | null = null;
   private exchange: Exchange | null = null;
+  private responseEdit: HeadEdit | null = null;
   private tunnel: Tunnel | null = null;
   private hasServed = false;
   private requests = 0;
@@ -94,6 +117,14 @@ export class ClientConnection implements StreamOwner, ExchangeClient, Expiring {
   cut(): void {
     noteEnd(this.record, "shutdown");
     this.stream.destroy();
+  }
+
+  get node(): string {
+    return this.context.node;
+  }
+
+  requestId(): string {
+    return (this.currentId ??= requestId(this.head, this.sender, this.context.requestIds));
   }
 
   // ── bytes in ─────────────────────────────────────────────────────────────────────────────────
@@ -214,35 +245,42 @@ export class ClientConnection implements StreamOwner, ExchangeClient, Expiring {
     this.requests += 1;
     if (this.requests >= this.listener.requestsPerConnectionMax) this.isLeaving = true;
     this.head = head;
+    this.currentId = null;
     restartScan(this.scan);
     if (this.record !== null) noteHead(this.record, head);
+    const { framing } = head;
     if (head.maxForwards === 0) {
-      this.answerAsLast(head);
-      return;
+      this.answerSelf(head, finalContent(head), "answered");
+    } else if (framing.kind === "length" && framing.length > this.listener.bodyBytesMax) {
+      this.answerSelf(head, errorContent(413), "refused");
+    } else {
+      const found = dispatch(this.listener, head, this);
+      if (found.kind === "pool") this.askPool(head, found.pool, found.edits);
+      else if (found.kind === "answer") this.answerSelf(head, found.content, "answered");
+      else this.answerSelf(head, errorContent(404), "no-route");
     }
-    const route = findRoute(this.listener.routes, head);
-    const pool = route === null ? undefined : this.context.pools.get(route.pool);
-    if (this.record !== null && route !== null) this.record.pool = route.pool;
-    const { bodyBytesMax } = this.listener;
-    const isBodyTooLarge = head.framing.kind === "length" && head.framing.length > bodyBytesMax;
-    if (pool === undefined || isBodyTooLarge) {
-      this.countRequest();
-      const hasBody = head.framing.kind !== "none";
-      noteEnd(this.record, isBodyTooLarge ? "refused" : "no-route");
-      this.exchangeFailed(isBodyTooLarge ? 413 : 404, head.isPersistent && !hasBody && !this.isLeaving);
+  }
+
+  private askPool(head: RequestHead, name: string, edits: HeadEdits | null): void {
+    const pool = this.context.pools.get(name);
+    if (pool === undefined) {
+      this.answerSelf(head, errorContent(404), "no-route");
       return;
     }
     const { context, record } = this;
-    this.exchange = new Exchange({ context, client: this, head, pool, bodyBytesMax, record });
+    if (record !== null) record.pool = name;
+    const { bodyBytesMax } = this.listener;
+    this.responseEdit = edits?.response ?? null;
+    const edit = edits?.request ?? null;
+    this.exchange = new Exchange({ context, client: this, head, pool, bodyBytesMax, edit, record });
     this.exchange.start();
   }
 
-  private answerAsLast(head: RequestHead): void {
+  /** Answers without a backend; a body that comes is not read. */
+  private answerSelf(head: RequestHead, content: OwnContent, end: RequestEnd): void {
+    noteEnd(this.record, end);
     this.countRequest();
-    const staysOpen = head.isPersistent && head.framing.kind === "none" && !this.isLeaving;
-    noteEnd(this.record, "answered");
-    this.writeOwn(200, renderFinalAnswer(head, staysOpen));
-    this.exchangeEnded(staysOpen);
+    this.sendOwn(content, head.isPersistent && head.framing.kind === "none" && !this.isLeaving);
   }
 
   /** The client sends no more. A request that is whole is still answered (half-close). */
@@ -271,6 +309,40 @@ export class ClientConnection implements StreamOwner, ExchangeClient, Expiring {
     else this.stream.resume();
   }
 
+  // ── the response ─────────────────────────────────────────────────────────────────────────────
+
+  get isFull(): boolean {
+    return this.stream.writableNeedDrain;
+  }
+
+  framingFor(head: ResponseHead): OutFraming {
+    return responseOutFraming(head, this.minor);
+  }
+
+  sendInterim(head: ResponseHead): void {
+    // RFC 9110 15.2: an HTTP/1.0 client knows no interim responses.
+    if (this.minor === 1) this.write(renderInterimHead(head), NO_PARTS);
+  }
+
+  sendHead(head: ResponseHead, out: OutFraming, staysOpen: boolean, parts: readonly Buffer[]): void {
+    if (this.record !== null) noteStatus(this.record, head.status);
+    this.write(renderResponseHead(head, out, { minor: this.minor, staysOpen }, this.responseEdit), parts);
+  }
+
+  sendBody(parts: readonly Buffer[]): void {
+    this.write("", parts);
+  }
+
+  private write(head: string, parts: readonly Buffer[]): void {
+    if (this.record !== null) noteSent(this.record, head, parts);
+    writeParts(this.stream, head, parts);
+  }
+
+  /** Of the request that is being answered. */
+  private get minor(): 0 | 1 {
+    return this.head?.minor ?? 1;
+  }
+
   // ── what exchanges report ────────────────────────────────────────────────────────────────────
 
   exchangeEnded(maySpeak: boolean): void {
@@ -288,26 +360,33 @@ export class ClientConnection implements StreamOwner, ExchangeClient, Expiring {
   }
 
   exchangeFailed(status: number, maySpeak: boolean): void {
-    const isHead = this.head?.method === "HEAD";
-    const minor = this.head?.minor ?? 1;
-    const page = renderErrorPage({ status, staysOpen: maySpeak, minor, isHead });
-    this.writeOwn(status, page);
-    this.exchangeEnded(maySpeak);
+    this.sendOwn(errorContent(status), maySpeak);
   }
 
-  /** Writes an answer that no backend gave. */
-  private writeOwn(status: number, answer: string): void {
-    if (this.record !== null) noteAnswer(this.record, status, answer);
-    this.stream.write(answer, "latin1");
+  private sendOwn(content: OwnContent, staysOpen: boolean): void {
+    const isHead = this.head?.method === "HEAD";
+    const { minor } = this;
+    if (this.record !== null) this.record.status = content.status;
+    this.write(renderOwnResponse(content, { staysOpen, minor, isHead }), NO_PARTS);
+    this.exchangeEnded(staysOpen);
   }
 
   exchangeCut(): void {
-    this.logRequest("refused");
+    this.logRequest("backend-closed");
     this.exchange = null;
     cutStream(this.stream);
   }
 
-  exchangeSwitched(tunnel: Tunnel): void {
+  exchangeSwitched(head: ResponseHead, { connection, rest, idleMs }: SwitchedTo): void {
+    const { record } = this;
+    if (record !== null) {
+      noteStatus(record, head.status);
+      // Its head will have gone when the tunnel ends.
+      this.requestId();
+    }
+    this.write(renderSwitchHead(head, this.responseEdit), rest.length > 0 ? [rest] : NO_PARTS);
+    const { timers } = this.context;
+    const tunnel = new Tunnel({ client: this.stream, connection, timers, idleMs, record });
     this.exchange = null;
     this.head = null;
     this.phase = "tunnel";
@@ -334,6 +413,7 @@ export class ClientConnection implements StreamOwner, ExchangeClient, Expiring {
   }
 
   private startRecord(): void {
+    this.currentId = null;
     this.address ??= describeClient(this.sender.address, portOf(this.stream));
     this.record = createRecord(this.address, this.listener.name);
   }
@@ -344,7 +424,7 @@ export class ClientConnection implements StreamOwner, ExchangeClient, Expiring {
     if (record === null) return;
     noteEnd(record, end);
     this.record = null;
-    this.context.accessLog?.write(record, requestId(record.head, this.sender, this.context.requestIds));
+    this.context.accessLog?.write(record, this.requestId());
   }
 
   private endStream(): void {

@@ -13,8 +13,10 @@ export interface Context {
   log: Log;
   /** Replaced at every reload; null: there is none, or it cannot be opened. */
   accessLog: AccessLog | null;
-  readonly requestIds: RequestIds;
+  /** This node's name, as the last configuration gave it. */
+  node: string;
   readonly timers: Timers;
+  readonly requestIds: RequestIds;
   readonly tally: Tally;
   /** For the heads of responses; those of requests are the listener's. */
   readonly responseHeadLimits: HeadLimits;

@@ -40,9 +40,10 @@ export class Engine {
     this.context = {
       log: options.createLog(this.logLevel),
       accessLog: null,
-      requestIds: new RequestIds(),
       tell: options.tell,
+      node: "",
       timers: new Timers(),
+      requestIds: new RequestIds(),
       tally: { connections: 0, requests: 0, refusedConnections: 0, refusing: 0, hasChanged: false },
       responseHeadLimits: DEFAULT_HEAD_LIMITS,
       pools: this.pools,
@@ -88,6 +89,7 @@ export class Engine {
   private configure(config: WorkerConfig, health: HealthTable): void {
     if (config.logLevel !== this.logLevel) this.context.log = this.createLog(config.logLevel);
     this.logLevel = config.logLevel;
+    this.context.node = config.node;
     this.openAccessLog(config);
     for (const pool of config.pools) {
       const known = this.pools.get(pool.name);

@@ -12,51 +12,59 @@
 // It pulls the request body from the client connection (takeBody) when the backend can take it, and
 // pauses the backend while the client cannot; so each direction holds at most one read.
 
-import { type Body, createBody, finishBody, hasEnded, transferBody } from "../http1/body.ts";
-import {
-  type Sender,
-  renderInterimHead,
-  renderRequestHead,
-  renderResponseHead,
-  renderSwitchHead,
-  responseOutFraming,
-} from "../http1/forward.ts";
+import { type Body, type OutFraming, createBody, finishBody, hasEnded, transferBody } from "../http1/body.ts";
+import { type RequestEdit, type Sender, renderRequestHead } from "../http1/forward.ts";
 import { type RequestHead, isIdempotent } from "../http1/request.ts";
 import { type ResponseHead, isSwitchTo, parseResponseHead } from "../http1/response.ts";
 import { type HeadScan, createScan, restartScan } from "../http1/scan.ts";
 import { mayClientSpeak, mayReuseBackend } from "../http1/turn.ts";
-import {
-  type AccessRecord,
-  noteAttempt,
-  noteConnected,
-  noteEnd,
-  noteResponse,
-  noteSent,
-} from "./access-record.ts";
 import { monotonicClock } from "../system/clock.ts";
+import { type AccessRecord, noteAttempt, noteConnected, noteEnd } from "./access-record.ts";
 import type { Backend } from "./backend.ts";
 import type { BackendConnection, BackendUser } from "./backend-connection.ts";
 import type { Context } from "./context.ts";
 import type { Pool, PoolRequest } from "./pool.ts";
-import { type ByteStream, keptBytes, writeParts } from "./stream.ts";
-import { Tunnel } from "./tunnel.ts";
+import { keptBytes, writeParts } from "./stream.ts";
 
-/** What an exchange needs of the client connection it belongs to. */
+/**
+ * The client's side of an exchange: what carries the response in its own way. An HTTP/1.1 connection
+ * (client-connection.ts) is one; an HTTP/2 stream can be one (docs/architecture.md). Nothing of the response's
+ * way to the client is known here but how its body is framed.
+ */
 export interface ExchangeClient {
-  readonly stream: ByteStream;
   readonly sender: Sender;
   /** This worker is about to close the connection for its own reasons. */
   readonly isLeaving: boolean;
+  /** What was sent waits in this process; clientWritable is called when it has left. */
+  readonly isFull: boolean;
   /** Try to move the request body on. */
   advance(): void;
+  /** How the body of this response is to be given to sendHead and sendBody. */
+  framingFor(head: ResponseHead): OutFraming;
+  /** A 1xx response other than 101. */
+  sendInterim(head: ResponseHead): void;
+  /**
+   * The final head and the beginning of the body, in one write. The parts may be lent, here and in sendBody.
+   * `staysOpen`: the client may ask again.
+   */
+  sendHead(head: ResponseHead, out: OutFraming, staysOpen: boolean, parts: readonly Buffer[]): void;
+  sendBody(parts: readonly Buffer[]): void;
   /** Last of all, after the whole response was written. */
   exchangeEnded(mayClientSpeak: boolean): void;
   /** Last of all: answer with an error page, no head was sent yet. */
   exchangeFailed(status: number, mayClientSpeak: boolean): void;
   /** Last of all: the response cannot be completed. */
   exchangeCut(): void;
-  /** Last of all: the connection is a tunnel now. */
-  exchangeSwitched(tunnel: Tunnel): void;
+  /** Last of all: a tunnel over the backend's connection, which is the client's now, follows this 101. */
+  exchangeSwitched(head: ResponseHead, tunnel: SwitchedTo): void;
+}
+
+/** What a client side needs to make a tunnel. */
+export interface SwitchedTo {
+  readonly connection: BackendConnection;
+  /** What the backend sent behind its 101; lent. */
+  readonly rest: Buffer;
+  readonly idleMs: number;
 }
 
 const NO_PARTS: readonly Buffer[] = [];
@@ -68,6 +76,7 @@ export class Exchange implements BackendUser, PoolRequest {
   private readonly client: ExchangeClient;
   private readonly pool: Pool;
   private readonly bodyBytesMax: number;
+  private readonly edit: RequestEdit | null;
   /** null: there is no access log. */
   private readonly record: AccessRecord | null;
 
@@ -99,6 +108,9 @@ export class Exchange implements BackendUser, PoolRequest {
     readonly head: RequestHead;
     readonly pool: Pool;
     readonly bodyBytesMax: number;
+    /** null: the request's head passes as it is. */
+    readonly edit: RequestEdit | null;
+    /** null: there is no access log. */
     readonly record: AccessRecord | null;
   }) {
     this.context = options.context;
@@ -106,6 +118,7 @@ export class Exchange implements BackendUser, PoolRequest {
     this.head = options.head;
     this.pool = options.pool;
     this.bodyBytesMax = options.bodyBytesMax;
+    this.edit = options.edit;
     this.record = options.record;
     const { framing } = options.head;
     this.requestBody = createBody(framing, framing.kind);
@@ -159,7 +172,7 @@ export class Exchange implements BackendUser, PoolRequest {
     this.connection = connection;
     if (this.record !== null) noteConnected(this.record, connection);
     if (!this.isRetry) connection.backend.countRequest();
-    this.unsentHead = renderRequestHead(this.head, this.client.sender);
+    this.unsentHead = renderRequestHead(this.head, this.client.sender, this.edit);
     this.request = "body";
     if (hasEnded(this.requestBody)) {
       this.flushHead();
@@ -234,7 +247,7 @@ export class Exchange implements BackendUser, PoolRequest {
   backendBytes(bytes: Buffer): void {
     this.wasHeard = true;
     if (this.response === "awaited") this.receiveHead(bytes);
-    else if (this.response === "body") this.relayBody(bytes, 0, "");
+    else if (this.response === "body") this.relayBody(bytes, 0, null);
   }
 
   private receiveHead(bytes: Buffer): void {
@@ -260,19 +273,17 @@ export class Exchange implements BackendUser, PoolRequest {
         this.switchProtocols(parsed.head, input.subarray(parsed.end));
         return;
       }
-      // RFC 9110 15.2: an HTTP/1.0 client knows no interim responses.
-      if (this.head.minor === 1) this.writeToClient(renderInterimHead(parsed.head), NO_PARTS);
+      this.client.sendInterim(parsed.head);
       input = input.subarray(parsed.end);
       restartScan(this.responseScan);
-      if (this.client.stream.writableNeedDrain) this.connection?.stream.pause();
+      if (this.client.isFull) this.connection?.stream.pause();
       if (input.length === 0) return;
     }
   }
 
   private startResponse(head: ResponseHead, bytes: Buffer, bodyStart: number): void {
-    if (this.record !== null) noteResponse(this.record, head.status);
     this.noteResponse();
-    const out = responseOutFraming(head, this.head.minor);
+    const out = this.client.framingFor(head);
     this.responseHead = head;
     this.responseBody = createBody(head.framing, out);
     this.response = "body";
@@ -282,9 +293,7 @@ export class Exchange implements BackendUser, PoolRequest {
       isClientPersistent: this.head.isPersistent && !this.client.isLeaving,
     });
     this.staysOpen = maySpeak && out !== "until-close";
-    const { minor } = this.head;
-    const text = renderResponseHead(head, out, { minor, staysOpen: this.staysOpen });
-    this.relayBody(bytes, bodyStart, text);
+    this.relayBody(bytes, bodyStart, head);
   }
 
   /** It has answered, or will not do so any more. */
@@ -293,30 +302,29 @@ export class Exchange implements BackendUser, PoolRequest {
     this.sentAtMs = 0;
   }
 
-  /** Passes response body bytes on from offset `start`, behind a head that may be "". */
-  private relayBody(bytes: Buffer, start: number, head: string): void {
+  /** Passes response body bytes on from offset `start`; behind their head, if that has still to leave. */
+  private relayBody(bytes: Buffer, start: number, head: ResponseHead | null): void {
     if (this.responseBody === null) return;
     const parts: Buffer[] = [];
     const end = transferBody(this.responseBody, bytes, start, parts);
     if (typeof end !== "number") {
       // A head that came with the fault has not left: the client can still be told.
-      if (head !== "") this.response = "awaited";
+      if (head !== null) this.response = "awaited";
       this.failBackend(502, `malformed response: ${end.reason}`);
       return;
     }
-    if (head !== "") this.countRequest();
-    this.writeToClient(head, parts);
+    if (head === null) {
+      this.client.sendBody(parts);
+    } else {
+      this.countRequest();
+      this.client.sendHead(head, this.responseBody.out, this.staysOpen, parts);
+    }
     if (hasEnded(this.responseBody)) {
       this.finish({ hasExtraBytes: end < bytes.length });
       return;
     }
     this.touch();
-    if (this.client.stream.writableNeedDrain) this.connection?.stream.pause();
-  }
-
-  private writeToClient(head: string, parts: readonly Buffer[]): void {
-    if (this.record !== null) noteSent(this.record, head, parts);
-    writeParts(this.client.stream, head, parts);
+    if (this.client.isFull) this.connection?.stream.pause();
   }
 
   clientWritable(): void {
@@ -332,17 +340,9 @@ export class Exchange implements BackendUser, PoolRequest {
     }
     this.response = "done";
     this.countRequest();
-    if (this.record !== null) noteResponse(this.record, head.status);
-    this.writeToClient(renderSwitchHead(head), rest.length > 0 ? [rest] : NO_PARTS);
-    const tunnel = new Tunnel({
-      client: this.client.stream,
-      connection: this.connection,
-      timers: this.context.timers,
-      idleMs: this.pool.timeouts.tunnelIdleMs,
-      record: this.record,
-    });
+    const { connection } = this;
     this.connection = null;
-    this.client.exchangeSwitched(tunnel);
+    this.client.exchangeSwitched(head, { connection, rest, idleMs: this.pool.timeouts.tunnelIdleMs });
   }
 
   private finish({ hasExtraBytes }: { readonly hasExtraBytes: boolean }): void {
@@ -367,7 +367,7 @@ export class Exchange implements BackendUser, PoolRequest {
     if (this.response === "body" && this.responseBody !== null) {
       const parts: Buffer[] = [];
       if (finishBody(this.responseBody, parts)) {
-        this.writeToClient("", parts);
+        this.client.sendBody(parts);
         this.finish({ hasExtraBytes: false });
         return;
       }
@@ -415,7 +415,7 @@ export class Exchange implements BackendUser, PoolRequest {
     }
     const isClientStalled =
       this.response === "body"
-        ? this.client.stream.writableNeedDrain
+        ? this.client.isFull
         : this.request === "body" && this.connection?.stream.writableNeedDrain !== true;
     if (!isClientStalled) {
       this.noteResponse();

@@ -2,24 +2,16 @@
 // Max-Forwards has run out its final recipient.
 
 import type { RequestHead } from "../http1/request.ts";
+import type { OwnContent } from "./own-response.ts";
 
 /** RFC 9110 9.3.8: what is likely to be sensitive is not shown; scripts of a page could read it here. */
 const UNSHOWN: ReadonlySet<string> = new Set(["authorization", "cookie", "proxy-authorization"]);
 
-/** A whole response, latin1. `staysOpen`: this hop will read another request from the connection. */
-export function renderFinalAnswer(head: RequestHead, staysOpen: boolean): string {
-  const connection = staysOpen
-    ? head.minor === 0
-      ? "Connection: keep-alive\r\n"
-      : ""
-    : "Connection: close\r\n";
-  const isTrace = head.method === "TRACE";
-  const body = isTrace ? renderEcho(head) : "";
-  const type = isTrace ? "Content-Type: message/http\r\n" : "";
-  return (
-    `HTTP/1.1 200 OK\r\nDate: ${new Date().toUTCString()}\r\n${type}` +
-    `Content-Length: ${String(body.length)}\r\n${connection}\r\n${body}`
-  );
+/** What this hop says to it. */
+export function finalContent(head: RequestHead): OwnContent {
+  return head.method === "TRACE"
+    ? { status: 200, contentType: "message/http", body: renderEcho(head), lines: "" }
+    : { status: 200, contentType: null, body: "", lines: "" };
 }
 
 /** The request as this hop has read it. */

@@ -1,15 +1,17 @@
 // A listener at work: what the connections that came in through it need of its configuration. A
 // reload replaces the contents; connections keep their listener.
 
-import { BlockList, isIPv6 } from "node:net";
-import type { ListenerConfig, ListenerTimeouts, RouteConfig } from "../config/config.ts";
+import { BlockList, isIP, isIPv6 } from "node:net";
+import type { ListenerConfig, ListenerTimeouts } from "../config/config.ts";
+import { listMembers } from "../http1/fields.ts";
 import type { Sender } from "../http1/forward.ts";
-import { DEFAULT_REQUEST_RULES, type RequestRules } from "../http1/request.ts";
+import { DEFAULT_REQUEST_RULES, type RequestHead, type RequestRules } from "../http1/request.ts";
+import { compileRoutes, type RouteTable } from "../routing/route.ts";
 import { Room } from "./room.ts";
 
 export class Listener {
   readonly name: string;
-  routes: readonly RouteConfig[] = [];
+  table: RouteTable = compileRoutes([]);
   timeouts: ListenerTimeouts;
   requestRules: RequestRules = DEFAULT_REQUEST_RULES;
   /** Infinity: unlimited. */
@@ -30,7 +32,7 @@ export class Listener {
 
   configure(config: ListenerConfig, workers: number): void {
     const { limits } = config;
-    this.routes = config.routes;
+    this.table = compileRoutes(config.routes);
     this.timeouts = config.timeouts;
     this.requestRules = {
       headBytesMax: limits.headBytes,
@@ -51,8 +53,28 @@ export class Listener {
   /** What backends are told of a client. `remoteAddress` is the socket's. */
   describeSender(remoteAddress: string): Sender {
     const address = plainAddress(remoteAddress);
-    const isTrusted = this.trusted?.check(address, isIPv6(address) ? "ipv6" : "ipv4") ?? false;
-    return { address, isTrusted, scheme: "http" };
+    return { address, isTrusted: this.trusts(address), scheme: "http" };
+  }
+
+  /**
+   * Who asked, for routes and hashes: the sender, or behind a trusted proxy the last one in X-Forwarded-For that is
+   * not trusted. What stands before that, anyone can write.
+   */
+  clientAddress(head: RequestHead, sender: Sender): string {
+    if (!sender.isTrusted) return sender.address;
+    const told = head.fields.list.filter(({ kind }) => kind === "x-forwarded-for");
+    const chain = told.flatMap(({ value }) => listMembers(value)).map(plainAddress);
+    let client = sender.address;
+    for (const address of chain.toReversed()) {
+      if (isIP(address) === 0) break;
+      client = address;
+      if (!this.trusts(address)) break;
+    }
+    return client;
+  }
+
+  private trusts(address: string): boolean {
+    return this.trusted?.check(address, isIPv6(address) ? "ipv6" : "ipv4") ?? false;
   }
 }
 

@@ -6,7 +6,7 @@ import type { Socket } from "node:net";
 import type { Sender } from "../http1/forward.ts";
 import { describeClient } from "./access-record.ts";
 import type { Context } from "./context.ts";
-import { renderErrorPage } from "./error-page.ts";
+import { errorContent, renderOwnResponse } from "./own-response.ts";
 import { type ByteStream, type StreamOwner, adoptStream } from "./stream.ts";
 import type { Expiring } from "./timers.ts";
 
@@ -29,7 +29,10 @@ class Refusal implements StreamOwner, Expiring {
   }
 
   answer(status: number): void {
-    this.stream.end(renderErrorPage({ status, staysOpen: false, minor: 1, isHead: false }), "latin1");
+    this.stream.end(
+      renderOwnResponse(errorContent(status), { staysOpen: false, minor: 1, isHead: false }),
+      "latin1",
+    );
     this.stream.resume();
   }
 

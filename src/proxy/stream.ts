@@ -1,5 +1,5 @@
-// The engine's view of a connection: any duplex byte stream. Plain TCP sockets now; TLS sockets and
-// HTTP/2 streams are of the same kind, so nothing above this file asks which one it has.
+// The engine's view of a connection: a duplex byte stream of the socket kind. Plain TCP sockets now, TLS sockets next
+// (test/proxy/tls-stream.test.ts has them work), and nothing above this file asks which one it has.
 //
 // Bytes that come in are lent. The plain sockets of a worker read into one buffer that they share (`onread`),
 // which saves an allocation and its collection with each read, and 64 KiB per connection that waits for bytes.
@@ -9,9 +9,26 @@
 import { type OnReadOpts, Socket, type SocketConstructorOpts } from "node:net";
 import type { Duplex } from "node:stream";
 
-export type ByteStream = Duplex;
+/**
+ * What a connection must offer, and all that the engine asks of one:
+ *
+ *   bytes in        reach the owner's receiveBytes in the order in which they were sent, and are the owner's until it
+ *                   returns; pause() stops them behind what has been read, resume() lets them come
+ *   bytes out       write() keeps what it gets until it has left, so it never gets what was lent; one call is one
+ *                   send, if the other side has room
+ *   back-pressure   writableNeedDrain: what was written waits in this process, and whoever feeds the stream stops;
+ *                   becomeWritable says when it may go on. Nothing refuses a write: the bound is the feeder's
+ *   half-close      end() ends our direction behind all that was written; receiveEnd says that theirs has ended. Either
+ *                   comes first, and the other direction lives on (allowHalfOpen)
+ *   the end         when both directions have ended, with destroy() (drops what waits), or with a fault; streamClosed
+ *                   says so once and last of all, in every case. See cutStream for an end that must not look good
+ */
+export type ByteStream = Pick<
+  Duplex,
+  "destroy" | "end" | "isPaused" | "on" | "pause" | "resume" | "writableEnded" | "writableNeedDrain" | "write"
+>;
 
-/** Who owns a stream hears this of it. */
+/** Who owns a stream, from adoptStream on and for the rest of its life, hears this of it. */
 export interface StreamOwner {
   /** The bytes are lent until this returns. */
   receiveBytes(bytes: Buffer): void;
@@ -182,8 +199,11 @@ export function portOf(stream: ByteStream): number | undefined {
   return stream instanceof Socket ? stream.remotePort : undefined;
 }
 
-/** Ends a stream so that the other side sees that something is missing: with a reset where there is one. */
+/**
+ * Ends a stream so that the other side sees that something is missing: with a reset where there is one. TLS has its
+ * own sign, an end without a close_notify; its socket cannot reset what is below it.
+ */
 export function cutStream(stream: ByteStream): void {
-  if (stream instanceof Socket) stream.resetAndDestroy();
+  if (stream instanceof Socket && !("encrypted" in stream)) stream.resetAndDestroy();
   else stream.destroy();
 }

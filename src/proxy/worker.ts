@@ -2,6 +2,7 @@
 // messages (protocol/worker.ts). It lives and dies with the IPC channel; signals that reach the whole
 // process group are the control process's to judge.
 
+import { flushCompileCache } from "node:module";
 import type { FromWorker, ToWorker } from "../protocol/worker.ts";
 import { type Log, createLog } from "../system/log.ts";
 import { Engine } from "./engine.ts";
@@ -27,6 +28,8 @@ function runWorker(): void {
   for (const signal of ["SIGTERM", "SIGINT", "SIGHUP"] as const) process.on(signal, ignoreSignal);
   process.on("disconnect", () => void leave(engine, 0));
 
+  // All is loaded. A compile cache, if there is one, must be written before: nobody may not.
+  flushCompileCache();
   dropPrivileges(process.env);
   process.on("message", (message: ToWorker, handle: unknown) => {
     engine.obey(message, handle);

@@ -12,7 +12,7 @@
 // while another is up, so a dead backend is out within one interval and one timeout. `fall` decides
 // when it is down, which means that it needs `rise` good checks to come back.
 
-import type { HealthTiming } from "../config/config.ts";
+import type { HealthTiming } from "../config/check-config.ts";
 
 export type Health =
   /** Not checked yet; counts as up, so that a start does not refuse requests. */

@@ -1,48 +1,71 @@
-// Which pool a request goes to. Routes are tried in order; the first whose match holds decides.
+// What becomes of a request: routes are tried in order, and the first whose match holds decides. They are compiled
+// once for a configuration.
 
-import type { RouteConfig, RouteMatch } from "../config/config.ts";
+import type { RouteConfig } from "../config/route-config.ts";
+import { compileMatch, type Condition } from "./conditions.ts";
+import { RequestFacts, type RoutedHead } from "./request-facts.ts";
+import { compileRewrite, type Rewrite } from "./rewrite.ts";
 
-/** What a match can look at. */
-export interface RouteRequest {
-  /** As the request names it, in any case, with or without a port; "" when it names none. */
-  readonly authority: string;
-  /** With its query; "*" for a request about the whole server. */
-  readonly target: string;
-  readonly method: string;
+export interface Route {
+  readonly config: RouteConfig;
+  readonly conditions: readonly Condition[];
+  /** null: the request goes on as it came. */
+  readonly rewrite: Rewrite | null;
+}
+
+/** The routes of a listener. */
+export interface RouteTable {
+  readonly routes: readonly Route[];
+  /** All that the routes name, lower case: what a client's choice is made among. */
+  readonly languages: readonly string[];
+}
+
+export function compileRoutes(routes: readonly RouteConfig[]): RouteTable {
+  return {
+    routes: routes.map((config) => ({
+      config,
+      conditions: compileMatch(config.match),
+      rewrite: config.rewrite === null ? null : compileRewrite(config.rewrite, config.match.paths ?? []),
+    })),
+    languages: [...new Set(routes.flatMap(({ match }) => match.languages ?? []))],
+  };
+}
+
+/** The facts of a request for the routes of this table. */
+export function factsOf(table: RouteTable, head: RoutedHead, clientAddress: string): RequestFacts {
+  return new RequestFacts(head, clientAddress, table.languages);
 }
 
 /** The first route that matches; null when none does. */
-export function findRoute(routes: readonly RouteConfig[], request: RouteRequest): RouteConfig | null {
+export function findRoute({ routes }: RouteTable, facts: RequestFacts): Route | null {
   for (const route of routes) {
-    if (matchesRoute(route.match, request)) return route;
+    if (allHold(route.conditions, facts)) return route;
   }
   return null;
 }
 
-export function matchesRoute(match: RouteMatch, request: RouteRequest): boolean {
-  if (match.method !== undefined && match.method !== request.method) return false;
-  if (match.path !== undefined && !matchesPath(match.path, request.target)) return false;
-  return match.host === undefined || matchesHost(match.host, hostOf(request.authority));
+function allHold(conditions: readonly Condition[], facts: RequestFacts): boolean {
+  for (const condition of conditions) {
+    if (!condition.holds(facts)) return false;
+  }
+  return true;
 }
 
-/** The host of an authority: lower case, without port, brackets kept, without the root's dot. */
-export function hostOf(authority: string): string {
-  const colon = authority.lastIndexOf(":");
-  const isPort = colon !== -1 && authority.indexOf("]", colon) === -1;
-  const host = (isPort ? authority.slice(0, colon) : authority).toLowerCase();
-  return host.endsWith(".") ? host.slice(0, -1) : host;
+/** Why a route was taken or not. */
+export interface RouteVerdict {
+  readonly route: Route;
+  /** null: the route matches. */
+  readonly missed: { readonly wants: string; readonly finds: string } | null;
 }
 
-function matchesHost(pattern: string, host: string): boolean {
-  if (!pattern.startsWith("*.")) return pattern === host;
-  const suffix = pattern.slice(1);
-  return host.length > suffix.length && host.endsWith(suffix);
-}
-
-/** A prefix on segment borders: "/v1" holds for "/v1", "/v1/x" and "/v1?q", not for "/v10". */
-function matchesPath(prefix: string, target: string): boolean {
-  if (!target.startsWith(prefix)) return false;
-  if (prefix.endsWith("/") || target.length === prefix.length) return true;
-  const next = target[prefix.length];
-  return next === "/" || next === "?";
+/** The routes up to the one that decides, each with the first condition that does not hold. */
+export function explainRoute({ routes }: RouteTable, facts: RequestFacts): readonly RouteVerdict[] {
+  const verdicts: RouteVerdict[] = [];
+  for (const route of routes) {
+    const condition = route.conditions.find(({ holds }) => !holds(facts));
+    const missed = condition === undefined ? null : { wants: condition.wants, finds: condition.finds(facts) };
+    verdicts.push({ route, missed });
+    if (missed === null) break;
+  }
+  return verdicts;
 }

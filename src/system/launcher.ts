@@ -8,6 +8,7 @@
 import { fork } from "node:child_process";
 import type { ChildProcess } from "node:child_process";
 import { once } from "node:events";
+import { compileCacheEnvironment } from "./compile-cache.ts";
 import { heed, run, searchPath, type Run, type RunOptions, type RunResult } from "./exec.ts";
 
 type Order =
@@ -64,7 +65,7 @@ class Launcher {
     const child = fork(import.meta.filename, [], {
       execPath: process.execPath,
       execArgv: [],
-      env: { PATH: searchPath() },
+      env: { ...compileCacheEnvironment(), PATH: searchPath() },
       stdio: ["ignore", "inherit", "inherit", "ipc"],
     });
     this.#child = child;

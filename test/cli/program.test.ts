@@ -140,8 +140,8 @@ workers    pid 4711   up 2 min 5 s  12 connections
            pid 47110  up 900 ms     1 connection
 listeners  web    vip:80        open
            plain  0.0.0.0:8080  closed  (port 8080 on 0.0.0.0 is in use by another process)
-pool web   192.168.1.21:8080      up    weight 1  3 active  1234 requests  0 failures
-           big 192.168.1.22:8080  down  weight 3  0 active  99 requests    1 failure  (connect refused)
+pool web   192.168.1.21:8080      up    weight 1  at 50 %  3 active  1234 requests  0 failures  (degraded: disk_usage is 91)  check 200 in 3 ms, 400 ms ago
+           big 192.168.1.22:8080  down  weight 3           0 active  99 requests    1 failure   (connect refused)  check bad in 0 ms, 1 s ago  agent "up 100%"  (connect refused)
 requests   1333
 vipair     0.1.0  up 2 min 5 s  config 0123456789ab
 `,

@@ -109,7 +109,7 @@ describe("listeners", () => {
     [
       "pool: web }",
       "routes: [{}] }",
-      "2:45  listeners[0].routes[0].pool: Missing. Write the name of a pool, such as web.",
+      "2:45  listeners[0].routes[0]: The route leads nowhere. Add pool: NAME, split, redirect or respond.",
     ],
     [
       "pool: web }",
@@ -169,12 +169,12 @@ describe("listeners", () => {
     [
       "pool: web }",
       "routes: [{ match: { header: x }, pool: web }] }",
-      "2:56  listeners[0].routes[0].match.header: Unknown key. Known here: host, path, method.",
+      "2:64  listeners[0].routes[0].match.header: This is not a map. Write a map of fields, such as { x-beta-user: yes }.",
     ],
     [
       "pool: web }",
       "routes: [{ match: /v1, pool: web }] }",
-      '2:54  listeners[0].routes[0].match: "/v1" is text. Write a map of settings (host, path, method).',
+      '2:54  listeners[0].routes[0].match: "/v1" is text. Write a map of settings (host, path, method, header …).',
     ],
     [
       "pool: web }",
@@ -319,7 +319,7 @@ describe("pools", () => {
     [
       "[192.168.1.21:8080]",
       "[{ address: a:1, max: 1 }]",
-      "4:37  pools.web.backends[0].max: Unknown key. Known here: name, address, weight, backup.",
+      "4:37  pools.web.backends[0].max: Unknown key. Known here: name, address, weight, backup, health.",
     ],
     [
       "8080] }",
@@ -334,17 +334,17 @@ describe("pools", () => {
     [
       "8080] }",
       "8080], health: { kind: htpp } }",
-      '4:57  pools.web.health.kind: "htpp" is not known here. Did you mean http? Use tcp, http or none.',
+      '4:57  pools.web.health.kind: "htpp" is not known here. Did you mean http? Use tcp, http, https, exec or none.',
     ],
     [
       "8080] }",
       "8080], health: { path: /x } }",
-      "4:41  pools.web.health.kind: Missing. Write tcp, http or none.",
+      "4:41  pools.web.health.kind: Missing. Write tcp, http, https, exec or none.",
     ],
     [
       "8080] }",
       "8080], health: { kind: tcp, path: /x } }",
-      "4:62  pools.web.health.path: Unknown key. Known here: kind, interval, timeout, rise, fall.",
+      "4:62  pools.web.health.path: Unknown key. It belongs to kind: http and kind: https.",
     ],
     [
       "8080] }",

@@ -67,6 +67,16 @@ logging: { level: debug, access: { file: logs/access.log } }
 shutdownGrace: 1s
 `;
 
+/** Of a check that says nothing of it. */
+const TIMING = {
+  intervalMs: 1000,
+  fastIntervalMs: 200,
+  downIntervalMs: 1000,
+  timeoutMs: 500,
+  rise: 2,
+  fall: 2,
+} as const;
+
 /** How a pool balances that says nothing about it. */
 const PLAIN_BALANCE = {
   balance: { kind: "round-robin" },
@@ -86,7 +96,7 @@ describe("what a configuration means", () => {
           name: "web",
           bind: { kind: "address", host: "0.0.0.0", port: 80 },
           protocol: "http",
-          routes: [{ match: {}, pool: "web" }],
+          routes: [{ name: "routes[0]", match: {}, action: { kind: "pool", pool: "web" }, rewrite: null }],
           timeouts: { headMs: 10_000, idleMs: 60_000 },
           limits: {
             headBytes: 16_384,
@@ -109,7 +119,7 @@ describe("what a configuration means", () => {
           backends: [
             { name: "192.168.1.21:8080", host: "192.168.1.21", port: 8080, weight: 1, isBackup: false },
           ],
-          health: { kind: "tcp", intervalMs: 1000, timeoutMs: 500, rise: 2, fall: 2 },
+          health: { kind: "tcp", ...TIMING },
           timeouts: { connectMs: 2000, responseMs: 30_000, bodyMs: 30_000, tunnelIdleMs: 3_600_000 },
         },
       ],
@@ -239,8 +249,17 @@ describe("what a configuration means", () => {
           bind: { kind: "address", host: "::", port: 80 },
           protocol: "http",
           routes: [
-            { match: { host: "*.example.lan", path: "/v1", method: "GET" }, pool: "api" },
-            { match: {}, pool: "api" },
+            {
+              name: "routes[0]",
+              match: {
+                hosts: ["*.example.lan"],
+                paths: [{ kind: "prefix", text: "/v1" }],
+                methods: ["GET"],
+              },
+              action: { kind: "pool", pool: "api" },
+              rewrite: null,
+            },
+            { name: "routes[1]", match: {}, action: { kind: "pool", pool: "api" }, rewrite: null },
           ],
           timeouts: { headMs: 5000, idleMs: 120_000 },
           limits: {
@@ -281,11 +300,15 @@ describe("what a configuration means", () => {
             kind: "http",
             path: "/health?x=1",
             host: "www.example.lan",
+            method: "GET",
             expectedStatus: [
               { from: 200, to: 200 },
               { from: 300, to: 399 },
             ],
+            expectedHeaders: {},
             intervalMs: 2000,
+            fastIntervalMs: 200,
+            downIntervalMs: 2000,
             timeoutMs: 2000,
             rise: 1,
             fall: 3,
@@ -311,11 +334,10 @@ describe("what a configuration means", () => {
     assert.deepEqual(expectConfig(yaml).pools[0]?.health, {
       kind: "http",
       path: "/",
+      method: "GET",
       expectedStatus: [{ from: 200, to: 399 }],
-      intervalMs: 1000,
-      timeoutMs: 500,
-      rise: 2,
-      fall: 2,
+      expectedHeaders: {},
+      ...TIMING,
     });
   });
 

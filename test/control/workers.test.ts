@@ -1,7 +1,9 @@
 import assert from "node:assert/strict";
-import { readFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { connect, createServer } from "node:net";
 import type { AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { test } from "node:test";
 import type { TestContext } from "node:test";
@@ -462,12 +464,24 @@ test("drain ends idle workers at once and kills those that do not end in time", 
   assert.deepEqual(stubborn.workers.status(), []);
 });
 
-test("workers inherit nothing of the environment", async (t) => {
-  process.env.VIPAIR_TEST_SECRET = "hunter2";
-  t.after(() => delete process.env.VIPAIR_TEST_SECRET);
+test("workers inherit nothing of the environment but the folder of the compile cache", async (t) => {
+  const before = process.env["NODE_COMPILE_CACHE"];
+  process.env["VIPAIR_TEST_SECRET"] = "hunter2";
+  const cache = mkdtempSync(join(tmpdir(), "vipair-test-"));
+  process.env["NODE_COMPILE_CACHE"] = cache;
+  t.after(() => {
+    delete process.env["VIPAIR_TEST_SECRET"];
+    if (before === undefined) delete process.env["NODE_COMPILE_CACHE"];
+    else process.env["NODE_COMPILE_CACHE"] = before;
+  });
   const { workers } = await startedTeam(t);
+  t.after(() => {
+    rmSync(cache, { recursive: true });
+  });
   for (const pid of pids(workers)) {
-    assert.doesNotMatch(readFileSync(`/proc/${String(pid)}/environ`, "utf8"), /hunter2|PATH=/);
+    const environment = readFileSync(`/proc/${String(pid)}/environ`, "utf8");
+    assert.doesNotMatch(environment, /hunter2|PATH=/);
+    assert.ok(environment.split("\0").includes(`NODE_COMPILE_CACHE=${cache}`));
   }
 });
 

@@ -9,7 +9,7 @@ import { renderRequestHead, renderResponseHead } from "../../src/http1/forward.t
 import { DEFAULT_REQUEST_RULES, parseRequestHead } from "../../src/http1/request.ts";
 import { parseResponseHead } from "../../src/http1/response.ts";
 import { DEFAULT_HEAD_LIMITS, createScan } from "../../src/http1/scan.ts";
-import { renderErrorPage } from "../../src/proxy/error-page.ts";
+import { errorContent, renderOwnResponse } from "../../src/proxy/own-response.ts";
 import { readRequests, readResponses } from "./node-parser.ts";
 
 const LIMITS = { numRuns: 20_000, interruptAfterTimeLimit: 1500 };
@@ -85,7 +85,7 @@ test("a response head has no more lines than were passed on, whatever a backend 
 
 test("an error page says nothing of the request", () => {
   // Its only inputs are these; none of them is text.
-  const page = renderErrorPage({ status: 400, staysOpen: false, minor: 1, isHead: false });
+  const page = renderOwnResponse(errorContent(400), { staysOpen: false, minor: 1, isHead: false });
   const lines = page.split("\r\n").map((line) => line.replace(/^Date: .*/u, "Date"));
   assert.deepEqual(lines, [
     "HTTP/1.1 400 Bad Request",

@@ -319,16 +319,16 @@ export class Lab {
 
   /** Ends every fault that can be ended from outside, and starts what does not run. */
   async repair(): Promise<void> {
-    await this.plugCable("gateway");
-    await this.plugDirectCable();
-    await this.join();
-    for (const node of NODES) {
-      await this.plugCable(node);
-      await this.wakePort(node);
-      await this.network.giveAddresses(node);
-      await this.thaw(node);
-      if (!this.isRunning(node)) this.startNode(node);
-    }
+    await Promise.all([this.plugCable("gateway"), this.plugDirectCable(), this.join()]);
+    await Promise.all(NODES.map(async (node) => this.#repairNode(node)));
+  }
+
+  async #repairNode(node: Node): Promise<void> {
+    await this.plugCable(node);
+    await this.wakePort(node);
+    await this.network.giveAddresses(node);
+    await this.thaw(node);
+    if (!this.isRunning(node)) this.startNode(node);
   }
 
   /**

@@ -309,6 +309,7 @@ for (const kind of ["length", "chunked"] as const) {
     });
     const answer = await fetch(`http://127.0.0.1:${String(port)}/`, {
       method: "POST",
+      headers: { connection: "close" },
       ...(kind === "length" ? { body: sent } : { body, duplex: "half" }),
     });
     const got = Buffer.from(await answer.arrayBuffer());

@@ -15,6 +15,7 @@ import {
   get,
   serve,
 } from "./harness.ts";
+import { routeConfigs } from "../routing/routes.ts";
 
 const POST = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello";
 
@@ -244,7 +245,7 @@ test("a body above the listener's limit gets 413, declared or chunked", async (t
 test("a request that no route matches gets 404", async (t) => {
   const { port } = await serve(t, {
     backends: [answering(OK)],
-    listener: { routes: [{ match: { path: "/v1" }, pool: "web" }] },
+    listener: { routes: routeConfigs("{ match: { path: /v1 }, pool: web }") },
   });
   assert.match(await askOnce(port, get("/v10", "Connection: close")), /^HTTP\/1\.1 404 /u);
   assert.match(await askOnce(port, get("/v1", "Connection: close")), /^HTTP\/1\.1 200 /u);

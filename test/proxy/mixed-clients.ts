@@ -16,6 +16,12 @@ type Random = () => number;
 interface Visit {
   readonly port: number;
   readonly seed: number;
+  /** A connection to the proxy; over TCP when nothing else is said. */
+  readonly connect?: (port: number) => Socket;
+}
+
+function connectPlain(port: number): Socket {
+  return connect({ port, host: "127.0.0.1", noDelay: true, allowHalfOpen: true });
 }
 
 const REQUESTS = 6;
@@ -79,9 +85,9 @@ function makeRequest(random: Random, seed: number, bodyBytes: number): Asked {
 }
 
 /** A client with some requests: pipelines or waits, reads fast or slowly, and checks each answer. */
-export async function runClient({ port, seed }: Visit): Promise<void> {
+export async function runClient({ port, seed, connect: open = connectPlain }: Visit): Promise<void> {
   const random = createRandom(seed);
-  const socket = connect({ port, host: "127.0.0.1", noDelay: true });
+  const socket = open(port);
   const isSlow = random() < 0.4;
   const isPipelining = random() < 0.5;
   let failure: Error | null = null;
@@ -130,9 +136,9 @@ export async function runClient({ port, seed }: Visit): Promise<void> {
 }
 
 /** A tunnel: what goes in comes back. */
-export async function runTunnel({ port, seed }: Visit): Promise<void> {
+export async function runTunnel({ port, seed, connect: open = connectPlain }: Visit): Promise<void> {
   const random = createRandom(seed);
-  const socket = connect({ port, host: "127.0.0.1", noDelay: true, allowHalfOpen: true });
+  const socket = open(port);
   const bytes = Buffer.concat([...contentOf(seed, 1_500_000)]);
   const hash = createHash("sha256");
   let received = 0;
@@ -164,9 +170,9 @@ export async function runTunnel({ port, seed }: Visit): Promise<void> {
 }
 
 /** Begins something and leaves in the middle of it. */
-export async function vanish({ port, seed }: Visit): Promise<void> {
+export async function vanish({ port, seed, connect: open = connectPlain }: Visit): Promise<void> {
   const random = createRandom(seed);
-  const socket = connect({ port, host: "127.0.0.1", noDelay: true });
+  const socket = open(port);
   socket.on("error", () => socket.destroy());
   if (random() < 0.5) socket.resume();
   const starts = [
@@ -180,6 +186,7 @@ export async function vanish({ port, seed }: Visit): Promise<void> {
   ];
   socket.write(pick(random, starts));
   await sleep(random() * 60);
-  if (random() < 0.5) socket.resetAndDestroy();
+  // A TLS socket has no reset of its own.
+  if (random() < 0.5 && open === connectPlain) socket.resetAndDestroy();
   else socket.destroy();
 }

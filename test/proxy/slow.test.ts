@@ -121,7 +121,7 @@ async function settled(worker: TestWorker, before: number): Promise<number> {
   let most = 0;
   for (let calm = 0; calm < 3;) {
     await sleep(150);
-    const unsent = await worker.unsentBytes();
+    const { unsentBytes: unsent } = await worker.holdings();
     calm = unsent === last ? calm + 1 : 0;
     last = unsent;
     if (calm === 2) most = Math.max(most, (await worker.census()).bufferBytes - before);

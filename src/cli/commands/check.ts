@@ -1,9 +1,11 @@
 // `vipair check`: everything that is wrong with a configuration, and with the files it names, before a
 // node meets it.
 
+import { X509Certificate } from "node:crypto";
 import { readFile, stat } from "node:fs/promises";
 import { dirname, resolve } from "node:path";
-import { type Config, type ConfigError, type PairConfig, SECRET_LENGTH_MIN } from "../../config/config.ts";
+import type { Config, ConfigError, PairConfig, PoolConfig } from "../../config/config.ts";
+import { SECRET_LENGTH_MIN } from "../../config/config.ts";
 import type { Path } from "../../config/mistake.ts";
 import { formatPath } from "../../config/mistake.ts";
 import { formatConfigError, parseConfig } from "../../config/parse.ts";
@@ -62,25 +64,55 @@ interface FileProblem {
 }
 
 /** What is wrong with the files that the configuration names; relative ones stand beside it. */
-async function findFileProblems({ pair }: Config, directory: string): Promise<readonly FileProblem[]> {
-  if (pair === undefined) return [];
+async function findFileProblems({ pair, pools }: Config, directory: string): Promise<readonly FileProblem[]> {
   const problems: FileProblem[] = [];
-  if (pair.secretFile !== undefined) {
+  if (pair?.secretFile !== undefined) {
     const message = await findSecretProblem(resolve(directory, pair.secretFile));
     if (message !== null) problems.push({ path: ["pair", "secretFile"], message });
   }
-  for (const { path, program } of programsOf(pair, directory)) {
+  const programs = [
+    ...(pair === undefined ? [] : programsOfPair(pair, directory)),
+    ...programsOfPools(pools, directory),
+  ];
+  for (const { path, program } of programs) {
     const problem = programProblem(program);
     if (problem !== undefined) problems.push({ path, message: `${problem}.` });
+  }
+  for (const { name, health } of pools) {
+    const file = health.kind === "https" ? health.tls?.caFile : undefined;
+    const message = file === undefined ? null : await findAuthoritiesProblem(resolve(directory, file));
+    if (message !== null) problems.push({ path: ["pools", name, "health", "ca"], message });
   }
   return problems;
 }
 
-/** Every program that the configuration names (absolute), and where it names it. */
-function programsOf(
-  { hook, notify, track }: PairConfig,
-  directory: string,
-): readonly { path: Path; program: string }[] {
+/** Every program that the pools name (absolute), and where they name it. */
+function programsOfPools(pools: readonly PoolConfig[], directory: string): readonly NamedProgram[] {
+  const checks = pools.map(({ name, health }) => ({
+    path: ["pools", name, "health", "command"],
+    program: health.kind === "exec" ? health.command[0] : undefined,
+  }));
+  return locate(checks, (program) => findProgram(program, directory));
+}
+
+async function findAuthoritiesProblem(path: string): Promise<string | null> {
+  try {
+    // Throws on anything else than a certificate.
+    void new X509Certificate(await readFile(path));
+    return findUntrusted(path);
+  } catch (error) {
+    const isAccess = error instanceof Error && "syscall" in error;
+    return isAccess ? `${path} ${describeAccess(error)}.` : `${path} has no certificates in PEM.`;
+  }
+}
+
+interface NamedProgram {
+  readonly path: Path;
+  readonly program: string;
+}
+
+/** Every program that the pair names (absolute), and where it names it. */
+function programsOfPair({ hook, notify, track }: PairConfig, directory: string): readonly NamedProgram[] {
   const hooks = [
     { path: ["pair", "hook"], program: hook },
     { path: ["pair", "notify", "on-active"], program: notify.onActive },
@@ -100,7 +132,7 @@ function programsOf(
 function locate(
   named: readonly { readonly path: Path; readonly program: string | undefined }[],
   find: (program: string) => string,
-): readonly { path: Path; program: string }[] {
+): readonly NamedProgram[] {
   return named.flatMap(({ path, program }) =>
     program === undefined ? [] : [{ path, program: find(program) }],
   );

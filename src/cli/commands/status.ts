@@ -1,6 +1,7 @@
 // `vipair status`: what one node knows, for people; `--json` gives programs the Status as it is.
 
-import type { ArbiterStatus, BackendStatus, GroupStatus, PeerStatus, Status } from "../../protocol/status.ts";
+import type { AgentStatus, ArbiterStatus, BackendStatus, GroupStatus } from "../../protocol/status.ts";
+import type { LastCheck, PeerStatus, Status } from "../../protocol/status.ts";
 import type { Terminal } from "../terminal.ts";
 import { withStatus } from "./role.ts";
 
@@ -139,15 +140,32 @@ function formatPeer(peer: PeerStatus): string[] {
 }
 
 function formatBackend(backend: BackendStatus): string[] {
-  const { name, address, state, reason, weight, activeConnections, requests, failures } = backend;
+  const { name, address, state, reason, weight, weightPercent, degraded, activeConnections } = backend;
   return [
     name === address ? name : `${name} ${address}`,
     state,
-    `weight ${String(weight)}`,
+    words(`weight ${String(weight)}`, weightPercent !== 100 && `at ${String(weightPercent)} %`),
     `${String(activeConnections)} active`,
-    plural(requests, "request"),
-    words(plural(failures, "failure"), reason !== null && `(${reason})`),
+    plural(backend.requests, "request"),
+    plural(backend.failures, "failure"),
+    words(
+      reason !== null && `(${reason})`,
+      degraded !== null && `(degraded: ${degraded})`,
+      backend.lastCheck !== null && formatCheck(backend.lastCheck),
+      backend.agent !== null && formatAgent(backend.agent),
+    ),
   ];
+}
+
+/** What the last check found, not what follows from it: that is the state. */
+function formatCheck({ agoMs, durationMs, good, code, doubt }: LastCheck): string {
+  const found = code === null ? (good ? "good" : "bad") : String(code);
+  const when = `${formatDuration(agoMs)} ago`;
+  return words(`check ${found} in ${formatDuration(durationMs)}, ${when}`, doubt !== null && `(${doubt})`);
+}
+
+function formatAgent({ said, problem }: AgentStatus): string {
+  return words(said === null ? "agent silent" : `agent "${said}"`, problem !== null && `(${problem})`);
 }
 
 /** `80 ms`, `12 s`, `2 min 5 s`, `3 h 20 min`, `4 d 2 h`: two units at most. */

@@ -1,0 +1,94 @@
+// What must be true between the values of one route, and between it and the pools. Part of cross-checks.ts.
+
+import type { Mistake } from "./mistake.ts";
+import { nearest } from "./nearest.ts";
+import { quote } from "./reading.ts";
+import { isMap, type Spot } from "./spot.ts";
+
+const ACTIONS = ["pool", "split", "redirect", "respond"] as const;
+const KEYS = ["name", "match", "rewrite", ...ACTIONS];
+const PATH_FORMS = ["prefix", "exact", "regex"];
+/** RFC 9110 6.4.1: answers that have no body. */
+const BODILESS: ReadonlySet<unknown> = new Set([204, 304]);
+
+/** One action, pools that exist, shares that someone gets, changes that have something to change. */
+export function checkRoute(pools: Spot, route: Spot): readonly Mistake[] {
+  if (!isMap(route.value)) return [];
+  return [
+    ...checkActions(route),
+    ...checkReference(pools, route.at("pool")),
+    ...checkSplit(pools, route.at("split")),
+    ...checkPaths(route.at("match").at("path")),
+    ...checkRewrite(route),
+    ...checkRespond(route.at("respond")),
+  ];
+}
+
+function checkActions(route: Spot): readonly Mistake[] {
+  const given = ACTIONS.filter((action) => route.has(action));
+  const [first, second] = given;
+  if (first !== undefined && second !== undefined)
+    return [route.at(second).mistake(`There is ${first} as well. Keep one of the two.`, "key")];
+  if (given.length > 0 || ACTIONS.some((action) => route.mentions(action, KEYS))) return [];
+  return [route.mistake("The route leads nowhere. Add pool: NAME, split, redirect or respond.", "key")];
+}
+
+function checkSplit(pools: Spot, split: Spot): readonly Mistake[] {
+  const shares = split.at("pools");
+  const found = shares.entries.flatMap(([name, share]) => checkPool(pools, name, share, "key"));
+  found.push(...checkReference(pools, split.at("override").at("pool")));
+  if (shares.entries.length > 0 && shares.entries.every(([, weight]) => weight.value === 0))
+    found.push(shares.mistake("All weights are 0: nobody would get anywhere. Give one pool a weight."));
+  if (isMap(shares.value) && shares.entries.length === 0)
+    found.push(
+      shares.mistake("The map is empty. Add pools and their weights, such as { stable: 95, canary: 5 }."),
+    );
+  const by = split.at("by");
+  if (
+    isMap(by.value) &&
+    by.has("cookie") === by.has("header") &&
+    by.entries.every(([key]) => key === "cookie" || key === "header")
+  )
+    found.push(by.mistake("Write one of cookie and header."));
+  return found;
+}
+
+function checkPaths(path: Spot): readonly Mistake[] {
+  return [path, ...path.items].flatMap((one) => {
+    if (!isMap(one.value)) return [];
+    const given = PATH_FORMS.filter((form) => one.has(form));
+    if (given.length === 1 || one.entries.length > given.length) return [];
+    return [one.mistake("Write one of prefix, exact and regex.")];
+  });
+}
+
+function checkRewrite(route: Spot): readonly Mistake[] {
+  const rewrite = route.at("rewrite");
+  const answers = ["redirect", "respond"].find((action) => route.has(action));
+  if (answers === undefined) return [];
+  return ["path", "host", "request"]
+    .filter((key) => rewrite.has(key))
+    .map((key) =>
+      rewrite.at(key).mistake(`No backend gets the request: the route has ${answers}. Remove ${key}.`, "key"),
+    );
+}
+
+function checkRespond(respond: Spot): readonly Mistake[] {
+  if (!respond.has("body") || !BODILESS.has(respond.at("status").value)) return [];
+  return [respond.at("body").mistake("Answers with this status have no body. Remove it.", "key")];
+}
+
+/** A mistake when the text names no pool of the file. */
+export function checkReference(pools: Spot, target: Spot): readonly Mistake[] {
+  const name = target.text;
+  return name === undefined ? [] : checkPool(pools, name, target, "value");
+}
+
+function checkPool(pools: Spot, name: string, target: Spot, at: Mistake["at"]): Mistake[] {
+  if (!isMap(pools.value) || pools.has(name)) return [];
+  const known = Object.keys(pools.value);
+  const meant = nearest(name, known);
+  const advice =
+    meant === undefined ? `Add it to pools, or use ${known.join(", ")}.` : `Did you mean ${quote(meant)}?`;
+  return [target.mistake(`There is no pool ${quote(name)}. ${advice}`, at)];
+}

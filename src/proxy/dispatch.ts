@@ -1,0 +1,104 @@
+// What a listener makes of a request head before anything is sent: the pool that answers it, with the changes of its
+// heads, or an answer that needs no backend.
+
+import type { HeadEdit, RequestEdit, Sender } from "../http1/forward.ts";
+import type { RequestHead } from "../http1/request.ts";
+import type { RouteAction } from "../config/route-config.ts";
+import type { RequestFacts } from "../routing/request-facts.ts";
+import { type FieldRewrite, renderLocation, type Surroundings } from "../routing/rewrite.ts";
+import { factsOf, findRoute, type Route } from "../routing/route.ts";
+import { splitPool } from "../routing/split.ts";
+import type { Listener } from "./listener.ts";
+import { byteString, type OwnContent } from "./own-response.ts";
+
+export type Dispatch =
+  | { readonly kind: "pool"; readonly pool: string; readonly edits: HeadEdits | null }
+  | { readonly kind: "answer"; readonly content: OwnContent }
+  | { readonly kind: "not-found" };
+
+/** Changes of the heads of one exchange. */
+export interface HeadEdits {
+  readonly request: RequestEdit;
+  /** null: none. */
+  readonly response: HeadEdit | null;
+}
+
+const NOT_FOUND = { kind: "not-found" } as const;
+const NO_DROPS: ReadonlySet<string> = new Set();
+
+/** Who asks. */
+interface Asker {
+  readonly sender: Sender;
+  readonly node: string;
+  /** The id of this request, which is made when a template names it. */
+  requestId(): string;
+}
+
+/** What becomes of the request. */
+export function dispatch(listener: Listener, head: RequestHead, asker: Asker): Dispatch {
+  const { sender } = asker;
+  const facts = factsOf(listener.table, head, listener.clientAddress(head, sender));
+  const route = findRoute(listener.table, facts);
+  if (route === null) return NOT_FOUND;
+  const { action, name } = route.config;
+  if (action.kind === "pool" && route.rewrite === null)
+    return { kind: "pool", pool: action.pool, edits: null };
+  const around: Surroundings = {
+    scheme: sender.scheme,
+    listener: listener.name,
+    route: name,
+    node: asker.node,
+    requestId: () => asker.requestId(),
+  };
+  switch (action.kind) {
+    case "pool":
+    case "split":
+      return {
+        kind: "pool",
+        pool: action.kind === "pool" ? action.pool : splitPool(action, facts),
+        edits: editsOf(route, facts, around),
+      };
+    case "redirect":
+    case "respond":
+      return { kind: "answer", content: contentOf(action, route, facts, around) };
+  }
+}
+
+function editsOf({ rewrite }: Route, facts: RequestFacts, around: Surroundings): HeadEdits | null {
+  if (rewrite === null) return null;
+  const { drops, lines } = editOf(rewrite.request, facts, around) ?? { drops: NO_DROPS, lines: "" };
+  return {
+    request: {
+      target: rewrite.target(facts, around),
+      // A host made of what an HTTP/1.0 client did not say would be none.
+      authority: rewrite.host(facts, around) || facts.head.authority,
+      drops,
+      lines,
+    },
+    response: editOf(rewrite.response, facts, around),
+  };
+}
+
+function editOf(rewrite: FieldRewrite | null, facts: RequestFacts, around: Surroundings): HeadEdit | null {
+  return rewrite === null ? null : { drops: rewrite.drops, lines: rewrite.lines(facts, around) };
+}
+
+function contentOf(
+  action: Extract<RouteAction, { readonly kind: "redirect" | "respond" }>,
+  { rewrite }: Route,
+  facts: RequestFacts,
+  around: Surroundings,
+): OwnContent {
+  const lines = rewrite?.response?.lines(facts, around) ?? "";
+  switch (action.kind) {
+    case "redirect":
+      return {
+        status: action.status,
+        contentType: null,
+        body: "",
+        lines: `Location: ${renderLocation(action.to, facts, around)}\r\n${lines}`,
+      };
+    case "respond":
+      return { status: action.status, contentType: action.contentType, body: byteString(action.body), lines };
+  }
+}

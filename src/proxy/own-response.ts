@@ -1,0 +1,64 @@
+// The answers that a worker gives itself: fixed ones and redirects as configured, and error pages, which are short,
+// plain, and without a word about what is behind them.
+
+import { STATUS_CODES } from "node:http";
+
+export interface OwnContent {
+  readonly status: number;
+  /** null: no such field, for answers without a body. */
+  readonly contentType: string | null;
+  /** A character for each byte. */
+  readonly body: string;
+  /** Further field lines with their ends. */
+  readonly lines: string;
+}
+
+/** How an answer goes to its client. */
+export interface OwnDelivery {
+  readonly staysOpen: boolean;
+  /** HTTP/1.0 clients are told that the connection stays open. */
+  readonly minor: 0 | 1;
+  /** The answer to HEAD has no body. */
+  readonly isHead: boolean;
+}
+
+/** Seconds after which asking again makes sense: about one health check interval. */
+const RETRY_AFTER_S = 1;
+
+/** What a client is told when its request could not be answered. */
+export function errorContent(status: number): OwnContent {
+  const retry = status === 503 || status === 429 ? `Retry-After: ${String(RETRY_AFTER_S)}\r\n` : "";
+  return {
+    status,
+    contentType: "text/plain; charset=utf-8",
+    body: `${String(status)} ${phraseOf(status)}\n`,
+    lines: `Cache-Control: no-store\r\n${retry}`,
+  };
+}
+
+/** A text as its UTF-8 bytes, a character for each. */
+export function byteString(text: string): string {
+  return Buffer.from(text, "utf8").toString("latin1");
+}
+
+/** A whole response, latin1. */
+export function renderOwnResponse(content: OwnContent, { staysOpen, minor, isHead }: OwnDelivery): string {
+  const { status, contentType, body, lines } = content;
+  const connection = staysOpen ? (minor === 0 ? "Connection: keep-alive\r\n" : "") : "Connection: close\r\n";
+  const type = contentType === null ? "" : `Content-Type: ${contentType}\r\n`;
+  // RFC 9110 8.6: none in 204; in 304 it would be the length of a body that is not here.
+  const length = status === 204 || status === 304 ? "" : `Content-Length: ${String(body.length)}\r\n`;
+  const head =
+    `HTTP/1.1 ${String(status)} ${phraseOf(status)}\r\nDate: ${new Date().toUTCString()}\r\n` +
+    `${type}${length}${lines}${connection}\r\n`;
+  return isHead || length === "" ? head : head + body;
+}
+
+function phraseOf(status: number): string {
+  return OWN_PHRASES[status] ?? STATUS_CODES[status] ?? "Status";
+}
+
+/** RFC 9110 15, where Node has older words. */
+const OWN_PHRASES: Readonly<Record<number, string>> = {
+  413: "Content Too Large",
+};

@@ -1,0 +1,123 @@
+// What routes ask of a request: its host, path, query, cookies, language. Each is worked out when the first route
+// asks for it, and once; a listener whose routes match everything never makes one.
+
+import Negotiator from "negotiator";
+import { type AddressBlock, parseAddressBlock } from "../config/address.ts";
+import { normalizePath } from "./path.ts";
+
+/** A request head as far as routes look at it. */
+export interface RoutedHead {
+  readonly method: string;
+  /** As the request names it, in any case, with or without a port; "" when it names none. */
+  readonly authority: string;
+  /** With its query; "*" for a request about the whole server. */
+  readonly target: string;
+  readonly fields: { readonly list: readonly RoutedField[] };
+}
+
+interface RoutedField {
+  readonly name: string;
+  readonly value: string;
+}
+
+export class RequestFacts {
+  readonly head: RoutedHead;
+  /** IPv4 or IPv6 literal. */
+  readonly clientAddress: string;
+  readonly #languages: readonly string[];
+  #host: string | undefined;
+  #path: string | undefined;
+  #query: URLSearchParams | undefined;
+  #cookies: ReadonlyMap<string, string> | undefined;
+  #language: string | null | undefined;
+  #client: AddressBlock | null | undefined;
+
+  /** `languages`: all that the listener's routes name, in their order. */
+  constructor(head: RoutedHead, clientAddress: string, languages: readonly string[] = []) {
+    this.head = head;
+    this.clientAddress = clientAddress;
+    this.#languages = languages;
+  }
+
+  /** Lower case, without a port. */
+  get host(): string {
+    return (this.#host ??= hostOf(this.head.authority));
+  }
+
+  /** Without the query, in the form that routes are compared with. */
+  get path(): string {
+    return (this.#path ??= normalizePath(pathOf(this.head.target)));
+  }
+
+  /** All values of a parameter, decoded. */
+  parameters(name: string): readonly string[] {
+    this.#query ??= new URLSearchParams(queryOf(this.head.target));
+    return this.#query.getAll(name);
+  }
+
+  /** The value of a cookie: of several of that name the first, as servers take it (RFC 6265 5.4). */
+  cookie(name: string): string | undefined {
+    this.#cookies ??= parseCookies(this.head.fields.list);
+    return this.#cookies.get(name);
+  }
+
+  /** The values of a field, a value for each line. `name` in lower case. */
+  field(name: string): readonly string[] {
+    const values: string[] = [];
+    for (const field of this.head.fields.list) {
+      if (field.name.length === name.length && field.name.toLowerCase() === name) values.push(field.value);
+    }
+    return values;
+  }
+
+  /** Which of the listener's languages the client likes best (RFC 9110 12.5.4); null: it does not say, or none of them. */
+  get language(): string | null {
+    if (this.#language !== undefined) return this.#language;
+    const accepted = this.field("accept-language").join(",");
+    const chosen =
+      accepted === ""
+        ? undefined
+        : new Negotiator({ headers: { "accept-language": accepted } }).language([...this.#languages]);
+    return (this.#language = chosen ?? null);
+  }
+
+  get client(): AddressBlock | null {
+    if (this.#client === undefined) this.#client = parseAddressBlock(this.clientAddress);
+    return this.#client;
+  }
+}
+
+/** The host of an authority: lower case, without port, brackets kept, without the root's dot. */
+export function hostOf(authority: string): string {
+  const colon = authority.lastIndexOf(":");
+  const isPort = colon !== -1 && authority.indexOf("]", colon) === -1;
+  const host = (isPort ? authority.slice(0, colon) : authority).toLowerCase();
+  return host.endsWith(".") ? host.slice(0, -1) : host;
+}
+
+/** A target without its query. */
+export function pathOf(target: string): string {
+  const query = target.indexOf("?");
+  return query === -1 ? target : target.slice(0, query);
+}
+
+/** Without the "?"; "" when there is none. */
+export function queryOf(target: string): string {
+  const query = target.indexOf("?");
+  return query === -1 ? "" : target.slice(query + 1);
+}
+
+/** RFC 6265 4.2.1, over all Cookie lines. */
+function parseCookies(fields: readonly RoutedField[]): ReadonlyMap<string, string> {
+  const cookies = new Map<string, string>();
+  for (const field of fields) {
+    if (field.name.length !== 6 || field.name.toLowerCase() !== "cookie") continue;
+    for (const pair of field.value.split(";")) {
+      const equals = pair.indexOf("=");
+      if (equals === -1) continue;
+      const name = pair.slice(0, equals).trim();
+      if (!cookies.has(name)) cookies.set(name, pair.slice(equals + 1).trim());
+    }
+  }
+  return cookies;
+}

@@ -1,0 +1,52 @@
+// Which pool of a split a client belongs to. Weighted rendezvous hashing (Wang and Ravishankar; the weights as in
+// Schindelhauer and Schomaker): each pool draws a score from the client and itself, the highest one wins. A client
+// stays where it is whatever the order of the file and the node, and when a weight grows, clients only move to
+// that pool.
+
+import type { SplitAction } from "../config/route-config.ts";
+import { matchesValue } from "./conditions.ts";
+import type { RequestFacts } from "./request-facts.ts";
+
+/** The pool of this request. */
+export function splitPool(split: SplitAction, facts: RequestFacts): string {
+  const { override } = split;
+  if (override !== null && facts.field(override.name).some((value) => matchesValue(override.value, value)))
+    return override.pool;
+  return poolOfKey(split.shares, splitKey(split, facts));
+}
+
+function splitKey({ by }: SplitAction, facts: RequestFacts): string {
+  switch (by.kind) {
+    case "client":
+      return facts.clientAddress;
+    case "cookie":
+      return facts.cookie(by.name) ?? facts.clientAddress;
+    case "header":
+      return facts.field(by.name)[0] ?? facts.clientAddress;
+  }
+}
+
+/** The pool with the highest score for this key. */
+export function poolOfKey(shares: SplitAction["shares"], key: string): string {
+  let best = "";
+  let bestScore = -Infinity;
+  for (const { pool, weight } of shares) {
+    if (weight === 0) continue;
+    // -weight / ln(u), with u uniform between 0 and 1.
+    const score = -weight / Math.log((hashText(`${pool}\n${key}`) + 0.5) / 2 ** 32);
+    if (score > bestScore) {
+      best = pool;
+      bestScore = score;
+    }
+  }
+  return best;
+}
+
+/** 32 bits: FNV-1a with the finish of MurmurHash3, which spreads keys that differ in their last character alone. */
+function hashText(text: string): number {
+  let hash = 0x811c9dc5;
+  for (let i = 0; i < text.length; i += 1) hash = Math.imul(hash ^ text.charCodeAt(i), 0x01000193);
+  hash = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b);
+  hash = Math.imul(hash ^ (hash >>> 13), 0xc2b2ae35);
+  return (hash ^ (hash >>> 16)) >>> 0;
+}
