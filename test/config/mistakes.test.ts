@@ -424,7 +424,7 @@ describe("the rest of the file", () => {
     [
       "listeners:",
       "logging: { access: {} }\nlisteners:",
-      "1:20  logging.access.file: Missing. Write the path of a file.",
+      "1:12  logging.access.file: Missing. Write the path of a file.",
     ],
     [
       "listeners:",

@@ -198,7 +198,7 @@ const REFUSED: readonly (readonly [
     "a body that is too long by its length",
     "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 6\r\n\r\n",
     { limits: { ...LIMITS, bodyBytes: 5 } },
-    { status: 413, end: "refused", method: "POST", pool: "web", backend: null },
+    { status: 413, end: "refused", method: "POST", pool: null, backend: null },
   ],
   [
     "a body that becomes too long",
