@@ -56,6 +56,9 @@ export interface ConnectionOptions {
 export type Underscores = "drop" | "pass" | "refuse";
 
 const NO_OPTIONS: ConnectionOptions = { close: false, keepAlive: false, upgrade: false, nominated: [] };
+/** What nearly every message says, ready made: to parse it took half a microsecond of each head. */
+const CLOSE: ConnectionOptions = { ...NO_OPTIONS, close: true };
+const KEEP_ALIVE: ConnectionOptions = { ...NO_OPTIONS, keepAlive: true };
 const NONE: readonly string[] = [];
 
 const OBS_FOLD = fault(400, "a field line is folded");
@@ -231,6 +234,8 @@ export function listMembers(value: string): string[] {
 
 /** null: something in it is no token. */
 function parseConnection(value: string): ConnectionOptions | null {
+  if (value === "keep-alive") return KEEP_ALIVE;
+  if (value === "close") return CLOSE;
   const nominated: string[] = [];
   let close = false;
   let keepAlive = false;

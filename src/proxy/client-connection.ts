@@ -38,14 +38,15 @@ import { dispatch, type HeadEdits } from "./dispatch.ts";
 import { Exchange, type ExchangeClient, type SwitchedTo } from "./exchange.ts";
 import { finalContent } from "./final-recipient.ts";
 import type { Listener } from "./listener.ts";
+import { keptBytes } from "./lent-bytes.ts";
 import { errorContent, type OwnContent, renderOwnResponse } from "./own-response.ts";
 import { requestId } from "./request-id.ts";
 import {
   type ByteStream,
   type StreamOwner,
   adoptStream,
+  closeStream,
   cutStream,
-  keptBytes,
   portOf,
   writeParts,
 } from "./stream.ts";
@@ -83,6 +84,8 @@ export class ClientConnection implements StreamOwner, ExchangeClient, Expiring {
   private tunnel: Tunnel | null = null;
   private hasServed = false;
   private requests = 0;
+  /** RFC 9112 9.6: a client that has asked for the close "MUST NOT send further requests on that connection". */
+  private hasSaidLast = false;
   private hasInputEnded = false;
   private isAdvancing = false;
 
@@ -101,7 +104,8 @@ export class ClientConnection implements StreamOwner, ExchangeClient, Expiring {
     this.context.tally.hasChanged = true;
     this.context.timers.watch(this);
     this.deadlineAt = this.context.timers.after(this.listener.timeouts.idleMs);
-    this.stream = adoptStream(options.stream, this);
+    this.stream = options.stream;
+    adoptStream(this.stream, this);
   }
 
   /**
@@ -301,6 +305,10 @@ export class ClientConnection implements StreamOwner, ExchangeClient, Expiring {
     }
   }
 
+  private get isBodyMissing(): boolean {
+    return this.exchange?.isBodyMissing ?? this.head?.framing.kind !== "none";
+  }
+
   private steerReading(): void {
     if (this.phase === "tunnel") return;
     const mustWait = this.input !== null && (this.phase === "exchange" || this.phase === "idle");
@@ -347,6 +355,7 @@ export class ClientConnection implements StreamOwner, ExchangeClient, Expiring {
 
   exchangeEnded(maySpeak: boolean): void {
     this.logRequest("ok");
+    this.hasSaidLast = this.head?.isPersistent === false && !this.isBodyMissing;
     this.exchange = null;
     this.head = null;
     this.hasServed = true;
@@ -428,8 +437,11 @@ export class ClientConnection implements StreamOwner, ExchangeClient, Expiring {
   }
 
   private endStream(): void {
+    const hasUnread = this.input !== null;
     this.phase = "leaving";
     this.input = null;
+    const isSilent = !hasUnread && (this.hasInputEnded || this.hasSaidLast);
+    if (isSilent && closeStream(this.stream)) return;
     this.deadlineAt = this.context.timers.after(FLUSH_MS);
     this.stream.end(() => {
       this.deadlineAt = this.context.timers.after(LINGER_MS);

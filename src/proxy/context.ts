@@ -21,6 +21,8 @@ export interface Context {
   /** For the heads of responses; those of requests are the listener's. */
   readonly responseHeadLimits: HeadLimits;
   readonly pools: ReadonlyMap<string, Pool>;
+  /** Clients' connections get sockets of ours (accepted-socket.ts); else those that Node makes. */
+  readonly ownsSockets: boolean;
   /** To the control process. */
   readonly tell: (message: FromWorker) => void;
 }

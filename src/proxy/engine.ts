@@ -34,6 +34,8 @@ export class Engine {
     readonly tell: (message: FromWorker) => void;
     /** A drain has ended: nothing is left. */
     readonly onDrained: () => void;
+    /** As in Context. */
+    readonly ownsSockets: boolean;
   }) {
     this.onDrained = options.onDrained;
     this.createLog = options.createLog;
@@ -41,6 +43,7 @@ export class Engine {
       log: options.createLog(this.logLevel),
       accessLog: null,
       tell: options.tell,
+      ownsSockets: options.ownsSockets,
       node: "",
       timers: new Timers(),
       requestIds: new RequestIds(),

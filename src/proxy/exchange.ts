@@ -23,8 +23,9 @@ import { type AccessRecord, noteAttempt, noteConnected, noteEnd } from "./access
 import type { Backend } from "./backend.ts";
 import type { BackendConnection, BackendUser } from "./backend-connection.ts";
 import type { Context } from "./context.ts";
+import { keptBytes } from "./lent-bytes.ts";
 import type { Pool, PoolRequest } from "./pool.ts";
-import { keptBytes, writeParts } from "./stream.ts";
+import { writeParts } from "./stream.ts";
 
 /**
  * The client's side of an exchange: what carries the response in its own way. An HTTP/1.1 connection

@@ -25,7 +25,8 @@ class Refusal implements StreamOwner, Expiring {
     this.deadlineAt = context.timers.after(LINGER_MS);
     context.timers.watch(this);
     context.tally.refusing += 1;
-    this.stream = adoptStream(socket, this);
+    this.stream = socket;
+    adoptStream(socket, this);
   }
 
   answer(status: number): void {

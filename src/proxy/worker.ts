@@ -5,6 +5,7 @@
 import { flushCompileCache } from "node:module";
 import type { FromWorker, ToWorker } from "../protocol/worker.ts";
 import { type Log, createLog } from "../system/log.ts";
+import { areHandlesKnown } from "./accepted-socket.ts";
 import { Engine } from "./engine.ts";
 import { dropPrivileges } from "./privileges.ts";
 
@@ -14,9 +15,12 @@ const LAST_LINES_MS = 100;
 
 function runWorker(): void {
   const log = createWorkerLog("info");
+  const ownsSockets = areHandlesKnown();
+  if (!ownsSockets) log.warn({ node: process.versions.node }, "this Node is not the one expected: slower");
   const engine = new Engine({
     createLog: createWorkerLog,
     tell,
+    ownsSockets,
     // Messages on their way are written first; then `disconnect` ends the process.
     onDrained: () => process.disconnect(),
   });

@@ -2,7 +2,7 @@
 // and its own memory; who is healthy is decided before (pool.ts), who was tried already, is full or has its
 // circuit open is the caller's to say (Asker.accepts). docs/balancing.md tells when to use which.
 //
-//   round-robin           in turn, by weight                    takeTurn, round-robin.ts
+//   round-robin           in turn, by weight                    chooseInTurn, round-robin.ts
 //   least-connections     fewest active ones for its weight     chooseLeastLoaded
 //   first                 first in the file                     chooseFirst
 //   random                two by chance, the less loaded one    chooseOfTwo
@@ -11,37 +11,10 @@
 
 import type { BalanceConfig } from "../config/balance-config.ts";
 import { asFraction, hashText, mixBits } from "./hash.ts";
-import { type MaglevTable, TABLE_SIZE } from "./maglev.ts";
-import { type BackendLoad, expectedResponseMs } from "./response-time.ts";
-import { takeTurn } from "./round-robin.ts";
-
-/** One backend that may serve, as policies see it. */
-export interface Entry {
-  readonly name: string;
-  /** What it shall get now, more than 0; whole, so that sums of it stay exact. */
-  readonly weight: number;
-  /** 0 to 1: the part of its place in the hash table that it shall fill now. */
-  readonly share: number;
-  readonly load: BackendLoad;
-  /** The memory of round-robin. */
-  credit: number;
-}
-
-/** Backends that are equals: while one of them is accepted, none of another tier is asked. */
-export interface Tier<E extends Entry> {
-  /** At least one, in the order of the file. */
-  readonly entries: readonly E[];
-  /** Sums of the weights up to and with each entry. */
-  readonly sums: Float64Array;
-  /** For policies that hash. */
-  readonly places: Places<E> | null;
-}
-
-/** Maglev's table and who is meant in it; null: an entry that may not serve now. */
-export interface Places<E extends Entry> {
-  readonly table: MaglevTable;
-  readonly entries: readonly (E | null)[];
-}
+import { TABLE_SIZE } from "./maglev.ts";
+import { expectedResponseMs } from "./response-time.ts";
+import { type Refusals, nextInTurn, payTurn } from "./round-robin.ts";
+import type { Entry, Tier } from "./tier.ts";
 
 /** Who wants a backend. */
 export interface Asker<E extends Entry> {
@@ -68,7 +41,7 @@ export function chooseEntry<E extends Entry>(
 ): E | null {
   switch (balance.kind) {
     case "round-robin":
-      return takeTurn(tier.entries, asker);
+      return chooseInTurn(tier, asker);
     case "least-connections":
       return chooseLeastLoaded(tier, asker);
     case "first":
@@ -92,28 +65,71 @@ function chooseFirst<E extends Entry>({ entries }: Tier<E>, asker: Asker<E>): E 
   return null;
 }
 
+/** Smooth weighted round-robin. */
+function chooseInTurn<E extends Entry>(tier: Tier<E>, asker: Asker<E>): E | null {
+  return chooseFrom(tier, asker, nextInTurn, payTurn);
+}
+
 /**
  * nginx's `least_conn`: the fewest active requests in proportion to the weight; those that have equally few take
  * turns by weight, so that a quiet pool shares as round-robin does.
  */
 function chooseLeastLoaded<E extends Entry>(tier: Tier<E>, asker: Asker<E>): E | null {
-  let best: E | null = null;
-  let isTie = false;
-  for (const entry of tier.entries) {
-    if (!asker.accepts(entry)) continue;
-    const lead = best === null ? 1 : best.load.active * entry.weight - entry.load.active * best.weight;
-    if (lead > 0) {
-      best = entry;
-      isTie = false;
-    } else if (lead === 0) {
-      isTie = true;
+  return chooseFrom(tier, asker, leastLoaded, moveOn);
+}
+
+/** So many refusals are learnt one by one; after that every entry is asked. */
+const REFUSALS_MAX = 3;
+
+/** What `find` finds and the asker accepts. Most requests are refused by nobody, so it is asked about that one first. */
+function chooseFrom<E extends Entry>(
+  tier: Tier<E>,
+  asker: Asker<E>,
+  find: (tier: Tier<E>, refusals: Refusals) => number,
+  pay: (tier: Tier<E>, chosen: number, refusals: Refusals) => void,
+): E | null {
+  const { entries } = tier;
+  let refusals: Refusals = null;
+  for (let count = 0; ; count += 1) {
+    const found = find(tier, refusals);
+    const entry = entries[found];
+    if (entry === undefined) return null;
+    if (count > REFUSALS_MAX || asker.accepts(entry)) {
+      pay(tier, found, refusals);
+      return entry;
+    }
+    refusals ??= tier.marks.fill(0);
+    refusals[found] = 1;
+    if (count === REFUSALS_MAX) {
+      for (const [i, one] of entries.entries()) refusals[i] = asker.accepts(one) ? 0 : 1;
     }
   }
-  if (best === null || !isTie) return best;
-  const { load, weight } = best;
-  return takeTurn(tier.entries, {
-    accepts: (entry) => load.active * entry.weight === entry.load.active * weight && asker.accepts(entry),
-  });
+}
+
+function leastLoaded({ loads, inverses, credits }: Tier<Entry>, refusals: Refusals): number {
+  let best = -1;
+  let least = Infinity;
+  let first = Infinity;
+  for (let i = 0; i < loads.length; i += 1) {
+    const load = (loads[i]?.active ?? 0) * (inverses[i] ?? 0);
+    if (load > least || (refusals !== null && refusals[i] === 1)) continue;
+    const turn = credits[i] ?? 0;
+    if (load === least && turn >= first) continue;
+    best = i;
+    least = load;
+    first = turn;
+  }
+  return best;
+}
+
+/**
+ * Stride scheduling (Waldspurger and Weihl 1995): a turn moves the chosen one on by a stride, the shorter the more it
+ * weighs, and equals are chosen by how far they are. Whoever was too busy to be chosen is brought to where the
+ * others are.
+ */
+function moveOn(tier: Tier<Entry>, chosen: number): void {
+  tier.reached = Math.max(tier.reached, tier.credits[chosen] ?? 0);
+  tier.credits[chosen] = tier.reached + (tier.inverses[chosen] ?? 0);
 }
 
 // ── by chance ──────────────────────────────────────────────────────────────────────────────────────
@@ -170,7 +186,7 @@ function draw<E extends Entry>(
     const entry = entryAt(tier, random());
     if (entry !== undefined && entry !== other && asker.accepts(entry)) return entry;
   }
-  return chooseAt(tier.entries, random(), (entry) => entry !== other && asker.accepts(entry));
+  return entryAmong(acceptedOf(tier.entries, asker, other), random());
 }
 
 /** The entry at a point, 0 to 1, of the line on which each lies as long as its weight. */
@@ -186,19 +202,23 @@ function entryAt<E extends Entry>({ entries, sums }: Tier<E>, point: number): E 
   return entries[low];
 }
 
-/** The same on the line of those that are accepted alone. */
-function chooseAt<E extends Entry>(
-  entries: readonly E[],
-  point: number,
-  accepts: (entry: E) => boolean,
-): E | null {
-  const accepted = entries.filter(accepts);
-  let left = point * accepted.reduce((sum, { weight }) => sum + weight, 0);
-  for (const entry of accepted) {
+/** The same on the line of these alone; null: there are none. */
+function entryAmong<E extends Entry>(entries: readonly E[], point: number): E | null {
+  let left = point * entries.reduce((sum, { weight }) => sum + weight, 0);
+  for (const entry of entries) {
     left -= entry.weight;
     if (left < 0) return entry;
   }
-  return accepted.at(-1) ?? null;
+  return entries.at(-1) ?? null;
+}
+
+/** Those that the asker accepts, but for `other`. */
+function acceptedOf<E extends Entry>(entries: readonly (E | null)[], asker: Asker<E>, other: E | null): E[] {
+  const accepted: E[] = [];
+  for (const entry of entries) {
+    if (entry !== null && entry !== other && asker.accepts(entry)) accepted.push(entry);
+  }
+  return accepted;
 }
 
 function totalOf<E extends Entry>({ sums }: Tier<E>): number {
@@ -223,7 +243,7 @@ const SHARE_SEED = 0x73686172;
 function chooseByHash<E extends Entry>(tier: Tier<E>, asker: Asker<E>): E | null {
   const key = asker.hashKey();
   // HAProxy: "if the header is absent or does not contain any value, the roundrobin algorithm is applied instead".
-  if (key === null || tier.places === null) return takeTurn(tier.entries, asker);
+  if (key === null || tier.places === null) return chooseInTurn(tier, asker);
   const { table, entries } = tier.places;
   let hash = hashText(key);
   for (let i = 0; i < PLACES_MAX; i += 1) {
@@ -233,9 +253,6 @@ function chooseByHash<E extends Entry>(tier: Tier<E>, asker: Asker<E>): E | null
     if (keeps && asker.accepts(entry)) return entry;
     hash = mixBits(hash + NEXT_PLACE);
   }
-  return chooseAt(sortedByName(entries), asFraction(hash), (entry) => asker.accepts(entry));
-}
-
-function sortedByName<E extends Entry>(entries: readonly (E | null)[]): E[] {
-  return entries.filter((entry) => entry !== null);
+  // In the order of their names, as in the table.
+  return entryAmong(acceptedOf(entries, asker, null), asFraction(hash));
 }

@@ -11,9 +11,9 @@ import type { BalanceConfig } from "../config/balance-config.ts";
 import type { PoolConfig } from "../config/config.ts";
 import { ASSUMED_UP, type BackendHealth, type BackendState } from "./backend-state.ts";
 import { type MaglevTable, buildTable, sortByName } from "./maglev.ts";
-import { type Asker, type Entry, type Moment, type Places, type Tier, chooseEntry } from "./policies.ts";
+import { type Asker, type Moment, chooseEntry } from "./policies.ts";
 import { type BackendLoad, createLoad } from "./response-time.ts";
-import { boundCredits } from "./round-robin.ts";
+import { type Entry, type Places, type Tier, createTier } from "./tier.ts";
 
 /** health[backend]; a backend that is not named is up. */
 export type PoolHealth = Readonly<Record<string, BackendState>>;
@@ -33,6 +33,8 @@ export interface Candidate extends Entry {
   readonly recoveredAtMs: number;
   weight: number;
   share: number;
+  /** Of round-robin, as of when its tier was made; its tier knows better. */
+  credit: number;
 }
 
 /** Replaced when the configuration or a state changes; what is in it moves with every choice, and with time. */
@@ -45,15 +47,11 @@ export interface PoolState {
   readonly candidates: readonly Candidate[];
   /** Too few are healthy: all are used as if they were. */
   readonly isPanicking: boolean;
-  tiers: readonly PoolTier[];
+  tiers: readonly Tier<Candidate>[];
   /** When the weights of those that start slowly will have grown. */
   rearrangeAtMs: number;
   /** The hash tables in use; kept by what they are made of. */
   tables: readonly KnownTable[];
-}
-
-interface PoolTier extends Tier<Candidate> {
-  places: Places<Candidate> | null;
 }
 
 interface KnownTable {
@@ -86,6 +84,7 @@ export function configurePool(
   },
 ): PoolState {
   const { previous, nowMs, loads } = options;
+  if (previous !== null) keepCredits(previous);
   const credits = new Map((previous?.candidates ?? []).map(({ name, credit }) => [name, credit]));
   const candidates = config.backends.map(({ name, weight, isBackup }, index) => {
     const credit = credits.get(name) ?? 0;
@@ -98,6 +97,7 @@ export function configurePool(
 
 /** The same pool with other health. */
 export function updateHealth(pool: PoolState, health: PoolHealth, nowMs: number): PoolState {
+  keepCredits(pool);
   const candidates = pool.candidates.map((candidate) =>
     createCandidate(candidate, stateOf(health, candidate.name), nowMs),
   );
@@ -211,7 +211,15 @@ function arrange(pool: PoolState, nowMs: number): void {
     const rank = candidate.weight === 0 ? null : rankOf(candidate, pool.isPanicking);
     if (rank !== null) ranks[rank]?.push(candidate);
   }
-  pool.tiers = ranks.filter((entries) => entries.length > 0).map(createTier);
+  pool.tiers = ranks
+    .filter((entries) => entries.length > 0)
+    .map((entries) =>
+      createTier(
+        pool.balance,
+        entries,
+        entries.map(({ credit }) => credit),
+      ),
+    );
   const stepMs = Math.max(RAMP_STEP_MS_MIN, pool.slowStartMs / WEIGHT_UNITS);
   pool.rearrangeAtMs = isRamping ? nowMs + stepMs : Infinity;
 }
@@ -222,15 +230,11 @@ function rampShare(recoveredAgoMs: number, slowStartMs: number): number {
   return RAMP_START + (1 - RAMP_START) * (Math.max(0, recoveredAgoMs) / slowStartMs);
 }
 
-function createTier(entries: readonly Candidate[]): PoolTier {
-  const sums = new Float64Array(entries.length);
-  let sum = 0;
-  for (const [i, { weight }] of entries.entries()) {
-    sum += weight;
-    sums[i] = sum;
+/** Before the tiers are made anew. */
+function keepCredits({ tiers }: PoolState): void {
+  for (const { entries, credits } of tiers) {
+    for (const [i, entry] of entries.entries()) entry.credit = credits[i] ?? 0;
   }
-  boundCredits(entries);
-  return { entries, sums, places: null };
 }
 
 // ── the choice ───────────────────────────────────────────────────────────────────────────────────
@@ -240,7 +244,10 @@ function createTier(entries: readonly Candidate[]): PoolTier {
  * the asker refuses, that is down, drained, or has weight 0. null: nobody is left.
  */
 export function chooseBackend(pool: PoolState, asker: Asker<Candidate>, moment: Moment): Candidate | null {
-  if (moment.nowMs >= pool.rearrangeAtMs) arrange(pool, moment.nowMs);
+  if (moment.nowMs >= pool.rearrangeAtMs) {
+    keepCredits(pool);
+    arrange(pool, moment.nowMs);
+  }
   for (const tier of pool.tiers) {
     if (tier.places === null && tier.entries.length > 1 && isHash(pool.balance)) {
       tier.places = createPlaces(pool, tier);
@@ -268,7 +275,7 @@ function isHash({ kind }: BalanceConfig): boolean {
 // ── hash tables ──────────────────────────────────────────────────────────────────────────────────
 
 /** Of all that are backups, or are none, like those of the tier: a table does not change with health. */
-function createPlaces(pool: PoolState, tier: PoolTier): Places<Candidate> {
+function createPlaces(pool: PoolState, tier: Tier<Candidate>): Places<Candidate> {
   const isBackup = tier.entries[0]?.isBackup ?? false;
   const members = pool.candidates.filter((one) => one.isBackup === isBackup && one.fullWeight > 0);
   const sorted = sortByName(members);

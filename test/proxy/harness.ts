@@ -144,7 +144,11 @@ export class TestWorker {
 
   /** Fails unless everything that clients and backends left behind goes by itself, and nothing stays. */
   async leavesNothing(): Promise<void> {
-    if (!this.process.connected) return;
+    if (!this.process.connected) {
+      // Drained or killed by the test; a worker that failed by itself exits with 1.
+      assert.notEqual(await this.exited, 1, `the worker failed: ${this.output}`);
+      return;
+    }
     let left = "";
     await eventually(
       () => `a worker without exchanges: ${left}`,

@@ -36,6 +36,7 @@ export function openStreamRig(t: TestContext, ports: readonly number[]): StreamR
     tally: { connections: 0, requests: 0, refusedConnections: 0, refusing: 0, hasChanged: false },
     responseHeadLimits: DEFAULT_HEAD_LIMITS,
     pools,
+    ownsSockets: true,
     tell: (message: FromWorker) => {
       assert.equal(message.kind, "backend-failure");
     },

@@ -105,6 +105,11 @@ export class Elector {
     this.#sleep();
   }
 
+  reload(configHash: string): void {
+    this.settings = { ...this.settings, configHash };
+    this.input({ kind: "deadline" });
+  }
+
   /** A timer that was due while the event loop stood still. */
   wakeLate(unread: number): void {
     const byMs = this.#options.machine.clock() - this.#deadline;
