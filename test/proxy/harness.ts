@@ -6,7 +6,7 @@ import { type ChildProcess, fork, spawn } from "node:child_process";
 import { once } from "node:events";
 import type { TestContext } from "node:test";
 import { type AddressInfo, type Server, type Socket, connect, createServer } from "node:net";
-import type { ListenerConfig, ListenerLimits, PoolConfig } from "../../src/config/config.ts";
+import type { AccessLogConfig, ListenerConfig, ListenerLimits, PoolConfig } from "../../src/config/config.ts";
 import type { FromWorker, HealthTable, ToWorker, WorkerConfig } from "../../src/protocol/worker.ts";
 import type { Census, FromCensus, Holdings } from "./census.ts";
 
@@ -239,10 +239,12 @@ export const LIMITS: ListenerLimits = {
 export function workerConfig(
   pools: readonly PoolConfig[],
   listener: Partial<ListenerConfig> = {},
+  accessLog: AccessLogConfig | null = null,
 ): WorkerConfig {
   return {
     node: "test",
     logLevel: "warn",
+    accessLog,
     workers: 1,
     pools,
     listeners: [
@@ -273,9 +275,10 @@ export function workerConfig(
 export async function startWorker(
   pools: readonly PoolConfig[],
   listener: Partial<ListenerConfig> = {},
+  accessLog: AccessLogConfig | null = null,
 ): Promise<{ readonly worker: TestWorker; readonly port: number }> {
   const worker = new TestWorker();
-  worker.configure(workerConfig(pools, listener));
+  worker.configure(workerConfig(pools, listener, accessLog));
   const port = await worker.listen();
   return { worker, port };
 }
@@ -424,12 +427,13 @@ export async function serve(
     readonly ports?: readonly number[];
     readonly timeouts?: Partial<PoolConfig["timeouts"]>;
     readonly listener?: Partial<ListenerConfig>;
+    readonly accessLog?: AccessLogConfig;
   },
 ): Promise<{ readonly worker: TestWorker; readonly port: number }> {
   const { backends = [], timeouts = {}, listener = {} } = options;
   for (const backend of backends) await backend.start();
   const ports = options.ports ?? backends.map((backend) => backend.port);
-  const started = await startWorker([pool({ ports, timeouts })], listener);
+  const started = await startWorker([pool({ ports, timeouts })], listener, options.accessLog);
   t.after(async () => {
     for (const peer of RawPeer.open) peer.close();
     for (const backend of backends) backend.close();

@@ -29,6 +29,7 @@ export function openStreamRig(t: TestContext, ports: readonly number[]): StreamR
   const pools = new Map<string, Pool>();
   const context: Context = {
     log: createLog({ level: "error", subject: {} }),
+    accessLog: null,
     node: "test",
     requestIds: new RequestIds(),
     timers: new Timers(),

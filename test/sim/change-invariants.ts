@@ -24,6 +24,8 @@ export class ChangeInvariants {
   /** What has taken an order back, as JSON, and that order; and by key, the newest order that was. */
   readonly #endings = new Map<string, Change>();
   readonly #takenBack = new Map<string, Change>();
+  /** By node: what it has forgotten, and may be told once more by a peer that has not. */
+  readonly #forgotten: readonly [Set<Change>, Set<Change>] = [new Set(), new Set()];
   /** When neither node had the backend in the file that it ran with, or would start with. */
   #unnamedAt = -Infinity;
   /** Since when that is so, and the files are the same. */
@@ -58,6 +60,7 @@ export class ChangeInvariants {
 
   /** That nothing is ordered by this change needs no entry: both disks have it, or nothing of the key. */
   forgets(node: NodeId, change: Change): void {
+    this.#forgotten[node].add(change);
     this.#raise(otherOf(node), change);
     this.#checkKept(otherOf(node));
   }
@@ -85,7 +88,7 @@ export class ChangeInvariants {
     if (!this.#orderedAt.has(change)) {
       throw new Violation(`what no operator ordered only takes an order back: ${JSON.stringify(change)}`);
     }
-    if (change.node !== settingsOf(scenario, node).node) return;
+    if (change.node !== settingsOf(scenario, node).node || this.#forgotten[node].has(change)) return;
     const onDisk = machines[node].changes.get(change.key);
     if (onDisk === undefined || compareChanges(onDisk, change) < 0) {
       throw new Violation(`a change is on the disk before it acts: ${JSON.stringify(change)}`);

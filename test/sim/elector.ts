@@ -132,7 +132,7 @@ export class Elector {
     if (!loop.isAlive) return;
     const now = machine.clock();
     const before = mutateState(mutant, this.#state, now);
-    const after = step(this.#coreSettings(), before, mutateInput(mutant, input), now);
+    const after = step(this.#coreSettings(), before, mutateInput(mutant, input, before), now);
     this.#state = after.state;
     this.#remember(after.state);
     observer.stepped(this, input, before, after);

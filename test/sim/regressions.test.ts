@@ -64,6 +64,17 @@ suite("what chance brings about too rarely", () => {
     }));
   });
 
+  test("claim: safe: a holder that dies when a cut has just ended is waited for anew, as soon as its death is known", () => {
+    playOften((seed) => ({
+      ...careful,
+      seed,
+      events: [
+        { time: 4000, fault: { kind: "partition", on: 0, forMs: 1500 } },
+        { time: 5450 + 10 * seed, fault: { kind: "crash", on: "active", forMs: 3000 } },
+      ],
+    }));
+  });
+
   test("maintenance that was ordered outlives the power of its node", () => {
     playOften((seed) => ({
       ...CALM,
