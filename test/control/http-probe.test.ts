@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer as createHttpsServer } from "node:https";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -351,6 +351,22 @@ describe("https", () => {
     const empty = await look(port, https({ verify: true, caFile: "empty.pem" }), { configDir });
     assert.equal(empty, "bad: its certificate is self-signed");
   });
+
+  test(
+    "rule 14: a `ca` that others can write is not trusted by root",
+    { skip: process.getuid?.() !== 0 },
+    async (t) => {
+      const configDir = folder(t);
+      writeFileSync(join(configDir, "ca.pem"), certificate);
+      chmodSync(join(configDir, "ca.pem"), 0o666);
+      const { port } = await secure(t);
+      const check = https({ verify: true, caFile: "ca.pem" }, "probe.example");
+      assert.match(
+        await look(port, check, { configDir }),
+        /^bad: .*could be changed by someone other than root/,
+      );
+    },
+  );
 
   test("a backend that does not speak TLS is told apart", async (t) => {
     const port = await serve(t, (_request, response) => response.end());
