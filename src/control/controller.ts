@@ -22,6 +22,7 @@ import type { MaintenanceOutcome, ResumeOutcome } from "./maintenance.ts";
 import { Pair } from "./pair.ts";
 import { pairMembers, resolveHook } from "./pair-members.ts";
 import { StateFile } from "./state-file.ts";
+import { StickyKey } from "./sticky-key.ts";
 import { Workers } from "./workers.ts";
 
 export interface ControllerOptions {
@@ -55,6 +56,7 @@ export class Controller {
   readonly #listeners: Listeners;
   readonly #health: HealthChecker;
   readonly #pair: Pair | undefined;
+  readonly #stickyKey: StickyKey;
   readonly #startedAt: number;
   /** Of the role of a node alone; a pair keeps its own. */
   #since = wallTime();
@@ -77,6 +79,7 @@ export class Controller {
     this.#config = config;
     this.#configHash = hashConfig(config);
     this.#startedAt = clock();
+    this.#stickyKey = new StickyKey(config.pair, dirname(options.configPath));
     this.#health = new HealthChecker({
       log,
       clock,
@@ -280,6 +283,9 @@ export class Controller {
         this.#config.pools.some(({ name: pool, backends }) =>
           backends.some(({ name }) => key === drainKey(pool, name)),
         ),
+      onSecret: (secret) => {
+        if (this.#stickyKey.adopt(secret)) this.#workers.configure(this.#workerConfig());
+      },
       onStopped: () => {
         this.#electionEnded.resolve();
       },
@@ -319,7 +325,8 @@ export class Controller {
   #workerConfig(): WorkerConfig {
     const { listeners, pools, logging } = this.#config;
     const { node } = this.#options;
-    return { node, listeners, pools, logLevel: logging.level, workers: this.#workerCount };
+    const { value: stickyKey } = this.#stickyKey;
+    return { node, listeners, pools, logLevel: logging.level, stickyKey, workers: this.#workerCount };
   }
 
   #roleStatus(): Omit<

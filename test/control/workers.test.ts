@@ -15,7 +15,14 @@ import type { Log } from "../../src/system/log.ts";
 
 // Real child processes, with a fake worker that answers a line with its pid.
 
-const CONFIG: WorkerConfig = { node: "pi-a", listeners: [], pools: [], logLevel: "info", workers: 1 };
+const CONFIG: WorkerConfig = {
+  node: "pi-a",
+  listeners: [],
+  pools: [],
+  logLevel: "info",
+  workers: 1,
+  stickyKey: new Uint8Array(32),
+};
 
 interface Team {
   readonly workers: Workers;
