@@ -4,8 +4,8 @@
 
 import { createHash } from "node:crypto";
 import { availableParallelism } from "node:os";
-import { dirname } from "node:path";
-import type { Config, PoolConfig } from "../config/config.ts";
+import { dirname, isAbsolute, join } from "node:path";
+import type { AccessLogConfig, Config, PoolConfig } from "../config/config.ts";
 import { formatAddress } from "../config/config.ts";
 import { configHashInput } from "../config/hash-input.ts";
 import { noSuch } from "../config/nearest.ts";
@@ -13,6 +13,7 @@ import type { PoolStatus, Status } from "../protocol/status.ts";
 import type { HealthTable, WorkerConfig, WorkerCounters } from "../protocol/worker.ts";
 import { type Clock, wallTime } from "../system/clock.ts";
 import type { Log } from "../system/log.ts";
+import { prepareAccessLogFile } from "./access-log-file.ts";
 import { drainTable, noBackendProblem } from "./backend-table.ts";
 import type { SwitchoverOutcome } from "./group.ts";
 import type { BackendCheckStatus } from "./checked-backend.ts";
@@ -39,7 +40,7 @@ export interface ControllerOptions {
 }
 
 /** A reload leaves these as they are: they belong to the pair, or to the processes that run already. */
-const RESTART_KEYS = ["pair", "virtualAddresses", "workers", "logging"] as const;
+const RESTART_KEYS = ["pair", "virtualAddresses", "workers", "logging.level"] as const;
 
 /** Failed requests on one backend are logged once in this time; the counters have them all. */
 const FAILURE_LOG_PAUSE_MS = 10_000;
@@ -135,7 +136,7 @@ export class Controller {
   }
 
   /**
-   * Takes over a new configuration: listeners, routes, pools, health checks. What belongs to the pair, the
+   * Takes over a new configuration: listeners, routes, pools, health checks, access log. What belongs to the pair, the
    * number of workers and the log level stay as they are until a restart (rule 11: a reload touches
    * neither address, lease nor heartbeats).
    */
@@ -147,7 +148,8 @@ export class Controller {
       log.warn({ keys: this.#needsRestart }, "these changes take effect at the next restart");
     }
     const { listeners, pools, shutdownGraceMs } = config;
-    this.#config = { ...kept, listeners, pools, shutdownGraceMs };
+    const logging = { level: kept.logging.level, access: config.logging.access };
+    this.#config = { ...kept, listeners, pools, logging, shutdownGraceMs };
     // Of what is in effect: a peer that runs with the rest of the file runs with something else.
     this.#configHash = hashConfig(this.#config);
     this.#pair?.setConfigHash(this.#configHash);
@@ -325,8 +327,20 @@ export class Controller {
   #workerConfig(): WorkerConfig {
     const { listeners, pools, logging } = this.#config;
     const { node } = this.#options;
+    const accessLog = this.#prepareAccessLog();
     const { value: stickyKey } = this.#stickyKey;
-    return { node, listeners, pools, logLevel: logging.level, stickyKey, workers: this.#workerCount };
+    const workers = this.#workerCount;
+    return { node, listeners, pools, logLevel: logging.level, accessLog, stickyKey, workers };
+  }
+
+  /** With an absolute file, which the workers can open. */
+  #prepareAccessLog(): AccessLogConfig | null {
+    const { access } = this.#config.logging;
+    if (access === null || access.file === null) return access;
+    const file = isAbsolute(access.file) ? access.file : join(dirname(this.#options.configPath), access.file);
+    const problem = prepareAccessLogFile(file);
+    if (problem !== null) this.#options.log.error({ file, problem }, "no access log can be written");
+    return { ...access, file };
   }
 
   #roleStatus(): Omit<
@@ -415,7 +429,10 @@ function isChanged({
 }): boolean {
   // The file has the groups among the virtual addresses; they take their defaults from the pair.
   const isGroups = key === "virtualAddresses" && !isChanged({ key: "pair", from, to });
-  const read = (config: Config) => JSON.stringify([config[key], isGroups && config.groups]);
+  const read = (config: Config) => {
+    const value = key === "logging.level" ? config.logging.level : config[key];
+    return JSON.stringify([value, isGroups && config.groups]);
+  };
   return read(from) !== read(to);
 }
 

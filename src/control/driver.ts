@@ -28,6 +28,7 @@ export class ElectionDriver {
   readonly #inputs: Input[] = [];
   #settings: Settings;
   #state: State;
+  #hasStarted = false;
   #isStepping = false;
   #isStopped = false;
   #timer: NodeJS.Timeout | undefined;
@@ -42,9 +43,13 @@ export class ElectionDriver {
     return this.#state;
   }
 
-  /** After a reload: the peer is told with the next advertisement, and nothing else changes. */
+  /**
+   * After a reload: the peer is told at once, before it hears of any order that the new configuration allows, and
+   * nothing else changes.
+   */
   setConfigHash(configHash: string): void {
     this.#settings = { ...this.#settings, configHash };
+    if (this.#hasStarted) this.input({ kind: "deadline" });
   }
 
   /**
@@ -56,6 +61,7 @@ export class ElectionDriver {
     const { state, effects } = start(this.#settings, this.#options.clock(), this.#options.memory);
     this.#state = { ...state, faults, impairments, arbiter, maintenance, stopping };
     for (const effect of effects) this.#perform(effect);
+    this.#hasStarted = true;
     this.input({ kind: "deadline" });
   }
 

@@ -7,7 +7,7 @@ import { noSuch } from "../config/nearest.ts";
 import type { Advertisement } from "../election/advertisement.ts";
 import type { ChangeValue } from "../election/changes.ts";
 import type { Input } from "../election/state.ts";
-import { activeDownMs, expiryLateMs } from "../election/timing.ts";
+import { activeDownMs, CONFIGS_AGREE_MS, expiryLateMs } from "../election/timing.ts";
 import type { ArbiterStatus, CheckStatus, GroupStatus, PeerStatus, Role } from "../protocol/status.ts";
 import type { Clock } from "../system/clock.ts";
 import { type Log, withSubject } from "../system/log.ts";
@@ -77,7 +77,9 @@ export class Pair {
   #startProblem: string | undefined;
   #configHash: string;
   #configsDiffer = false;
-  /** The peer is in touch, and said last that it has the configuration that this node has. */
+  /** Since when the peer is in touch and says that it has the configuration that this node has. */
+  #agreeSince: number | undefined;
+  /** For so long that it is not an old word. */
   #configsAgree = false;
   /** As the peer said last, of whichever group: after a change of groups it may have none of ours. */
   #theirHash: string | undefined;
@@ -168,8 +170,8 @@ export class Pair {
 
   setConfigHash(configHash: string): void {
     this.#configHash = configHash;
-    // Until the peer's next word is compared with it.
-    this.#configsAgree = false;
+    // Until the peer's next words are compared with it.
+    this.#disagree();
     for (const group of this.#groups) group.setConfigHash(configHash);
   }
 
@@ -422,7 +424,7 @@ export class Pair {
           this.#changes.linkConnected();
         },
         disconnected: () => {
-          this.#configsAgree = false;
+          this.#disagree();
           this.#changes.linkDisconnected();
         },
       },
@@ -457,15 +459,27 @@ export class Pair {
   #compareConfigs(theirs: string): void {
     this.#theirHash = theirs;
     const differ = theirs !== this.#configHash;
-    const agreedBefore = this.#configsAgree;
-    this.#configsAgree = !differ;
-    // An order about something that the file no longer has is of no use on either node.
-    if (!differ && !agreedBefore) this.#changes.tidy();
+    if (differ) this.#disagree();
+    else this.#agree();
     if (differ === this.#configsDiffer) return;
     this.#configsDiffer = differ;
     const subject = { peer: this.#options.peer.name, ours: this.#configHash, theirs };
     if (differ) this.#options.log.warn(subject, "the two nodes run with different configurations");
     else this.#options.log.info(subject, "the two nodes run with the same configuration again");
+  }
+
+  #agree(): void {
+    const now = this.#options.clock();
+    this.#agreeSince ??= now;
+    if (this.#configsAgree || now - this.#agreeSince < CONFIGS_AGREE_MS) return;
+    this.#configsAgree = true;
+    // An order about something that the file no longer has is of no use on either node.
+    this.#changes.tidy();
+  }
+
+  #disagree(): void {
+    this.#agreeSince = undefined;
+    this.#configsAgree = false;
   }
 
   /** One number for all groups: it only has to grow. */

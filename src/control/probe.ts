@@ -65,7 +65,10 @@ export async function probeOver(
       finish(bad(describeError(error)));
     });
     connection.on("close", () => {
-      finish(bad("the connection closed without an answer"));
+      // A response that was cut off says so itself, a moment later.
+      setImmediate(() => {
+        finish(bad("the connection closed without an answer"));
+      });
     });
   });
 }

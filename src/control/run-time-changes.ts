@@ -13,7 +13,14 @@
 // Only a few frames are in flight, so that a large table never stands in the way of an advertisement.
 
 import type { Change, ChangeTable, ChangeValue } from "../election/changes.ts";
-import { compareChanges, forgetChanges, KEYS_MAX, mergeChanges, setChange } from "../election/changes.ts";
+import {
+  compareChanges,
+  forgetChanges,
+  KEYS_MAX,
+  mergeChanges,
+  setChange,
+  takeBack,
+} from "../election/changes.ts";
 import type { Log } from "../system/log.ts";
 import { FRAME_CHANGES_BYTES_MAX } from "./peer-frame.ts";
 import type { ChangesMessage } from "./peer-frame.ts";
@@ -194,19 +201,12 @@ export class RunTimeChanges {
   }
 
   async #takeBack(): Promise<void> {
-    const { node, epoch, onChange, log } = this.#options;
-    let next = this.#table;
-    const back: Change[] = [];
-    for (const { key } of this.#obsoleteOrders()) {
-      const outcome = setChange(next, { key, value: false, epoch: epoch(), node });
-      if (outcome.kind === "refused") continue;
-      next = outcome.table;
-      back.push(outcome.change);
-    }
+    const { onChange, log } = this.#options;
+    const back = this.#obsoleteOrders().map(takeBack);
     if (back.length === 0) return;
     const keys = back.map(({ key }) => key);
     try {
-      await this.#store(next);
+      await this.#store(mergeChanges(this.#table, back).table);
     } catch (error) {
       log.warn(
         { keys, reason: String(error) },

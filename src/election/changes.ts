@@ -64,6 +64,14 @@ export function setChange(
 }
 
 /**
+ * What ends an order that is about nothing any more. It is the same on whichever node it is made, and wins over that
+ * order alone: one that is given meanwhile, and not known here yet, is newer.
+ */
+export function takeBack(order: Change): Change {
+  return { ...order, value: false };
+}
+
+/**
  * Both tables in one, and what of `incoming` was news: at most one change per key. Commutative, associative
  * and idempotent: of each key the newest change is kept, of all keys maintenance and the newest, TABLE_KEYS_MAX.
  */
@@ -105,6 +113,8 @@ export function compareChanges(a: Change, b: Change): number {
     a.epoch - b.epoch ||
     a.counter - b.counter ||
     compareTexts(a.node, b.node) ||
+    // It has been taken back.
+    Number(a.value === false) - Number(b.value === false) ||
     // A node that has lost its file may give a number out twice.
     compareTexts(JSON.stringify(a.value), JSON.stringify(b.value)) ||
     compareTexts(a.key, b.key)

@@ -98,6 +98,12 @@ export const FORCED_OFFER_MS = 10_000;
 /** An offer that nobody ordered and the peer did not take is made again after this. */
 export const OFFER_AGAIN_MS = 30_000;
 
+/**
+ * So long two nodes say the same of their configuration before an order about what it does not name is taken back:
+ * a word that was held up may be older than a reload, and then newer ones are right behind it.
+ */
+export const CONFIGS_AGREE_MS = 2000;
+
 /** Role changes are counted over this time, and so long a node that changed too often must keep quiet. */
 export const FLAP_WINDOW_MS = 60_000;
 

@@ -112,6 +112,11 @@ function transferChunks(body: Body, bytes: Buffer, start: number, parts: Buffer[
       if (body.remaining === 0) startLine(body, "data-end");
       continue;
     }
+    const plainEnd = takePlainLine(body, bytes, at);
+    if (plainEnd > at) {
+      at = plainEnd;
+      continue;
+    }
     const lineEnd = takeLine(body, bytes, at);
     if (typeof lineEnd !== "number") return lineEnd;
     at = lineEnd;
@@ -146,6 +151,31 @@ function startLine(body: Body, phase: Phase): void {
   body.phase = phase;
   body.line = "";
   body.lineBytes = 0;
+}
+
+/**
+ * What nearly all lines between chunks are: a size without extensions, or the end of the data, whole in these bytes.
+ * Returns the offset behind it; `start` when it is something else. Measured: a body of one-byte chunks, which an
+ * attacker may send, cost 4.5 ms for each 64 KiB when each line became a text.
+ */
+function takePlainLine(body: Body, bytes: Buffer, start: number): number {
+  if (body.lineBytes > 0 || body.phase === "trailer") return start;
+  let size = 0;
+  let at = start;
+  if (body.phase === "size") {
+    const last = Math.min(bytes.length, start + SIZE_DIGITS_MAX);
+    for (; at < last; at += 1) {
+      const digit = hexDigit(bytes[at] ?? 0);
+      if (digit === -1) break;
+      size = size * 16 + digit;
+    }
+    if (at === start) return start;
+  }
+  if (bytes[at] !== 13 || bytes[at + 1] !== 10) return start;
+  body.remaining = size;
+  if (body.phase === "data-end") body.phase = "size";
+  else body.phase = size === 0 ? "trailer" : "data";
+  return at + 2;
 }
 
 /**

@@ -56,6 +56,9 @@ export interface ConnectionOptions {
 export type Underscores = "drop" | "pass" | "refuse";
 
 const NO_OPTIONS: ConnectionOptions = { close: false, keepAlive: false, upgrade: false, nominated: [] };
+/** What nearly every message says, ready made: to parse it took half a microsecond of each head. */
+const CLOSE: ConnectionOptions = { ...NO_OPTIONS, close: true };
+const KEEP_ALIVE: ConnectionOptions = { ...NO_OPTIONS, keepAlive: true };
 const NONE: readonly string[] = [];
 
 const OBS_FOLD = fault(400, "a field line is folded");
@@ -64,7 +67,9 @@ const BAD_NAME = fault(400, "a field name is not a token");
 const UNDERSCORE = fault(400, "a field name has an underscore");
 /** Honest white space, but parsers differ on whether chunked is still chunked with it. */
 const TAB_IN_CODING = fault(400, "a tab in Transfer-Encoding");
-const BAD_CONNECTION = fault(400, "the Connection field is not a list of tokens");
+/** More than any honest sender has; each costs a comparison with each field. */
+const CONNECTION_OPTIONS_MAX = 50;
+const BAD_CONNECTION = fault(400, "the Connection field is not a list of tokens, or too long");
 const TOO_MANY = fault(431, "too many fields");
 
 /**
@@ -229,14 +234,16 @@ export function listMembers(value: string): string[] {
   return members;
 }
 
-/** null: something in it is no token. */
+/** null: something in it is no token, or there is too much of it. */
 function parseConnection(value: string): ConnectionOptions | null {
+  if (value === "keep-alive") return KEEP_ALIVE;
+  if (value === "close") return CLOSE;
   const nominated: string[] = [];
   let close = false;
   let keepAlive = false;
   let upgrade = false;
   for (const member of listMembers(value)) {
-    if (!isToken(member)) return null;
+    if (!isToken(member) || nominated.length >= CONNECTION_OPTIONS_MAX) return null;
     const option = member.toLowerCase();
     if (option === "close") close = true;
     else if (option === "keep-alive") keepAlive = true;

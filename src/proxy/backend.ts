@@ -75,7 +75,9 @@ export class Backend {
    */
   recycle(connection: BackendConnection, keepAliveTimeoutMs: number | null): void {
     const idleMs = Math.min(IDLE_MS_MAX, (keepAliveTimeoutMs ?? Infinity) - IDLE_MARGIN_MS);
-    if (idleMs > 0 && !this.isRetired) connection.release(idleMs);
+    // A write may have failed while the whole answer stood in the kernel: see HearingSocket.
+    const isSound = connection.stream.writable;
+    if (isSound && idleMs > 0 && !this.isRetired) connection.release(idleMs);
     else connection.destroy();
   }
 

@@ -3,6 +3,7 @@
 import type { HeadLimits } from "../http1/scan.ts";
 import type { FromWorker } from "../protocol/worker.ts";
 import type { Log } from "../system/log.ts";
+import type { AccessLog } from "./access-log.ts";
 import type { Pool } from "./pool.ts";
 import type { RequestIds } from "./request-id.ts";
 import type { Timers } from "./timers.ts";
@@ -10,6 +11,8 @@ import type { Timers } from "./timers.ts";
 export interface Context {
   /** Replaced when a configuration sets another level. */
   log: Log;
+  /** Replaced at every reload; null: there is none, or it cannot be opened. */
+  accessLog: AccessLog | null;
   /** This node's name, as the last configuration gave it. */
   node: string;
   readonly timers: Timers;
@@ -18,6 +21,8 @@ export interface Context {
   /** For the heads of responses; those of requests are the listener's. */
   readonly responseHeadLimits: HeadLimits;
   readonly pools: ReadonlyMap<string, Pool>;
+  /** Clients' connections get sockets of ours (accepted-socket.ts); else those that Node makes. */
+  readonly ownsSockets: boolean;
   /** To the control process. */
   readonly tell: (message: FromWorker) => void;
 }

@@ -19,12 +19,14 @@ import { type ResponseHead, isSwitchTo, parseResponseHead } from "../http1/respo
 import { type HeadScan, createScan, restartScan } from "../http1/scan.ts";
 import { mayClientSpeak, mayReuseBackend } from "../http1/turn.ts";
 import { monotonicClock } from "../system/clock.ts";
+import { type AccessRecord, noteAttempt, noteConnected, noteEnd } from "./access-record.ts";
 import type { Backend } from "./backend.ts";
 import type { Bond } from "./sticky.ts";
 import type { BackendConnection, BackendUser } from "./backend-connection.ts";
 import type { Context } from "./context.ts";
+import { keptBytes } from "./lent-bytes.ts";
 import type { Pool, PoolRequest } from "./pool.ts";
-import { keptBytes, writeParts } from "./stream.ts";
+import { writeParts } from "./stream.ts";
 
 /**
  * The client's side of an exchange: what carries the response in its own way. An HTTP/1.1 connection
@@ -80,6 +82,8 @@ export class Exchange implements BackendUser, PoolRequest {
   private readonly pool: Pool;
   private readonly bodyBytesMax: number;
   private readonly edit: RequestEdit | null;
+  /** null: there is no access log. */
+  private readonly record: AccessRecord | null;
 
   private connection: BackendConnection | null = null;
 
@@ -99,6 +103,8 @@ export class Exchange implements BackendUser, PoolRequest {
   private partialHead: Buffer | null = null;
   private responseScan: HeadScan | null = null;
   private wasHeard = false;
+  /** Why the last connect failed. */
+  private lastProblem = "";
   private staysOpen = false;
 
   constructor(options: {
@@ -109,6 +115,8 @@ export class Exchange implements BackendUser, PoolRequest {
     readonly bodyBytesMax: number;
     /** null: the request's head passes as it is. */
     readonly edit: RequestEdit | null;
+    /** null: there is no access log. */
+    readonly record: AccessRecord | null;
   }) {
     this.context = options.context;
     this.client = options.client;
@@ -118,6 +126,7 @@ export class Exchange implements BackendUser, PoolRequest {
     this.head = sticky === null ? options.head : sticky.hide(options.head);
     this.bodyBytesMax = options.bodyBytesMax;
     this.edit = options.edit;
+    this.record = options.record;
     const { framing } = options.head;
     this.requestBody = createBody(framing, framing.kind);
   }
@@ -146,10 +155,12 @@ export class Exchange implements BackendUser, PoolRequest {
   private tryNextBackend(): void {
     const backend = this.pool.choose(this);
     if (backend === null) {
+      noteEnd(this.record, this.tried.length === 0 ? "no-backend" : "connect-failed", this.lastProblem);
       this.fail(503);
       return;
     }
     this.tried.push(backend);
+    if (this.record !== null) noteAttempt(this.record, backend.name);
     const idle = backend.takeIdle(this);
     if (idle === null) this.connect(backend);
     else this.send(idle);
@@ -166,6 +177,7 @@ export class Exchange implements BackendUser, PoolRequest {
 
   private send(connection: BackendConnection): void {
     this.connection = connection;
+    if (this.record !== null) noteConnected(this.record, connection);
     if (!this.isRetry) connection.backend.countRequest();
     this.unsentHead = renderRequestHead(this.head, this.client.sender, this.edit);
     this.request = "body";
@@ -196,10 +208,12 @@ export class Exchange implements BackendUser, PoolRequest {
     const parts: Buffer[] = [];
     const taken = transferBody(this.requestBody, input, 0, parts);
     if (typeof taken !== "number") {
+      noteEnd(this.record, "client-malformed", taken.reason);
       this.refuseBody(taken.status);
       return 0;
     }
     if (this.requestBody.bodyBytes > this.bodyBytesMax) {
+      noteEnd(this.record, "refused", "the body is too large");
       this.refuseBody(413);
       return 0;
     }
@@ -393,7 +407,8 @@ export class Exchange implements BackendUser, PoolRequest {
     if (connection === null) return;
     const { backend } = connection;
     if (this.request === "waiting") {
-      backend.countFailure(`connect: ${reason}`);
+      this.lastProblem = `connect: ${reason}`;
+      backend.countFailure(this.lastProblem);
       this.tryNextBackend();
       return;
     }
@@ -402,10 +417,12 @@ export class Exchange implements BackendUser, PoolRequest {
     if (connection.isReused && !this.wasHeard && !this.hasTakenBody && isIdempotent(this.head.method)) {
       this.request = "waiting";
       this.isRetry = true;
+      if (this.record !== null) noteAttempt(this.record, backend.name);
       this.connect(backend);
       return;
     }
     backend.countFailure(reason);
+    noteEnd(this.record, "backend-closed", reason);
     if (this.response === "awaited") this.fail(502);
     else this.cut();
   }
@@ -423,15 +440,16 @@ export class Exchange implements BackendUser, PoolRequest {
     if (!isClientStalled) {
       this.noteResponse();
       this.failBackend(504, this.response === "body" ? "the response stalled" : "no response in time");
-    } else if (this.response === "awaited") {
-      this.fail(408);
     } else {
-      this.cut();
+      noteEnd(this.record, "client-timeout");
+      if (this.response === "awaited") this.fail(408);
+      else this.cut();
     }
   }
 
   private failBackend(status: number, reason: string): void {
     this.connection?.backend.countFailure(reason);
+    noteEnd(this.record, status === 504 ? "backend-timeout" : "backend-malformed", reason);
     if (this.response === "awaited") this.fail(status);
     else this.cut();
   }

@@ -5,6 +5,7 @@
 
 import { Server, Socket } from "node:net";
 import { monotonicClock } from "../system/clock.ts";
+import { AcceptedSocket, takeConnections, takeOver } from "./accepted-socket.ts";
 import { ClientConnection } from "./client-connection.ts";
 import type { Context } from "./context.ts";
 import type { Listener } from "./listener.ts";
@@ -36,20 +37,26 @@ export class ConnectionGroup {
   }
 
   /** Takes a client's socket. */
-  take(socket: Socket): void {
+  take(accepted: Socket): void {
+    const socket = this.context.ownsSockets ? ownSocket(accepted) : accepted;
     socket.allowHalfOpen = true;
     socket.setNoDelay(true);
-    if (socket.remoteAddress === undefined || this.isGone(socket)) {
+    const address = socket instanceof AcceptedSocket ? socket.readPeerAddress() : socket.remoteAddress;
+    if (address === undefined || this.isGone(socket)) {
       // It went while it waited, or its address did.
       socket.on("error", ignore);
       socket.destroy();
       return;
     }
-    const sender = this.listener.describeSender(socket.remoteAddress);
+    const sender = this.listener.describeSender(address);
     const { room } = this.listener;
     const admission = room.admit(sender);
     if (admission.kind === "refused") {
-      refuseConnection(this.context, socket, admission.status);
+      refuseConnection(this.context, socket, {
+        sender,
+        listener: this.listener.name,
+        status: admission.status,
+      });
       return;
     }
     const connection = new ClientConnection({
@@ -93,7 +100,6 @@ export class ConnectionGroup {
   cutAt(addresses: readonly string[]): void {
     this.gone = addresses;
     for (const connection of this.connections) {
-      // Not the socket that was accepted: that one is empty (see adoptStream).
       if (connection.stream instanceof Socket && this.isGone(connection.stream)) connection.cut();
     }
   }
@@ -129,14 +135,18 @@ export class ListeningSocket {
   }) {
     this.id = options.id;
     this.group = new ConnectionGroup(options.context, options.listener);
-    this.server = new Server({ allowHalfOpen: true, noDelay: true }, (socket) => {
+    const take = (socket: Socket): void => {
       this.accepted += 1;
       this.group.take(socket);
-    });
+    };
+    this.server = new Server({ allowHalfOpen: true }, take);
     this.server.on("error", (error) => {
       options.context.log.error({ socketId: this.id, error: error.message }, "listening socket failed");
     });
-    this.server.listen(options.handle, BACKLOG, options.onListening);
+    this.server.listen(options.handle, BACKLOG, () => {
+      if (options.context.ownsSockets) takeConnections(this.server, take);
+      options.onListening();
+    });
   }
 
   /** Stops accepting and drains; a second call can only shorten the grace. */
@@ -174,6 +184,10 @@ export class ListeningSocket {
       });
     });
   }
+}
+
+function ownSocket(socket: Socket): Socket {
+  return socket instanceof AcceptedSocket ? socket : (takeOver(socket) ?? socket);
 }
 
 function ignore(): void {

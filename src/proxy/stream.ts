@@ -1,13 +1,14 @@
 // The engine's view of a connection: a duplex byte stream of the socket kind. Plain TCP sockets now, TLS sockets next
 // (test/proxy/tls-stream.test.ts has them work), and nothing above this file asks which one it has.
 //
-// Bytes that come in are lent. The plain sockets of a worker read into one buffer that they share (`onread`),
-// which saves an allocation and its collection with each read, and 64 KiB per connection that waits for bytes.
-// So whoever keeps bytes after receiveBytes has returned copies them (keptBytes), and whoever passes them on
-// writes a copy (writeParts): what the kernel does not take at once is read again later.
+// Bytes that come in are lent: the plain sockets of a worker read into one buffer (lent-bytes.ts). So whoever keeps
+// bytes after receiveBytes has returned copies them (keptBytes), and whoever passes them on writes a copy
+// (writeParts): what the kernel does not take at once is read again later.
 
-import { type OnReadOpts, Socket, type SocketConstructorOpts } from "node:net";
+import { Socket } from "node:net";
 import type { Duplex } from "node:stream";
+import { AcceptedSocket } from "./accepted-socket.ts";
+import { READ_BYTES, readingInto } from "./lent-bytes.ts";
 
 /**
  * What a connection must offer, and all that the engine asks of one:
@@ -40,10 +41,6 @@ export interface StreamOwner {
   streamClosed(error: Error | null): void;
 }
 
-/** The most that one read brings: what libuv asks for, too. */
-const READ_BYTES = 65_536;
-const lent = Buffer.allocUnsafeSlow(READ_BYTES);
-
 /** One read, and a head or the frame of a chunk. */
 const COPY_BYTES = READ_BYTES + 4096;
 /** Smaller copies are cheap garbage, and would waste what they do not fill. */
@@ -55,11 +52,6 @@ const SPARE_COPIES_MAX = 64;
  * what was written to somebody who keeps it.
  */
 const spareCopies: Buffer[] = [];
-
-/** The bytes in memory that stays as it is. */
-export function keptBytes(bytes: Buffer): Buffer {
-  return bytes.buffer === lent.buffer ? Buffer.from(bytes) : bytes;
-}
 
 /**
  * A socket that listens to the end before it dies of a failed write. A backend that answers early and closes ("413,
@@ -73,7 +65,12 @@ class HearingSocket extends Socket {
   private readonly owner: StreamOwner;
 
   constructor(owner: StreamOwner) {
-    super({ allowHalfOpen: true, onread: readingFor(owner) });
+    super({
+      allowHalfOpen: true,
+      onread: readingInto((bytes) => {
+        owner.receiveBytes(bytes);
+      }),
+    });
     this.owner = owner;
   }
 
@@ -107,47 +104,16 @@ export function createSocket(owner: StreamOwner): Socket {
   return socket;
 }
 
-/**
- * Wires a stream to its owner for the rest of its life. Returns the stream to use from now on: `onread` can be
- * had only by a new socket, so a plain connection moves into one, with its handle.
- */
-export function adoptStream(stream: ByteStream, owner: StreamOwner): ByteStream {
-  const handle = takeHandle(stream);
-  if (handle === null) {
-    stream.on("data", (bytes: Buffer) => {
-      owner.receiveBytes(bytes);
-    });
-    hearEvents(stream, owner);
-    return stream;
+/** Wires a stream to its owner for the rest of its life. */
+export function adoptStream(stream: ByteStream, owner: StreamOwner): void {
+  if (stream instanceof AcceptedSocket) {
+    stream.setOwner(owner);
+    return;
   }
-  const options = { allowHalfOpen: true, onread: readingFor(owner), handle };
-  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- documented is one kind of handle only
-  const socket = new Socket(options as unknown as SocketConstructorOpts);
-  hearEvents(socket, owner);
-  return socket;
-}
-
-/**
- * What a connected plain socket is made of, as net.Server gives it to the sockets that it makes; the socket is
- * an empty shell afterwards. null: a stream of another kind, or one that has closed.
- */
-function takeHandle(stream: ByteStream): object | null {
-  // A TLS socket is a Socket as well, and its handle gives the bytes of TLS.
-  if (stream.constructor !== Socket) return null;
-  const handle: unknown = Reflect.get(stream, "_handle");
-  if (typeof handle !== "object" || handle === null) return null;
-  Reflect.set(stream, "_handle", null);
-  return handle;
-}
-
-function readingFor(owner: StreamOwner): OnReadOpts {
-  return {
-    buffer: lent,
-    callback: (count) => {
-      owner.receiveBytes(lent.subarray(0, count));
-      return true;
-    },
-  };
+  stream.on("data", (bytes: Buffer) => {
+    owner.receiveBytes(bytes);
+  });
+  hearEvents(stream, owner);
 }
 
 function hearEvents(stream: ByteStream, owner: StreamOwner): void {
@@ -192,6 +158,19 @@ export function writeParts(stream: ByteStream, head: string, parts: readonly Buf
   stream.write(whole, () => {
     if (spareCopies.length < SPARE_COPIES_MAX) spareCopies.push(copy);
   });
+}
+
+/** The other side's port; undefined where there is none, or not any more. */
+export function portOf(stream: ByteStream): number | undefined {
+  return stream instanceof Socket ? stream.remotePort : undefined;
+}
+
+/**
+ * Closes a connection on which nothing more will be read, at once. False: something has still to leave, or the stream is
+ * of a kind that wants an end.
+ */
+export function closeStream(stream: ByteStream): boolean {
+  return stream instanceof AcceptedSocket && stream.closeAtOnce();
 }
 
 /**

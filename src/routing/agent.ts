@@ -7,7 +7,7 @@
 //   drain                finish what is in flight, no new requests
 //   maint                out of service
 //   up                   ends down, fail and stopped
-//   down, fail, stopped  it does not work; "#" and what follows says why
+//   down, fail, stopped  it does not work; "#" and what follows says why. Older manuals have failed for fail
 //
 // Words stand in any order, with spaces, tabs or commas between them, in any case.
 
@@ -60,6 +60,7 @@ function understand(word: string, reason: string): Partial<AgentState> | undefin
       return { failure: null };
     case "down":
     case "fail":
+    case "failed":
     case "stopped":
       return { failure: reason === "" ? word : `${word}: ${reason}` };
     default: {
@@ -70,5 +71,5 @@ function understand(word: string, reason: string): Partial<AgentState> | undefin
 }
 
 function printable(text: string): string {
-  return text.replaceAll(/[^\t -~\u{a0}-\u{10ffff}]/gu, "?");
+  return text.replaceAll(/(?!\t)[\p{C}\p{Zl}\p{Zp}]/gu, "?");
 }

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { ElectionDriver } from "../../src/control/driver.ts";
-import type { Settings } from "../../src/election/state.ts";
+import type { Effect, Settings } from "../../src/election/state.ts";
 
 const SETTINGS: Settings = {
   node: "a",
@@ -22,7 +22,7 @@ const SETTINGS: Settings = {
 };
 
 /** A driver on a clock that a test moves; the log tells what it did. */
-function drive() {
+function drive(performed: (effect: Effect) => void = () => undefined) {
   const time = { nowMs: 1000 };
   const events: string[] = [];
   const driver = new ElectionDriver({
@@ -30,6 +30,7 @@ function drive() {
     memory: { epoch: 0 },
     clock: () => time.nowMs,
     perform: (effect) => {
+      performed(effect);
       events.push(effect.kind === "log" ? effect.event : effect.kind);
     },
     onState: () => undefined,
@@ -70,6 +71,22 @@ test("what befell the node before its start counts", (t) => {
   driver.start();
   assert.equal(driver.state.phase.kind, "fault");
   assert.ok(events.includes("release"), events.join());
+});
+
+test("a reload is told to the peer at once, before any order that the new file allows", (t) => {
+  const said: string[] = [];
+  const { time, driver } = drive((effect) => {
+    if (effect.kind === "advertise") said.push(effect.advertisement.configHash);
+  });
+  t.after(() => {
+    driver.stop();
+  });
+  driver.setConfigHash("before");
+  assert.deepEqual(said, [], "nothing is said before the start");
+  driver.start();
+  time.nowMs += 1;
+  driver.setConfigHash("after");
+  assert.deepEqual([...new Set(said)], ["before", "after"]);
 });
 
 test("a driver that was stopped stays so, whatever a late hook reports", () => {

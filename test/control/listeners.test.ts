@@ -66,6 +66,7 @@ async function open(t: TestContext, binds: Readonly<Record<string, string>>): Pr
     pools,
     logLevel: "info",
     workers: 1,
+    accessLog: null,
     stickyKey: new Uint8Array(32),
   });
   await workers.start();

@@ -361,6 +361,31 @@ test("what was taken back does not come back from a node that was away, and a ne
   await eventually(() => wire.isSettled() && wire.a.changes.get("drain/web/1") === true);
 });
 
+test("an order that is taken back spares one that was given for the same meanwhile, on the other node", async (t) => {
+  for (const [first, second] of [
+    ["a", "b"],
+    ["b", "a"],
+  ] as const) {
+    const wire = new Wire(t);
+    wire.connect();
+    // oxlint-disable-next-line no-await-in-loop -- one story after the other
+    await wire[first].changes.set("drain/web/1", true);
+    wire.cut();
+    // The file of the first has the backend again, and the second has not heard of that.
+    // oxlint-disable-next-line no-await-in-loop -- as above
+    await wire[first].changes.set("drain/web/1", true);
+    wire.isObsolete = () => true;
+    wire[second].changes.tidy();
+    // oxlint-disable-next-line no-await-in-loop -- as above
+    await eventually(() => wire[second].changes.get("drain/web/1") === false);
+    wire.isObsolete = () => false;
+    wire.connect();
+    // oxlint-disable-next-line no-await-in-loop -- as above
+    await eventually(() => wire.isSettled() && stored(wire[second], "drain/web/1") === true);
+    assert.equal(wire[first].changes.get("drain/web/1"), true);
+  }
+});
+
 test("rule 12: a full table makes room by what was taken back and is known to both; maintenance needs none", async (t) => {
   const stateDir = openFolder(t);
   const changes = Array.from({ length: KEYS_MAX }, (_, index): Change => {

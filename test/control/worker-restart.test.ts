@@ -54,6 +54,7 @@ pools:
     pools,
     logLevel: "error",
     workers: 1,
+    accessLog: null,
     stickyKey: new Uint8Array(32),
   });
   await workers.start();

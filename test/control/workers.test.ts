@@ -22,6 +22,7 @@ const CONFIG: WorkerConfig = {
   logLevel: "info",
   workers: 1,
   stickyKey: new Uint8Array(32),
+  accessLog: null,
 };
 
 interface Team {

@@ -11,6 +11,7 @@ import {
   parseChanges,
   setChange,
   TABLE_KEYS_MAX,
+  takeBack,
 } from "../../src/election/changes.ts";
 import type { Change, ChangeTable } from "../../src/election/changes.ts";
 
@@ -210,6 +211,19 @@ suite("tables of run-time changes", () => {
         const outcome = setChange(less, { key, value, epoch: 0, node: "a" });
         assert.ok(outcome.kind === "set");
         for (const older of seen.values()) assert.ok(compareChanges(outcome.change, older) > 0);
+      }),
+    );
+  });
+
+  test("what takes an order back ends that order, and no newer one", () => {
+    fc.assert(
+      fc.property(anyChange, anyTable, (order, others) => {
+        fc.pre(order.value !== false);
+        assert.equal(merged(tableOf([order]), tableOf([takeBack(order)])).get(order.key)?.value, false);
+        const other = others.get(order.key);
+        if (other === undefined || compareChanges(other, order) <= 0) return;
+        fc.pre(other.epoch !== order.epoch || other.counter !== order.counter || other.node !== order.node);
+        assert.equal(merged(tableOf([takeBack(order)]), others).get(order.key), other);
       }),
     );
   });

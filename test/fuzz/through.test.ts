@@ -26,6 +26,7 @@ const engine = new Engine({
   createLog: () => createLog({ level: "error", subject: {} }),
   tell: (message: FromWorker) => reports.push(message),
   onDrained: () => undefined,
+  ownsSockets: true,
 });
 const reports: FromWorker[] = [];
 const server = createListener();

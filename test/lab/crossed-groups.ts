@@ -6,7 +6,7 @@ import { type Lab, NODES, type Node } from "./lab.ts";
 import { VIP, VIP_TWO } from "./lab-config.ts";
 
 const AT_REST_WITHIN_MS = 20_000;
-const MOVED_WITHIN_MS = 5000;
+const MOVED_WITHIN_MS = 10_000;
 
 /** By the node that prefers it. */
 export const addressOf: Readonly<Record<Node, string>> = { a: VIP, b: VIP_TWO };
@@ -17,7 +17,7 @@ export const CROSSED = {
   watched: [VIP, VIP_TWO],
 } as const;
 
-/** Moves a group of the node `of` to `to`, which may have it already. */
+/** Moves a group of the node `of` to `to`, which may have it already, and waits until the pair is at rest. */
 export async function giveGroup(
   lab: Lab,
   { of, to }: { readonly of: Node; readonly to: Node },
@@ -25,6 +25,7 @@ export async function giveGroup(
   const isThere = () => lab.watch.soleHolderSince(to, addressOf[of]) !== null;
   if (!isThere()) await lab.vipair(to, "switchover", "--group", `of-${of}`);
   await waitUntil(isThere, { what: `${to} alone to hold ${addressOf[of]}`, withinMs: MOVED_WITHIN_MS });
+  await atRest(lab);
 }
 
 /** Each address has one holder; each node is in touch with the other and ready for both groups. */

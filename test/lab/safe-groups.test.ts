@@ -47,7 +47,6 @@ async function gatherOnB(): Promise<void> {
   for (let moves = 0; moves < MOVES_MAX; moves += 1) {
     await giveGroup(lab, { of: "a", to: "a" });
     await giveGroup(lab, { of: "a", to: "b" });
-    await atRest(lab);
     const seen = waitUntil(hasRenewedOneLater, { what: "renewals", withinMs: LOOK_MS, everyMs: 5 });
     if (await seen.catch(() => false)) return;
   }

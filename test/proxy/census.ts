@@ -1,5 +1,5 @@
-// Loaded into the worker processes of tests (--import): counts, when a test asks, what the process holds
-// besides what the engine says of itself. Node knows its sockets and timers, the garbage collector its
+// Loaded into the worker processes of tests (--import), and imported where the engine runs in the test's own: counts,
+// when a test asks, what the process holds besides what the engine says of itself. Node knows its sockets and timers, the garbage collector its
 // objects; so a thing that the engine has forgotten is found all the same.
 
 import { Socket } from "node:net";
@@ -65,7 +65,7 @@ function takeCensus(): Census {
   };
 }
 
-function countHoldings(): Holdings {
+export function countHoldings(): Holdings {
   const resources = process.getActiveResourcesInfo();
   const count = (name: string): number => resources.filter((resource) => resource === name).length;
   return {
@@ -76,7 +76,7 @@ function countHoldings(): Holdings {
   };
 }
 
-function countObjects(): Census["objects"] {
+export function countObjects(): Census["objects"] {
   const classes = Object.entries(CLASSES);
   // The prototypes of the classes are found too.
   if (queryObjects(Counted, { format: "count" }) === classes.length) return {};

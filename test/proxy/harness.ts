@@ -6,7 +6,7 @@ import { type ChildProcess, fork, spawn } from "node:child_process";
 import { once } from "node:events";
 import type { TestContext } from "node:test";
 import { type AddressInfo, type Server, type Socket, connect, createServer } from "node:net";
-import type { ListenerConfig, ListenerLimits, PoolConfig } from "../../src/config/config.ts";
+import type { AccessLogConfig, ListenerConfig, ListenerLimits, PoolConfig } from "../../src/config/config.ts";
 import type { FromWorker, HealthTable, ToWorker, WorkerConfig } from "../../src/protocol/worker.ts";
 import type { Census, FromCensus, Holdings } from "./census.ts";
 
@@ -144,7 +144,11 @@ export class TestWorker {
 
   /** Fails unless everything that clients and backends left behind goes by itself, and nothing stays. */
   async leavesNothing(): Promise<void> {
-    if (!this.process.connected) return;
+    if (!this.process.connected) {
+      // Drained or killed by the test; a worker that failed by itself exits with 1.
+      assert.notEqual(await this.exited, 1, `the worker failed: ${this.output}`);
+      return;
+    }
     let left = "";
     await eventually(
       () => `a worker without exchanges: ${left}`,
@@ -247,10 +251,12 @@ const STICKY_KEY = new Uint8Array(32).fill(7);
 export function workerConfig(
   pools: readonly PoolConfig[],
   listener: Partial<ListenerConfig> = {},
+  accessLog: AccessLogConfig | null = null,
 ): WorkerConfig {
   return {
     node: "test",
     logLevel: "warn",
+    accessLog,
     workers: 1,
     stickyKey: STICKY_KEY,
     pools,
@@ -282,9 +288,10 @@ export function workerConfig(
 export async function startWorker(
   pools: readonly PoolConfig[],
   listener: Partial<ListenerConfig> = {},
+  accessLog: AccessLogConfig | null = null,
 ): Promise<{ readonly worker: TestWorker; readonly port: number }> {
   const worker = new TestWorker();
-  worker.configure(workerConfig(pools, listener));
+  worker.configure(workerConfig(pools, listener, accessLog));
   const port = await worker.listen();
   return { worker, port };
 }
@@ -434,12 +441,13 @@ export async function serve(
     readonly timeouts?: Partial<PoolConfig["timeouts"]>;
     readonly listener?: Partial<ListenerConfig>;
     readonly settings?: Partial<PoolConfig>;
+    readonly accessLog?: AccessLogConfig;
   },
 ): Promise<{ readonly worker: TestWorker; readonly port: number }> {
   const { backends = [], timeouts = {}, listener = {}, settings = {} } = options;
   for (const backend of backends) await backend.start();
   const ports = options.ports ?? backends.map((backend) => backend.port);
-  const started = await startWorker([pool({ ports, timeouts, settings })], listener);
+  const started = await startWorker([pool({ ports, timeouts, settings })], listener, options.accessLog);
   t.after(async () => {
     for (const peer of RawPeer.open) peer.close();
     for (const backend of backends) backend.close();

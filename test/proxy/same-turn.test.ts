@@ -5,7 +5,16 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import { type TestContext, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
-import { RawBackend, type RawPeer, type TestWorker, eventually, get, openClient, serve } from "./harness.ts";
+import {
+  OK,
+  RawBackend,
+  type RawPeer,
+  type TestWorker,
+  eventually,
+  get,
+  openClient,
+  serve,
+} from "./harness.ts";
 
 const SWITCHED = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n";
 const UPGRADE = get("/", "Connection: Upgrade", "Upgrade: x");
@@ -120,6 +129,29 @@ test("a backend answers early until its close and resets inside, in one turn: th
   await eventually("the end", () => client.hasClosed || client.text.includes("\r\n0\r\n\r\n"));
   assert.equal(client.text.includes("\r\n0\r\n\r\n"), false, client.text);
   assert.equal(client.hasEnded, false, "a reset, not an end");
+});
+
+test("a connection whose last write failed is not used again, though its answer was whole", async (t) => {
+  const post = (body: string): string =>
+    `POST / HTTP/1.1\r\nHost: a\r\nContent-Length: ${String(body.length)}\r\n\r\n${body}`;
+  const backend = new RawBackend((peer) => {
+    peer.socket.on("data", () => {
+      if (peer.text.endsWith("second")) peer.send(OK);
+    });
+  });
+  const { worker, port } = await serve(t, { backends: [backend] });
+  const client = await openClient(t, port);
+  const whole = post("firstmore") + post("second");
+  const at = whole.indexOf("more");
+  client.send(whole.slice(0, at));
+  const peer = await backend.peer();
+  await peer.receives("first");
+  await whileStopped(worker, async () => {
+    await sent(client, whole.slice(at));
+    await sendAndReset(peer, OK);
+  });
+  await eventually("two answers", () => client.text.split("HTTP/1.1 ").length === 3 || client.hasClosed);
+  assert.equal(client.text, OK + OK);
 });
 
 /** A client inside its request body, and the backend that has begun to get it. */

@@ -29,12 +29,14 @@ export function openStreamRig(t: TestContext, ports: readonly number[]): StreamR
   const pools = new Map<string, Pool>();
   const context: Context = {
     log: createLog({ level: "error", subject: {} }),
+    accessLog: null,
     node: "test",
     requestIds: new RequestIds(),
     timers: new Timers(),
     tally: { connections: 0, requests: 0, refusedConnections: 0, refusing: 0, hasChanged: false },
     responseHeadLimits: DEFAULT_HEAD_LIMITS,
     pools,
+    ownsSockets: true,
     tell: (message: FromWorker) => {
       assert.equal(message.kind, "backend-failure");
     },

@@ -98,6 +98,11 @@ const FIELDS: readonly Refused[] = [
   [400, "9110 5.5: ESC in a field value", "GET / HTTP/1.1|Host: a|X: y\x1bz"],
   [400, "9110 5.5: DEL in a field value", "GET / HTTP/1.1|Host: a|X: y\x7fz"],
   [400, "9110 7.6.1: a Connection option that is no token", "GET / HTTP/1.1|Host: a|Connection: a b"],
+  [
+    400,
+    "9110 7.6.1: Connection options without end",
+    `GET / HTTP/1.1|Host: a|Connection: ${"x,".repeat(60)}`,
+  ],
   [400, "9110 7.6.2: Max-Forwards that is no number", "OPTIONS / HTTP/1.1|Host: a|Max-Forwards: x"],
   [400, "9110 7.6.2: a signed Max-Forwards", "OPTIONS / HTTP/1.1|Host: a|Max-Forwards: +1"],
   [400, "9110 7.6.2: an empty Max-Forwards", "OPTIONS / HTTP/1.1|Host: a|Max-Forwards:"],

@@ -7,11 +7,12 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import { type AddressInfo, type Socket, connect, createServer } from "node:net";
-import { after, before, beforeEach } from "node:test";
+import { after, afterEach, before } from "node:test";
 import type { ListenerConfig, PoolConfig } from "../../src/config/config.ts";
 import type { FromWorker } from "../../src/protocol/worker.ts";
 import { Engine } from "../../src/proxy/engine.ts";
 import { createLog } from "../../src/system/log.ts";
+import { countHoldings, countObjects } from "./census.ts";
 import { RawPeer, eventually, pool, workerConfig } from "./harness.ts";
 
 export function wire(notation: string): string {
@@ -144,11 +145,16 @@ export interface Rig {
   readonly client: () => Promise<RawPeer>;
 }
 
-/** The engine and the backend for all tests of one file. */
+/**
+ * The engine and the backend for all tests of one file. Each test must leave neither sockets nor timers behind, and the
+ * file no object of the engine's.
+ */
 export function openRig(
   options: {
     readonly listener?: Partial<ListenerConfig>;
     readonly timeouts?: Partial<PoolConfig["timeouts"]>;
+    /** As in the engine's context; true when not given. */
+    readonly ownsSockets?: boolean;
   } = {},
 ): Rig {
   const backend = new Recorder();
@@ -156,6 +162,8 @@ export function openRig(
   const reports: FromWorker[] = [];
   let port = 0;
   let close: (() => void) | null = null;
+  /** Of the process, before there was any connection. */
+  let timersBefore = 0;
 
   before(async () => {
     await backend.start();
@@ -164,6 +172,7 @@ export function openRig(
       createLog: () => createLog({ level: "error", subject: {} }),
       tell: (message) => reports.push(message),
       onDrained: () => undefined,
+      ownsSockets: options.ownsSockets ?? true,
     });
     const config = workerConfig([pool({ ports: [backend.port], timeouts })], listener);
     engine.obey({ kind: "configure", config, health: {} }, undefined);
@@ -172,19 +181,37 @@ export function openRig(
     port = (server.address() as AddressInfo).port;
     engine.obey({ kind: "listen", listener: "web", socketId: "s1" }, server);
     await eventually("listening", () => reports.some(({ kind }) => kind === "listening"));
+    timersBefore = countHoldings().timers;
     close = () => {
       engine.obey({ kind: "drain", graceMs: 0 }, undefined);
       server.close();
     };
   });
-  beforeEach(async () => {
+  afterEach(async () => {
     for (const client of clients.splice(0)) client.close();
     await backend.reset();
+    await until(
+      () => `no socket and no timer is left: ${JSON.stringify(countHoldings())}`,
+      () => {
+        const { sockets, timers } = countHoldings();
+        return sockets === 0 && timers <= timersBefore;
+      },
+    );
   });
-  after(() => {
-    for (const client of clients) client.close();
-    close?.();
-    backend.close();
+  after(async () => {
+    try {
+      await until(
+        () => `no exchange and no connection is left: ${JSON.stringify(countObjects())}`,
+        () => Object.values(countObjects()).every((count) => count === 0),
+      );
+    } catch (error) {
+      // What a broken engine has left behind would keep the process alive.
+      setTimeout(() => process.exit(1), 10_000).unref();
+      throw error;
+    } finally {
+      close?.();
+      backend.close();
+    }
   });
 
   return {

@@ -91,6 +91,8 @@ export class Address {
   readonly #options: AddressOptions;
   readonly hooks = new Set<Hook>();
   #expiresAt = -Infinity;
+  /** When a hook last set the lease. */
+  setAt = -Infinity;
   #expiry: Planned | undefined;
   /** A mutant's kernel: renewing an address that has gone brings it back. */
   renewCreates = false;
@@ -106,6 +108,7 @@ export class Address {
   set(): void {
     const { agenda, random, leaseMs, expiryLateMs, clockRate, changed } = this.#options;
     const wasHeld = this.isHeld;
+    this.setAt = agenda.now;
     this.#expiresAt = agenda.now + leaseMs / clockRate + random.between(0, EXPIRY_LATE_MS + expiryLateMs);
     agenda.cancel(this.#expiry);
     this.#expiry = agenda.at(this.#expiresAt, () => changed("expired"));

@@ -1,6 +1,7 @@
 // From a seed to a scenario: which pairs there are, in which weather they live, and what happens to them.
 // Each part draws from its own stream of the seed, and each event from one of its own.
 
+import { type NodeId, NODES } from "./network.ts";
 import { Random } from "./random.ts";
 import type { Event, Fault, Scenario, Target } from "./scenario.ts";
 
@@ -28,6 +29,7 @@ const EVENT_COUNTS: readonly number[] = [1, 1, 2, 2, 3, 3, 4, 6];
 const STEADY_SHARE = 0.05;
 /** Most pairs live among faults of all kinds; some see the same few again and again. */
 const FLAPPING_SHARE = 0.04;
+const BACKEND_SHARE = 0.08;
 const TWO_GROUPS_SHARE = 0.04;
 
 type Shape = Omit<Scenario, "events" | "healedAt">;
@@ -39,7 +41,9 @@ export function makeScenario(seed: number): Scenario {
     const healedAt = Math.max(...shape.startsAt) + STEADY_MS;
     return { ...shape, events: makeQuietEvents(seed, healedAt), healedAt };
   }
-  const events = random.chance(FLAPPING_SHARE) ? makeFlapping(random, shape) : makeEvents(random, shape);
+  const isFlapping = random.chance(FLAPPING_SHARE);
+  const events = [...(isFlapping ? makeFlapping(random, shape) : makeEvents(random, shape))];
+  events.push(...makeBackendLeave(seed, events));
   const healedAt = Math.max(0, ...events.map(({ time, fault }) => time + fault.forMs));
   return { ...shape, events, healedAt };
 }
@@ -151,6 +155,26 @@ function makeQuietEvents(seed: number, until: number): readonly Event[] {
   return events;
 }
 
+/** A backend is drained, leaves both files, comes back, and may be drained again, amid all else. */
+function makeBackendLeave(seed: number, events: readonly Event[]): readonly Event[] {
+  const random = new Random(seed, "backend");
+  if (!random.chance(BACKEND_SHARE)) return [];
+  const drainedAt = random.between(0, Math.max(2000, ...events.map(({ time }) => time)));
+  const leavesAt = drainedAt + random.between(0, 3000);
+  const leave = (on: NodeId): Event => {
+    const time = leavesAt + random.between(0, 500);
+    return { time, fault: { kind: "backend leaves", on, forMs: random.between(200, 6000) } };
+  };
+  const drain = (time: number): Event => {
+    return { time, fault: { kind: "drain", on: random.pick(NODES), forMs: random.between(0, 10_000) } };
+  };
+  const leaves = NODES.map(leave);
+  // As soon as one node has it again.
+  const backAt = Math.min(...leaves.map(({ time, fault }) => time + fault.forMs));
+  const again = random.chance(0.5) ? [drain(backAt + random.between(0, random.pick([20, 500])))] : [];
+  return [drain(drainedAt), ...leaves, ...again];
+}
+
 const KINDS = weighted<Fault["kind"]>([
   ["crash", 4],
   ["freeze", 5],
@@ -173,7 +197,7 @@ const KINDS = weighted<Fault["kind"]>([
   ["drain", 2],
 ]);
 
-export const FAULT_KINDS: ReadonlySet<Fault["kind"]> = new Set(KINDS);
+export const FAULT_KINDS: ReadonlySet<Fault["kind"]> = new Set([...KINDS, "backend leaves"]);
 
 /** Each choice as often as its weight says. */
 function weighted<T>(weights: readonly (readonly [T, number])[]): readonly T[] {
@@ -211,6 +235,7 @@ function makeFaultOf(random: Random, kind: Fault["kind"]): Fault {
     case "arbiter unreachable":
     case "reload":
     case "resume":
+    case "backend leaves":
     case "drain":
       return { ...timed, kind };
   }

@@ -105,6 +105,11 @@ export class Elector {
     this.#sleep();
   }
 
+  reload(configHash: string): void {
+    this.settings = { ...this.settings, configHash };
+    this.input({ kind: "deadline" });
+  }
+
   /** A timer that was due while the event loop stood still. */
   wakeLate(unread: number): void {
     const byMs = this.#options.machine.clock() - this.#deadline;
@@ -127,7 +132,7 @@ export class Elector {
     if (!loop.isAlive) return;
     const now = machine.clock();
     const before = mutateState(mutant, this.#state, now);
-    const after = step(this.#coreSettings(), before, mutateInput(mutant, input), now);
+    const after = step(this.#coreSettings(), before, mutateInput(mutant, input, before), now);
     this.#state = after.state;
     this.#remember(after.state);
     observer.stepped(this, input, before, after);

@@ -19,9 +19,11 @@
 //   cut, and a word that arrives for the second time is no word: a kernel sends it again whatever has become of
 //   its process. Two that do not share the secret are cut from each other, too; but each hears the other's
 //   machine refuse it, which tells as well as an arbiter that it is not the one that is cut off, and who is
-//   active then stays so (decision 0006). Once they can meet again they have `reunionMs` to do so. In a handover
-//   both hold already, so there each moment counts in which the words of one do not reach the other, and the
-//   time that a node needs to notice that its arbiter is silent.
+//   active then stays so (decision 0006). Once they can meet again they have `reunionMs` to do so.
+// - A lease that a life of a process has left in its kernel is judged by what that life said: its words had not been
+//   heard for as long as silence takes to be noticed, and since then nothing, no refusal either, told of its end.
+// - In a handover both hold already, so there each moment counts in which the words of one do not reach the other, and
+//   the time that a node needs to notice that its arbiter is silent.
 // - An address that somebody removes in the midst of such two leases is brought back by its active (rule 10): the
 //   other has held it all the time, so that no lease is there that was not there before.
 // - A hook that was stopped between its look at the interface and its change of it, and goes on when its lease
@@ -48,7 +50,7 @@ import type { NodeId } from "./network.ts";
 import { type Fault, settingsOf } from "./scenario.ts";
 import { Settling } from "./settling.ts";
 import { Takeover } from "./takeover.ts";
-import { CLOCKS, type ObservedWorld, reunionMs } from "./truth.ts";
+import { CLOCKS, type End, type ObservedWorld, reunionMs } from "./truth.ts";
 import { fail } from "./violation.ts";
 
 /** The kernel takes up to 40 ms to remove what has ended. */
@@ -104,8 +106,8 @@ export class Invariants {
   readonly #claims: [ClaimFacts | undefined, ClaimFacts | undefined] = [undefined, undefined];
   #addedLast: NodeId = 0;
   #overlapSince: number | undefined;
-  /** Who has held the address without a break since the last overlap ended. */
-  #survivor: NodeId | undefined;
+  /** Whose address somebody has removed while both held it, as long as the other goes on holding it. */
+  #robbed: NodeId | undefined;
   #excusedAt = -Infinity;
   #bothActiveSince: number | undefined;
   #handoverAt = -Infinity;
@@ -131,6 +133,8 @@ export class Invariants {
   /** A fault is about to hit this node. */
   strikes(node: NodeId, fault: Fault): void {
     this.#takeover.strikes(node, fault);
+    const isRobbery = fault.kind === "address removed" && this.#group === 0;
+    if (isRobbery && this.#isHeld(0) && this.#isHeld(1)) this.#robbed = node;
   }
 
   /** The world has changed again: what was expected of it does not count any more. */
@@ -233,24 +237,59 @@ export class Invariants {
 
   /** The truth at the moment of a decision to claim. */
   #isExcused(node: NodeId): boolean {
-    const { now, network, scenario, truth, processes } = this.#world;
-    const { priority, intervalMs, leaseMs, claim } = settingsOf(scenario, node, this.#group);
+    const { network, scenario, truth, processes } = this.#world;
     const other = otherOf(node);
-    // The first word that did not arrive came up to one interval after the last that did.
-    const silentMs = activeDownMs(priority, intervalMs) - intervalMs;
-    const waitMs = (silentMs + (claim === "safe" ? leaseMs : 0)) / CLOCKS - ROUNDING_MS;
-    // Or since a standstill that was too short to cost the lease.
-    const couldSpeakMs = (who: NodeId): number => now - truth.movesSince[who] - ROUNDING_MS;
-    const isUnheard = network.unheardMs(other, this.#group) >= Math.min(waitMs, couldSpeakMs(other));
+    const areStrangers = processes[0] && processes[1] && processes[0].secret !== processes[1].secret;
     // A holder that knows for longer than its lease that it is counted on has let go.
     const isUnheeded = network.countedOnMs(node, this.#group) < this.#leaseEndMs;
-    // Of one that has died meanwhile its words say whether it was cut off. They can say so only if the network was.
-    const haveDied = processes[0] === undefined || processes[1] === undefined;
-    const wasWhole = scenario.network.loss === 0 && truth.passesMs > this.#leaseEndMs + this.#reunionMs;
-    const haveOneSecret = processes[0]?.secret === processes[1]?.secret || (haveDied && wasWhole);
-    const couldMeet = truth.meetableMs > this.#reunionMs && scenario.network.loss === 0;
-    const isCut = (isUnheard && isUnheeded && !couldMeet) || !haveOneSecret;
-    return isCut && (this.#isForced(other) || this.#isVouchedFor(other) || this.#hearsRefusal(other));
+    const couldMeet = truth.answeredMs(node) > this.#reunionMs && scenario.network.loss === 0;
+    if (!this.#mayHoldOfOldLife(other)) {
+      const isCut = areStrangers || (this.#isUnheard(other) && isUnheeded && !couldMeet);
+      return isCut && (this.#isForced(other) || this.#isVouchedFor(other) || this.#hearsRefusal(other));
+    }
+    const end = truth.ends[other];
+    const isCut = end !== undefined && this.#wasUnheard(other, end) && isUnheeded && !couldMeet;
+    const wasForced = end?.groups[this.#group]!.isForced === true;
+    return isCut && (wasForced || this.#isVouchedFor(other) || this.#hearsRefusal(other));
+  }
+
+  /** The lease that its kernel may still keep is not one that its present life has set. */
+  #mayHoldOfOldLife(node: NodeId): boolean {
+    const { machines, processes, truth } = this.#world;
+    const { isHeld, setAt } = machines[node].addresses[this.#group]!;
+    return processes[node] === undefined || (isHeld && setAt < truth.startedAt[node]);
+  }
+
+  /** Words of the holder do not reach the machine of the other for as long as that must wait before it claims. */
+  #isUnheard(holder: NodeId): boolean {
+    const { now, network, truth } = this.#world;
+    const waitMs = this.#silenceMs(holder) + this.#leaseWaitMs();
+    // Or since a standstill that was too short to cost the lease.
+    const couldSpeakMs = now - truth.movesSince[holder];
+    return network.unheardMs(holder, this.#group) >= Math.min(waitMs / CLOCKS, couldSpeakMs) - ROUNDING_MS;
+  }
+
+  /**
+   * The same of one that has died: its words had not been heard for as long as silence takes to be noticed, and
+   * since then nothing, not even the refusal of its kernel, has told of its death.
+   */
+  #wasUnheard(holder: NodeId, { movedMs, groups }: End): boolean {
+    const { network } = this.#world;
+    const silenceMs = this.#silenceMs(holder);
+    const waitMs = silenceMs + this.#leaseWaitMs();
+    if (network.silentMs(holder, this.#group) < waitMs / CLOCKS - ROUNDING_MS) return false;
+    return groups[this.#group]!.unheardMs >= Math.min(silenceMs / CLOCKS, movedMs) - ROUNDING_MS;
+  }
+
+  /** The first word that did not arrive came up to one interval after the last that did. */
+  #silenceMs(of: NodeId): number {
+    const { priority, intervalMs } = settingsOf(this.#world.scenario, otherOf(of), this.#group);
+    return activeDownMs(priority, intervalMs) - intervalMs;
+  }
+
+  #leaseWaitMs(): number {
+    const { claim, leaseMs } = this.#world.scenario;
+    return claim === "safe" ? leaseMs : 0;
   }
 
   /** There is no arbiter, or so short a time ago it still answered that the lease may run. */
@@ -341,16 +380,14 @@ export class Invariants {
   }
 
   #checkOverlap(): void {
-    const { now, machines, scenario, truth } = this.#world;
-    const isHeld = (node: NodeId): boolean => machines[node].addresses[this.#group]!.isHeld;
-    if (!isHeld(0) || !isHeld(1)) {
-      if (this.#overlapSince !== undefined) this.#survivor = isHeld(0) ? 0 : 1;
-      if (this.#survivor !== undefined && !isHeld(this.#survivor)) this.#survivor = undefined;
+    const { now, scenario, truth } = this.#world;
+    if (!this.#isHeld(0) || !this.#isHeld(1)) {
+      if (this.#robbed !== undefined && !this.#isHeld(otherOf(this.#robbed))) this.#robbed = undefined;
       this.#overlapSince = undefined;
       return;
     }
     const claim = this.#claims[this.#addedLast];
-    const isResumed = this.#survivor === otherOf(this.#addedLast) && claim?.isRepeated === true;
+    const isResumed = this.#robbed === this.#addedLast && claim?.isRepeated === true;
     const isThawed = now - truth.hooksThawedAt < this.#leaseEndMs;
     const isNew = this.#overlapSince === undefined;
     const since = (this.#overlapSince ??= now);
@@ -366,6 +403,7 @@ export class Invariants {
     // From a handover a failover may follow, with an overlap of its own.
     const claimedAt = Math.max(this.#claims[0]?.at ?? -Infinity, this.#claims[1]?.at ?? -Infinity);
     const reunitedAt = truth.reunitesSince + this.#reunionMs + releaseMs;
+    this.#robbed = undefined;
     const isOver = now > Math.max(since, claimedAt, this.#excusedAt) + this.#leaseEndMs;
     if (isOver && now > reunitedAt) {
       fail("two leases overlap for one lease period at most", `${String(now - since)} ms`);
@@ -374,6 +412,10 @@ export class Invariants {
     if (!isHandover && !isThawed && touchedMs > 2 * scenario.intervalMs + releaseMs) {
       fail("two nodes in touch do not both hold the address", `${String(now - since)} ms`);
     }
+  }
+
+  #isHeld(node: NodeId): boolean {
+    return this.#world.machines[node].addresses[this.#group]!.isHeld;
   }
 
   #isForced(node: NodeId): boolean {

@@ -8,6 +8,7 @@ export const MUTANTS = [
   "renews an expired lease",
   "ignores the tie-break",
   "does not wait for the lease",
+  "does not wait anew for one that died",
   "skips the queue",
   "ignores the arbiter",
   "doubts the arbiter",
@@ -40,7 +41,9 @@ export function mutateSettings(mutant: Mutant | undefined, settings: Settings): 
   return settings;
 }
 
-export function mutateInput(mutant: Mutant | undefined, input: Input): Input {
+export function mutateInput(mutant: Mutant | undefined, input: Input, { phase }: State): Input {
+  const isDeath = input.kind === "peer-dead" && phase.kind === "awaiting-lease";
+  if (mutant === "does not wait anew for one that died" && isDeath) return { kind: "deadline" };
   if (mutant === "doubts the arbiter" && input.kind === "arbiter-answered") return { kind: "deadline" };
   if (mutant !== "ignores the tie-break" || input.kind !== "advertisement") return input;
   const isContender = input.advertisement.role === "active" || input.advertisement.role === "claiming";

@@ -78,7 +78,7 @@ const DELAY_MS_MAX = 150;
 
 interface Words {
   saidAt: number;
-  /** When any last reached the other machine that was news there, and when that was said. */
+  /** When any last reached the other machine that was news there, or a refusal did; when that word was said. */
   arrivedAt: number;
   newestAt: number;
   /** Since when words are on their way without one arriving. */
@@ -142,6 +142,16 @@ export class Network {
     const words = this.#words[from][group];
     if (words?.unheardSince === undefined) return 0;
     return this.#agenda.now - Math.max(words.unheardSince, words.arrivedAt);
+  }
+
+  /** The kernel of this machine has told the other one that nobody listens there. */
+  refuses(from: NodeId): void {
+    for (const words of this.#words[from]) words.arrivedAt = this.#agenda.now;
+  }
+
+  /** For how long nothing of this machine has reached the other one: no word that is news, no refusal. */
+  silentMs(from: NodeId, group: number): number {
+    return this.#agenda.now - (this.#words[from][group]?.arrivedAt ?? 0);
   }
 
   /** For how long the other machine has known that this node counts on a lease to end; 0: it does not know. */

@@ -8,7 +8,14 @@ import type { Input, Settings } from "../../src/election/state.ts";
 import { activeDownMs } from "../../src/election/timing.ts";
 import type { Agenda, Planned } from "./agenda.ts";
 import type { RunTimeChanges, Told } from "./changes.ts";
-import type { Connection, EndListener, Network, NodeId, Segment } from "./network.ts";
+import {
+  type Connection,
+  type EndListener,
+  type Network,
+  type NodeId,
+  otherOf,
+  type Segment,
+} from "./network.ts";
 
 /** As in the real link. */
 const PACE_MS = { atLeast: 100, atMost: 1000 } as const;
@@ -39,6 +46,8 @@ export interface LinkOwner {
   /** What concerns every group. */
   input(input: Input): void;
   hear(said: Advertisement): void;
+  /** No connection carries advertisements any more. */
+  disconnected(): void;
   readonly changes: RunTimeChanges;
 }
 
@@ -157,6 +166,7 @@ export class PeerLink implements EndListener {
       finish(roundTripMs, () => {
         this.#rejections = 0;
         this.#dialLater();
+        network.refuses(otherOf(owner.node));
         if (this.#known.size === 0) owner.input({ kind: "peer-dead", everHeard: this.#life !== undefined });
       });
     } else if (peer.secret !== this.#options.secret) {
@@ -243,6 +253,7 @@ export class PeerLink implements EndListener {
     const wasOurs = this.#outgoing === connection;
     if (wasOurs) this.#outgoing = undefined;
     const wasLast = wasProven && !this.isConnected;
+    if (wasLast) this.#options.owner.disconnected();
     if (wasOurs || (redials && wasLast && this.#outgoing === undefined)) this.#dialNow();
   }
 

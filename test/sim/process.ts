@@ -5,6 +5,7 @@
 import type { Advertisement } from "../../src/election/advertisement.ts";
 import type { Change } from "../../src/election/changes.ts";
 import type { Input, Settings } from "../../src/election/state.ts";
+import { CONFIGS_AGREE_MS } from "../../src/election/timing.ts";
 import type { Agenda } from "./agenda.ts";
 import { RunTimeChanges } from "./changes.ts";
 import { Elector, type Loop, type Observer } from "./elector.ts";
@@ -15,6 +16,9 @@ import type { LinkOwner, PeerLink } from "./peer-link.ts";
 import type { Prober } from "./prober.ts";
 import type { Random } from "./random.ts";
 
+/** The backend that operators drain, and that files may lose. */
+export const DRAIN = "drain/web/big";
+
 export interface LoopConditions {
   /** Share of wake-ups that are up to 30 ms late. */
   readonly late: number;
@@ -22,7 +26,15 @@ export interface LoopConditions {
   readonly stalled: number;
 }
 
+/** What the election and the changes know of a configuration file. */
+export interface File {
+  readonly hash: string;
+  /** Whether it has the backend that operators drain. */
+  readonly hasBackend: boolean;
+}
+
 export interface ProcessOptions {
+  readonly file: File;
   /** By group. */
   readonly settings: readonly Settings[];
   readonly secret: string;
@@ -39,6 +51,11 @@ export interface ProcessOptions {
   /** Undefined: there is no arbiter. */
   readonly makeProber: ((answered: () => void) => Prober) | undefined;
   readonly changed: (change: Change) => void;
+  /** An order is about to be taken back. */
+  readonly takesBack: (order: Change) => void;
+  /** That it was is forgotten: in memory, and on the disk. */
+  readonly forgets: (change: Change) => void;
+  readonly forgotten: (change: Change) => void;
   /** An operator's change is on this disk; and on the peer's, as that says. */
   readonly stored: (change: Change) => void;
   readonly replicated: (change: Change) => void;
@@ -56,6 +73,11 @@ export class Process implements LinkOwner, Loop {
   readonly changes: RunTimeChanges;
   readonly prober: Prober | undefined;
   readonly #options: ProcessOptions;
+  #file: File;
+  /** Since when the peer is in touch, and says that it has the file that this node has. */
+  #agreeSince: number | undefined;
+  /** For so long that it is not an old word. */
+  #filesAgree = false;
   #holds = 0;
   #inbox: (() => void)[] = [];
   #isReading = false;
@@ -65,6 +87,7 @@ export class Process implements LinkOwner, Loop {
 
   constructor(options: ProcessOptions) {
     this.#options = options;
+    this.#file = options.file;
     this.node = options.machine.node;
     this.secret = options.secret;
     this.link = options.makeLink(this);
@@ -79,8 +102,13 @@ export class Process implements LinkOwner, Loop {
       deliver: (act) => this.deliver(act),
       stored: options.stored,
       replicated: options.replicated,
-      forgets: mutant === "forgets a change at restart",
+      beginsEmpty: mutant === "forgets a change at restart",
       send: (told) => this.link.sendChanges(told),
+      epoch: () => this.epoch,
+      isObsolete: (key) => this.#filesAgree && !this.hasBackend && key === DRAIN,
+      takesBack: options.takesBack,
+      forgets: options.forgets,
+      forgotten: options.forgotten,
       act: (change) => {
         options.changed(change);
         if (change.key === maintenance) this.input({ kind: "maintenance", on: change.value === true });
@@ -91,7 +119,7 @@ export class Process implements LinkOwner, Loop {
       (settings, group) =>
         new Elector({
           group,
-          settings,
+          settings: { ...settings, configHash: this.#file.hash },
           memory: { ...machine.memories[group], maintenance: isInMaintenance ? "waiting" : "off" },
           machine,
           agenda,
@@ -114,8 +142,40 @@ export class Process implements LinkOwner, Loop {
     return Math.max(...this.electors.map(({ state }) => state.epoch));
   }
 
+  /** Of the file that it runs with. */
+  get hasBackend(): boolean {
+    return this.#file.hasBackend;
+  }
+
+  /** As the controller and pair.ts do. */
+  reload(file: File): void {
+    this.#file = file;
+    this.#disagree();
+    for (const elector of this.electors) elector.reload(file.hash);
+  }
+
+  disconnected(): void {
+    this.#disagree();
+    this.changes.disconnected();
+  }
+
   hear(said: Advertisement): void {
+    if (said.configHash === this.#file.hash) this.#agree();
+    else this.#disagree();
     this.electors[Number(said.group)]?.input({ kind: "advertisement", advertisement: said });
+  }
+
+  #agree(): void {
+    const { now } = this.#options.agenda;
+    this.#agreeSince ??= now;
+    if (this.#filesAgree || now - this.#agreeSince < CONFIGS_AGREE_MS) return;
+    this.#filesAgree = true;
+    this.changes.tidy();
+  }
+
+  #disagree(): void {
+    this.#agreeSince = undefined;
+    this.#filesAgree = false;
   }
 
   get isHeld(): boolean {

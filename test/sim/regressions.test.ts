@@ -64,6 +64,17 @@ suite("what chance brings about too rarely", () => {
     }));
   });
 
+  test("claim: safe: a holder that dies when a cut has just ended is waited for anew, as soon as its death is known", () => {
+    playOften((seed) => ({
+      ...careful,
+      seed,
+      events: [
+        { time: 4000, fault: { kind: "partition", on: 0, forMs: 1500 } },
+        { time: 5450 + 10 * seed, fault: { kind: "crash", on: "active", forMs: 3000 } },
+      ],
+    }));
+  });
+
   test("maintenance that was ordered outlives the power of its node", () => {
     playOften((seed) => ({
       ...CALM,
@@ -74,6 +85,46 @@ suite("what chance brings about too rarely", () => {
         { time: 4500 + 10 * seed, fault: { kind: "power off", on: 1, forMs: 700 } },
       ],
       healedAt: 13_000,
+    }));
+  });
+
+  test("a drain is not taken back by a node that has not heard yet that the file of the other names it again", () => {
+    playOften((seed) => ({
+      ...CALM,
+      seed,
+      events: [
+        { time: 3000, fault: { kind: "drain", on: 0, forMs: 20_000 } },
+        { time: 3900, fault: { kind: "backend leaves", on: 0, forMs: 4000 } },
+        { time: 4000, fault: { kind: "backend leaves", on: 1, forMs: 8000 } },
+        { time: 7901 + 2 * seed, fault: { kind: "drain", on: 0, forMs: 9000 } },
+      ],
+    }));
+  });
+
+  test("a drain that was given while a frozen node was about to take back an older one stands", () => {
+    playOften((seed) => ({
+      ...CALM,
+      seed,
+      events: [
+        { time: 3000, fault: { kind: "drain", on: 0, forMs: 20_000 } },
+        { time: 4000, fault: { kind: "backend leaves", on: 1, forMs: 8000 } },
+        { time: 4100, fault: { kind: "backend leaves", on: 0, forMs: 1600 } },
+        { time: 5500, fault: { kind: "freeze", on: 1, forMs: 700 + 5 * seed, withChildren: false } },
+        { time: 5710 + 2 * seed, fault: { kind: "drain", on: 0, forMs: 9000 } },
+      ],
+    }));
+  });
+
+  test("words that have waited for a frozen node, about a file that the other has no longer, take no drain back", () => {
+    playOften((seed) => ({
+      ...CALM,
+      seed,
+      events: [
+        { time: 3000, fault: { kind: "drain", on: 0, forMs: 20_000 } },
+        { time: 4000, fault: { kind: "freeze", on: 1, forMs: 3000, withChildren: false } },
+        { time: 4100, fault: { kind: "backend leaves", on: 0, forMs: 900 } },
+        { time: 4110 + 5 * seed, fault: { kind: "backend leaves", on: 1, forMs: 6000 } },
+      ],
     }));
   });
 

@@ -45,6 +45,8 @@ export type Fault = Timed &
     | { readonly kind: "impaired"; readonly weight: number }
     /** A reload with another file; when it is over, the same file on both nodes. */
     | { readonly kind: "reload" }
+    /** A reload with a file that has lost the backend that operators drain; when it is over, with one that has it. */
+    | { readonly kind: "backend leaves" }
     /** Somebody else removes the address. `seen`: who follows the interface says so at once. */
     | { readonly kind: "address removed"; readonly seen: boolean }
     | { readonly kind: "switchover"; readonly force: boolean }

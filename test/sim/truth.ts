@@ -3,9 +3,9 @@
 
 import { activeDownMs } from "../../src/election/timing.ts";
 import type { Machine } from "./machine.ts";
-import type { Network, NodeId } from "./network.ts";
+import { type Network, type NodeId, otherOf } from "./network.ts";
 import { connectTimeoutMs, paceMs, silenceMs } from "./peer-link.ts";
-import type { Process } from "./process.ts";
+import type { File, Process } from "./process.ts";
 import { type Scenario, settingsOf } from "./scenario.ts";
 
 /** Clocks differ by at most 2 %. */
@@ -16,6 +16,14 @@ const HANDSHAKE_MS = 1000;
 /** Words that arrive at once are on their way for less than that. */
 const FLIGHT_MS_MAX = 10;
 
+/** How a life of a process ended that did not end in order. */
+export interface End {
+  /** For how long it had moved. */
+  readonly movedMs: number;
+  /** By group: for how long its words had not reached the other machine, and whether it was active by force. */
+  readonly groups: readonly { readonly unheardMs: number; readonly isForced: boolean }[];
+}
+
 export interface TrueWorld {
   readonly now: number;
   readonly scenario: Scenario;
@@ -23,6 +31,7 @@ export interface TrueWorld {
   readonly machines: readonly [Machine, Machine];
   readonly processes: readonly [Process | undefined, Process | undefined];
   readonly arp: readonly (NodeId | undefined)[];
+  fileOf(node: NodeId): File;
 }
 
 export interface ObservedWorld extends TrueWorld {
@@ -42,9 +51,7 @@ export class Truth {
   readonly #world: TrueWorld;
   readonly #cutMs: number;
   readonly #groups: number;
-  /** Both live, move, share the secret, and the network passes both ways: since then. Undefined: not now. */
-  meetableSince: number | undefined;
-  /** When that last began after a break that costs the connections. */
+  /** Both live, move, share the secret, and the network passes: since then, after a break that costs the connections. */
   reunitesSince = -Infinity;
   #metAt = -Infinity;
   /** And each word arrives at once. */
@@ -56,7 +63,12 @@ export class Truth {
   hooksThawedAt = -Infinity;
   /** By node: when its process last began to move, after a start or a standstill. */
   readonly movesSince: [number, number] = [0, 0];
-  #passesSince: number | undefined;
+  /** By node: when its process began. */
+  readonly startedAt: [number, number] = [0, 0];
+  /** By node; undefined: it lives in its first life, or its last life ended in order and has left no lease. */
+  readonly ends: [End | undefined, End | undefined] = [undefined, undefined];
+  /** By node: since when it moves, and whoever it dials answers or (dead) is refused by its kernel. */
+  readonly #answeredSince: [number | undefined, number | undefined] = [undefined, undefined];
 
   constructor(world: TrueWorld) {
     this.#world = world;
@@ -65,32 +77,61 @@ export class Truth {
     this.#cutMs = Math.min(...priorities.flat().map((priority) => activeDownMs(priority, intervalMs))) * 0.9;
   }
 
-  /** For how long the network has passed both ways; 0: it does not. */
-  get passesMs(): number {
-    return this.#passesSince === undefined ? 0 : this.#world.now - this.#passesSince;
+  /** A life of the process has begun. */
+  starts(node: NodeId): void {
+    this.movesSince[node] = this.#world.now;
+    this.startedAt[node] = this.#world.now;
+    this.look();
+  }
+
+  /** It is about to end, and not in order. */
+  falls(node: NodeId): void {
+    const { now, network, processes } = this.#world;
+    const electors = processes[node]?.electors;
+    if (electors === undefined) return;
+    this.ends[node] = {
+      movedMs: now - this.movesSince[node],
+      groups: electors.map(({ state: { phase } }, group) => ({
+        unheardMs: network.unheardMs(node, group),
+        isForced: phase.kind === "active" && phase.forced,
+      })),
+    };
+  }
+
+  /** It has ended in order. */
+  stops(node: NodeId): void {
+    this.ends[node] = undefined;
   }
 
   /** After every event. */
   look(): void {
     const { now, network, processes } = this.#world;
-    if (network.passesBothWays()) this.#passesSince ??= now;
-    else this.#passesSince = undefined;
     if (network.reachesArbiter(0)) this.arbiterAt[0] = now;
     if (network.reachesArbiter(1)) this.arbiterAt[1] = now;
     const a = processes[0];
     const b = processes[1];
+    this.#noteAnswers(0);
+    this.#noteAnswers(1);
     const canTalk = a !== undefined && b !== undefined && !a.isHeld && !b.isHeld && network.passesBothWays();
     if (canTalk && a.secret !== b.secret) this.refusedAt = now;
     if (!canTalk || a.secret !== b.secret) {
-      this.meetableSince = undefined;
       this.inTouchSince = undefined;
       return;
     }
     if (now - this.#metAt > this.#cutMs) this.reunitesSince = now;
     this.#metAt = now;
-    this.meetableSince ??= now;
     if (this.#hearEachOther() && a.link.isConnected && b.link.isConnected) this.inTouchSince ??= now;
     else this.inTouchSince = undefined;
+  }
+
+  #noteAnswers(node: NodeId): void {
+    const { now, network, processes } = this.#world;
+    const own = processes[node];
+    const other = processes[otherOf(node)];
+    const isAnswered = other === undefined || (!other.isHeld && other.secret === own?.secret);
+    const canAsk = own !== undefined && !own.isHeld && network.passesBothWays();
+    if (canAsk && isAnswered) this.#answeredSince[node] ??= now;
+    else this.#answeredSince[node] = undefined;
   }
 
   #hearEachOther(): boolean {
@@ -123,9 +164,10 @@ export class Truth {
     return Math.max(network.unheardMs(0, group), network.unheardMs(1, group));
   }
 
-  /** For how long the nodes could have found each other; 0: they cannot now. */
-  get meetableMs(): number {
-    return this.meetableSince === undefined ? 0 : this.#world.now - this.meetableSince;
+  /** For how long this node could have found the other, or that it is dead; 0: it cannot now. */
+  answeredMs(node: NodeId): number {
+    const since = this.#answeredSince[node];
+    return since === undefined ? 0 : this.#world.now - since;
   }
 
   get inTouchMs(): number {

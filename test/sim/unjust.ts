@@ -149,6 +149,24 @@ export const UNJUST: readonly Regression[] = [
     },
   },
   {
+    found: "a holder crashed just after a cut, before it had met the node that waited for its lease",
+    scenario: {
+      seed: 16000,
+      leaseMs: 1000,
+      claim: "safe",
+      arbiter: false,
+      priorities: [[100, 150]],
+      startsAt: [395, 201.3],
+      network: { latencyFromMs: 0.2, latencyToMs: 2, loss: 0, delayed: 0, duplicated: 0.1 },
+      events: [
+        { time: 2579.8, fault: { on: 0, forMs: 864.7, kind: "freeze", withChildren: true } },
+        { time: 5729.9, fault: { on: 1, forMs: 1698.4, kind: "partition" } },
+        { time: 7489.6, fault: { on: 1, forMs: 901.6, kind: "crash" } },
+      ],
+      healedAt: 8391.2,
+    },
+  },
+  {
     found: "two actives with different secrets hear each other refuse them, so that neither needs an arbiter",
     scenario: {
       seed: 1178713,
@@ -160,6 +178,24 @@ export const UNJUST: readonly Regression[] = [
         { time: 3663.9, fault: { on: "active", forMs: 1948.5, kind: "arbiter dies" } },
       ],
       healedAt: 6932.5,
+    },
+  },
+  {
+    found: "a node was told once more, by a peer that had not forgotten it, that nothing was drained",
+    scenario: {
+      seed: 191278,
+      leaseMs: 5000,
+      startsAt: [159.1, 230.2],
+      network: { latencyFromMs: 0.2, latencyToMs: 5, loss: 0.2, delayed: 0.02, duplicated: 0.1 },
+      loop: { late: 0.01, stalled: 0.01 },
+      hooks: { slow: 0.2, failing: 0, hanging: 0 },
+      events: [
+        { time: 13983.2, fault: { on: 0, forMs: 1413.8, kind: "drain" } },
+        { time: 14399.2, fault: { on: 0, forMs: 5034, kind: "standby", force: true } },
+        { time: 15951.7, fault: { on: 0, forMs: 3556.4, kind: "backend leaves" } },
+        { time: 15987.9, fault: { on: 1, forMs: 5963.4, kind: "backend leaves" } },
+      ],
+      healedAt: 21951.3,
     },
   },
 ];

@@ -2,7 +2,7 @@
 // happen to them, and orders are given, as the scenario says. Everything the run does comes out of its data.
 
 import type { Change } from "../../src/election/changes.ts";
-import type { Input, Settings, State, Step } from "../../src/election/state.ts";
+import type { Input, State, Step } from "../../src/election/state.ts";
 import { arbiterIntervalMs } from "../../src/election/timing.ts";
 import { Address, type HookConditions } from "./address.ts";
 import { Agenda } from "./agenda.ts";
@@ -13,7 +13,7 @@ import { Machine } from "./machine.ts";
 import type { Mutant } from "./mutant.ts";
 import { Network, type NetworkConditions, NODES, type NodeId, otherOf } from "./network.ts";
 import { PeerLink } from "./peer-link.ts";
-import { type LoopConditions, Process } from "./process.ts";
+import { DRAIN, type File, type LoopConditions, Process } from "./process.ts";
 import { Prober } from "./prober.ts";
 import { Random } from "./random.ts";
 import { CONFIG_HASH, type Fault, nameOf, type Scenario, settingsOf, type Target } from "./scenario.ts";
@@ -60,6 +60,7 @@ export class SimWorld {
   readonly #arbiterCuts: [number, number] = [0, 0];
   readonly #wrongSecrets: [number, number] = [0, 0];
   readonly #otherFiles: [number, number] = [0, 0];
+  readonly #lessFiles: [number, number] = [0, 0];
   #arbiterDeaths = 0;
   /** By node and cause: what its watches would find out about the node at this moment. */
   readonly #conditions: readonly [Map<string, Input>, Map<string, Input>] = [new Map(), new Map()];
@@ -157,13 +158,11 @@ export class SimWorld {
     const machine = this.machines[node];
     for (const address of machine.addresses) address.endHooks();
     const secret = this.#wrongSecrets[node] > 0 ? "wrong" : RIGHT_SECRET;
-    const configHash = this.#otherFiles[node] > 0 ? "another" : CONFIG_HASH;
-    const settings = scenario.priorities.map((_, group): Settings => {
-      return { ...settingsOf(scenario, node, group), configHash };
-    });
+    const settings = scenario.priorities.map((_, group) => settingsOf(scenario, node, group));
     this.#changeInvariants.starts(node);
     const life = `${String(++this.#boots)} of ${nameOf(node)}`;
     const process = new Process({
+      file: this.fileOf(node),
       settings,
       secret,
       machine,
@@ -203,18 +202,21 @@ export class SimWorld {
               answered,
             })
         : undefined,
+      takesBack: (order) => this.#changeInvariants.takesBack(node, order),
+      forgets: (change) => this.#changeInvariants.forgets(node, change),
+      forgotten: (change) => this.#changeInvariants.forgotten(node, change),
       changed: (change) => this.#noteChange(node, change),
       stored: (change) => this.#changeInvariants.stored(node, change),
       replicated: (change) => this.#changeInvariants.replicated(node, change),
       exited: () => {
+        this.truth.stops(node);
         this.processes[node] = undefined;
         this.#tell(node, "exited");
         this.#agenda.after(RESTART_MS, () => this.#start(node));
       },
     });
     this.processes[node] = process;
-    this.truth.movesSince[node] = this.now;
-    this.truth.look();
+    this.truth.starts(node);
     this.#changeInvariants.started(node);
     if (!this.network.hasCarrier[node]) this.#tellCarrier(node);
     for (const input of this.#conditions[node].values()) {
@@ -227,6 +229,7 @@ export class SimWorld {
   }
 
   #kill(node: NodeId, { tells }: { readonly tells: boolean }): void {
+    this.truth.falls(node);
     this.processes[node]?.kill({ tells });
     this.processes[node] = undefined;
   }
@@ -318,7 +321,15 @@ export class SimWorld {
           return { kind: "impaired", cause, detail: "simulated", weight: fault.weight };
         });
       case "reload":
-        return this.#during((change) => this.#reload(node, change));
+        return this.#during((change) => {
+          this.#otherFiles[node] += change;
+          this.#reload(node);
+        });
+      case "backend leaves":
+        return this.#during((change) => {
+          this.#lessFiles[node] += change;
+          this.#reload(node);
+        });
       case "address removed":
         this.machines[node].addresses[0]!.remove();
         if (fault.seen)
@@ -340,8 +351,8 @@ export class SimWorld {
           });
         return () => this.#order(node, `maintenance/${nameOf(node)}`, false);
       case "drain":
-        this.#order(node, "drain/web/big", true);
-        return () => this.#order(this.#random.pick(NODES), "drain/web/big", false);
+        this.#order(node, DRAIN, true);
+        return () => this.#order(this.#random.pick(NODES), DRAIN, false);
     }
   }
 
@@ -386,13 +397,16 @@ export class SimWorld {
     };
   }
 
-  #reload(node: NodeId, change: 1 | -1): void {
-    this.#otherFiles[node] += change;
+  /** The configuration file on the disk of this node. */
+  fileOf(node: NodeId): File {
+    const hash = this.#otherFiles[node] > 0 ? "another" : CONFIG_HASH;
+    const hasBackend = this.#lessFiles[node] === 0;
+    return { hash: hasBackend ? hash : `${hash} without ${DRAIN}`, hasBackend };
+  }
+
+  #reload(node: NodeId): void {
     const process = this.processes[node];
-    const configHash = this.#otherFiles[node] > 0 ? "another" : CONFIG_HASH;
-    process?.deliver(() => {
-      for (const elector of process.electors) elector.settings = { ...elector.settings, configHash };
-    });
+    process?.deliver(() => process.reload(this.fileOf(node)));
   }
 
   /** An operator orders it on this node, again and again until somebody is there to take the order. */
@@ -402,7 +416,10 @@ export class SimWorld {
       this.#agenda.after(ORDER_AGAIN_MS, () => this.#order(node, key, value));
       return;
     }
-    process.deliver(() => process.changes.set(key, value, () => process.epoch));
+    process.deliver(() => {
+      // It is refused where the file does not name it.
+      if (key !== DRAIN || process.hasBackend) process.changes.set(key, value);
+    });
   }
 
   #noteChange(node: NodeId, change: Change): void {

@@ -73,7 +73,7 @@ function parseOptions(): Options | null {
     }),
     rounds: wholeNumber("--rounds", values.rounds) ?? (quick ? 1 : 3),
     seconds: number("--seconds", values.seconds) ?? (quick ? 0.7 : 1.2),
-    warmUpSeconds: quick ? 0.5 : 0.7,
+    warmUpSeconds: quick ? 1 : 2,
     rate: number("--rate", values.rate) ?? null,
     profileFile: values.profile === undefined ? null : resolve(values.profile),
     writes: values.write || (!quick && values.cases === undefined && values.proxies === undefined),
