@@ -23,6 +23,7 @@ import type { MaintenanceOutcome, ResumeOutcome } from "./maintenance.ts";
 import { Pair } from "./pair.ts";
 import { pairMembers, resolveHook } from "./pair-members.ts";
 import { StateFile } from "./state-file.ts";
+import { StickyKey } from "./sticky-key.ts";
 import { Workers } from "./workers.ts";
 
 export interface ControllerOptions {
@@ -56,6 +57,7 @@ export class Controller {
   readonly #listeners: Listeners;
   readonly #health: HealthChecker;
   readonly #pair: Pair | undefined;
+  readonly #stickyKey: StickyKey;
   readonly #startedAt: number;
   /** Of the role of a node alone; a pair keeps its own. */
   #since = wallTime();
@@ -78,6 +80,7 @@ export class Controller {
     this.#config = config;
     this.#configHash = hashConfig(config);
     this.#startedAt = clock();
+    this.#stickyKey = new StickyKey(config.pair, dirname(options.configPath));
     this.#health = new HealthChecker({
       log,
       clock,
@@ -282,6 +285,9 @@ export class Controller {
         this.#config.pools.some(({ name: pool, backends }) =>
           backends.some(({ name }) => key === drainKey(pool, name)),
         ),
+      onSecret: (secret) => {
+        if (this.#stickyKey.adopt(secret)) this.#workers.configure(this.#workerConfig());
+      },
       onStopped: () => {
         this.#electionEnded.resolve();
       },
@@ -322,7 +328,9 @@ export class Controller {
     const { listeners, pools, logging } = this.#config;
     const { node } = this.#options;
     const accessLog = this.#prepareAccessLog();
-    return { node, listeners, pools, logLevel: logging.level, accessLog, workers: this.#workerCount };
+    const { value: stickyKey } = this.#stickyKey;
+    const workers = this.#workerCount;
+    return { node, listeners, pools, logLevel: logging.level, accessLog, stickyKey, workers };
   }
 
   /** With an absolute file, which the workers can open. */

@@ -20,8 +20,9 @@ const CONFIG: WorkerConfig = {
   listeners: [],
   pools: [],
   logLevel: "info",
-  accessLog: null,
   workers: 1,
+  stickyKey: new Uint8Array(32),
+  accessLog: null,
 };
 
 interface Team {
