@@ -20,7 +20,11 @@ export interface Watch {
 }
 
 /** Checks these pools until the test ends. */
-export function watch(t: TestContext, pools: readonly PoolConfig[], configDir = "/"): Watch {
+export function watch(
+  t: TestContext,
+  pools: readonly PoolConfig[],
+  { configDir = "/", random = (): number => 0.5 } = {},
+): Watch {
   const tables: HealthTable[] = [];
   const events: string[] = [];
   const note = (_subject: object, event: string) => {
@@ -30,7 +34,7 @@ export function watch(t: TestContext, pools: readonly PoolConfig[], configDir = 
   const checker = new HealthChecker({
     log,
     clock: monotonicClock,
-    random: () => 0.5,
+    random,
     configDir,
     onChange: (table) => tables.push(table),
   });
