@@ -184,3 +184,16 @@ test("weights, states and backups come with the health table", async (t) => {
   );
   assert.deepEqual(answers.toSorted(), ["2", "2", "2", "2", "3", "3"]);
 });
+
+test("a backend that has just recovered is not met by a herd", async (t) => {
+  const { worker, port } = await serve(t, { backends: numbered(2), settings: { slowStartMs: 600_000 } });
+  worker.send({ kind: "health", health: { web: { b1: { health: "up", recoveredAgoMs: 0 } } } });
+  await worker.counters();
+  const answers = await askAll(
+    port,
+    Array.from({ length: 33 }, () => ["/"] as const),
+  );
+  // A tenth of the weight of the other one: 3 of 33.
+  const count = answers.filter((who) => who === "1").length;
+  assert.ok(count >= 2 && count <= 4, String(count));
+});
