@@ -116,5 +116,7 @@ ${pool.join("\n")}
     health: { kind: http, path: /health, interval: 500ms, timeout: 250ms }
 workers: 2
 shutdownGrace: 2s
+# The screen shows what happens to the pair.
+logging: { access: false }
 `;
 }

@@ -18,9 +18,21 @@ export interface Config {
   readonly groups: readonly GroupConfig[];
   readonly listeners: readonly ListenerConfig[];
   readonly pools: readonly PoolConfig[];
-  readonly logging: { readonly level: LogLevel };
+  readonly logging: LoggingConfig;
   /** How long SIGTERM may take: requests in flight get this long to end. */
   readonly shutdownGraceMs: number;
+}
+
+export interface LoggingConfig {
+  readonly level: LogLevel;
+  /** null: none. */
+  readonly access: AccessLogConfig | null;
+}
+
+/** Where the lines of requests go. */
+export interface AccessLogConfig {
+  /** Relative: to the config file. null: the standard output. */
+  readonly file: string | null;
 }
 
 export type LogLevel = "debug" | "info" | "warn" | "error";

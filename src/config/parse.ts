@@ -62,7 +62,12 @@ function toConfig(file: ConfigFile): Config {
     ...toGroups(file),
     listeners: file.listeners.map(toListener),
     pools: Object.entries(file.pools).map(([name, pool]) => toPool(name, pool)),
-    logging: { level: file.logging.level },
+    logging: toLogging(file.logging),
     shutdownGraceMs: file.shutdownGrace,
   };
+}
+
+function toLogging({ level, access }: ConfigFile["logging"]): Config["logging"] {
+  if (access === false) return { level, access: null };
+  return { level, access: { file: access === true ? null : access.file } };
 }

@@ -8,7 +8,7 @@
 // What concerns several keys at once stands in cross-checks.ts; config.ts is what comes out in the end.
 
 import { z } from "zod";
-import { choice, countOrAuto, duration, list, named, section } from "./fields.ts";
+import { choice, countOrAuto, duration, either, file, list, named, section, yesOrNo } from "./fields.ts";
 import { listener } from "./listener-schema.ts";
 import { GROUPS_HINT, GROUPS_MAX, pair, virtualAddresses } from "./pair-schema.ts";
 import { pool } from "./pool-schema.ts";
@@ -44,9 +44,23 @@ export const configFile = section(
       level: choice(["debug", "info", "warn", "error"])
         .prefault("info")
         .describe("The least important lines that are logged."),
+      access: either(
+        yesOrNo(),
+        section({
+          file: file().describe(
+            "Lines go to the end of this file. Relative to the configuration file. It is opened anew at a reload, as `logrotate` needs it.",
+          ),
+        }).meta({ title: "map with a file" }),
+        { write: "true, false, or a map with a file, such as { file: /var/log/vipair/access.log }" },
+      )
+        .prefault(true)
+        .meta({ title: "true, false, or a map, see below" })
+        .describe(
+          "One line for each request, on the standard output beside all other lines (`true`), or in a file. [logging.md](logging.md) tells what it says. A reload switches it on and off.",
+        ),
     })
       .prefault({})
-      .describe("What goes to the journal."),
+      .describe("What is logged, and where."),
     shutdownGrace: duration({ fromMs: 0, toMs: 10 * MINUTE })
       .prefault("10s")
       .describe("How long requests in flight may go on when vipair is stopped."),

@@ -25,14 +25,13 @@ export function drainTable(
 }
 
 /**
- * Why this node could answer no request: no backend of any checked pool is up. undefined when one is, or when
- * nothing is checked (DESIGN section 5, rule 9).
+ * Why this node could answer no request: every backend of every checked pool is down. undefined when one is not, or
+ * when nothing is checked (DESIGN section 5, rule 9). A backend whose agent says drain or maint has been reached.
  */
 export function noBackendProblem(pools: readonly PoolConfig[], health: HealthTable): string | undefined {
   const states = pools
     .filter((pool) => pool.health.kind !== "none")
     .flatMap(({ name: pool, backends }) => backends.map(({ name }) => health[pool]?.[name] ?? ASSUMED_UP));
-  if (states.length === 0 || states.some(({ health: is }) => is === "up" || is === "suspect"))
-    return undefined;
+  if (states.length === 0 || states.some(({ health: is }) => is !== "down")) return undefined;
   return `none of ${String(states.length)} backends can be reached from here`;
 }

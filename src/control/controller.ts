@@ -4,8 +4,8 @@
 
 import { createHash } from "node:crypto";
 import { availableParallelism } from "node:os";
-import { dirname } from "node:path";
-import type { Config, PoolConfig } from "../config/config.ts";
+import { dirname, isAbsolute, join } from "node:path";
+import type { AccessLogConfig, Config, PoolConfig } from "../config/config.ts";
 import { formatAddress } from "../config/config.ts";
 import { configHashInput } from "../config/hash-input.ts";
 import { noSuch } from "../config/nearest.ts";
@@ -13,6 +13,7 @@ import type { PoolStatus, Status } from "../protocol/status.ts";
 import type { HealthTable, WorkerConfig, WorkerCounters } from "../protocol/worker.ts";
 import { type Clock, wallTime } from "../system/clock.ts";
 import type { Log } from "../system/log.ts";
+import { prepareAccessLogFile } from "./access-log-file.ts";
 import { drainTable, noBackendProblem } from "./backend-table.ts";
 import type { SwitchoverOutcome } from "./group.ts";
 import type { BackendCheckStatus } from "./checked-backend.ts";
@@ -22,6 +23,7 @@ import type { MaintenanceOutcome, ResumeOutcome } from "./maintenance.ts";
 import { Pair } from "./pair.ts";
 import { pairMembers, resolveHook } from "./pair-members.ts";
 import { StateFile } from "./state-file.ts";
+import { StickyKey } from "./sticky-key.ts";
 import { Workers } from "./workers.ts";
 
 export interface ControllerOptions {
@@ -38,7 +40,7 @@ export interface ControllerOptions {
 }
 
 /** A reload leaves these as they are: they belong to the pair, or to the processes that run already. */
-const RESTART_KEYS = ["pair", "virtualAddresses", "workers", "logging"] as const;
+const RESTART_KEYS = ["pair", "virtualAddresses", "workers", "logging.level"] as const;
 
 /** Failed requests on one backend are logged once in this time; the counters have them all. */
 const FAILURE_LOG_PAUSE_MS = 10_000;
@@ -55,6 +57,7 @@ export class Controller {
   readonly #listeners: Listeners;
   readonly #health: HealthChecker;
   readonly #pair: Pair | undefined;
+  readonly #stickyKey: StickyKey;
   readonly #startedAt: number;
   /** Of the role of a node alone; a pair keeps its own. */
   #since = wallTime();
@@ -77,6 +80,7 @@ export class Controller {
     this.#config = config;
     this.#configHash = hashConfig(config);
     this.#startedAt = clock();
+    this.#stickyKey = new StickyKey(config.pair, dirname(options.configPath));
     this.#health = new HealthChecker({
       log,
       clock,
@@ -132,7 +136,7 @@ export class Controller {
   }
 
   /**
-   * Takes over a new configuration: listeners, routes, pools, health checks. What belongs to the pair, the
+   * Takes over a new configuration: listeners, routes, pools, health checks, access log. What belongs to the pair, the
    * number of workers and the log level stay as they are until a restart (rule 11: a reload touches
    * neither address, lease nor heartbeats).
    */
@@ -144,7 +148,8 @@ export class Controller {
       log.warn({ keys: this.#needsRestart }, "these changes take effect at the next restart");
     }
     const { listeners, pools, shutdownGraceMs } = config;
-    this.#config = { ...kept, listeners, pools, shutdownGraceMs };
+    const logging = { level: kept.logging.level, access: config.logging.access };
+    this.#config = { ...kept, listeners, pools, logging, shutdownGraceMs };
     // Of what is in effect: a peer that runs with the rest of the file runs with something else.
     this.#configHash = hashConfig(this.#config);
     this.#pair?.setConfigHash(this.#configHash);
@@ -280,6 +285,9 @@ export class Controller {
         this.#config.pools.some(({ name: pool, backends }) =>
           backends.some(({ name }) => key === drainKey(pool, name)),
         ),
+      onSecret: (secret) => {
+        if (this.#stickyKey.adopt(secret)) this.#workers.configure(this.#workerConfig());
+      },
       onStopped: () => {
         this.#electionEnded.resolve();
       },
@@ -319,7 +327,20 @@ export class Controller {
   #workerConfig(): WorkerConfig {
     const { listeners, pools, logging } = this.#config;
     const { node } = this.#options;
-    return { node, listeners, pools, logLevel: logging.level, workers: this.#workerCount };
+    const accessLog = this.#prepareAccessLog();
+    const { value: stickyKey } = this.#stickyKey;
+    const workers = this.#workerCount;
+    return { node, listeners, pools, logLevel: logging.level, accessLog, stickyKey, workers };
+  }
+
+  /** With an absolute file, which the workers can open. */
+  #prepareAccessLog(): AccessLogConfig | null {
+    const { access } = this.#config.logging;
+    if (access === null || access.file === null) return access;
+    const file = isAbsolute(access.file) ? access.file : join(dirname(this.#options.configPath), access.file);
+    const problem = prepareAccessLogFile(file);
+    if (problem !== null) this.#options.log.error({ file, problem }, "no access log can be written");
+    return { ...access, file };
   }
 
   #roleStatus(): Omit<
@@ -408,7 +429,10 @@ function isChanged({
 }): boolean {
   // The file has the groups among the virtual addresses; they take their defaults from the pair.
   const isGroups = key === "virtualAddresses" && !isChanged({ key: "pair", from, to });
-  const read = (config: Config) => JSON.stringify([config[key], isGroups && config.groups]);
+  const read = (config: Config) => {
+    const value = key === "logging.level" ? config.logging.level : config[key];
+    return JSON.stringify([value, isGroups && config.groups]);
+  };
   return read(from) !== read(to);
 }
 

@@ -49,6 +49,8 @@ export interface PairOptions {
   readonly onChanges: () => void;
   /** Whether the configuration has what this change is about; maintenance is the pair's own. */
   readonly isNamed: (key: string) => boolean;
+  /** The secret was read. */
+  readonly onSecret: (secret: string) => void;
   /** The elections have ended after stop(): the addresses are released. */
   readonly onStopped: () => void;
 }
@@ -377,6 +379,7 @@ export class Pair {
     // Even without a hook the peer should hear that this node lives and is in fault.
     if (secret.kind === "secret" && this.#link === undefined) {
       if (secret.warning !== undefined) log.warn({ reason: secret.warning }, "the secret is not safe");
+      this.#options.onSecret(secret.secret);
       this.#startLink(secret.secret);
     }
     if (problem !== undefined) {

@@ -16,6 +16,7 @@ import type { Clock } from "../system/clock.ts";
 import type { Log } from "../system/log.ts";
 import { probeAddress } from "./listening-sockets.ts";
 import type { SocketAddress } from "./listening-sockets.ts";
+import { UNPRIVILEGED } from "./unprivileged.ts";
 import { NO_COUNTERS, sumCounters, withoutGauges } from "./worker-counters.ts";
 import { WorkerProcess } from "./worker-process.ts";
 import type { BackendFailure, WorkerExit } from "./worker-process.ts";
@@ -32,8 +33,6 @@ const REOPEN_DELAY_MIN_MS = 125;
 const REOPEN_DELAY_MAX_MS = 1_000;
 /** Workers close a listening socket as soon as they read the order; a busy one may take this long. */
 const PORT_LEAVING_MS = 1_000;
-/** nobody and nogroup. */
-const UNPRIVILEGED = { uid: 65_534, gid: 65_534 };
 
 export interface WorkersOptions {
   /** How many worker processes to keep. */

@@ -2,7 +2,7 @@
 // The control process decides (which listeners are open, which backends are up); a worker proxies and
 // counts. Handles (listening sockets, stray connections) travel as the second argument of send().
 
-import type { ListenerConfig, PoolConfig } from "../config/config.ts";
+import type { AccessLogConfig, ListenerConfig, PoolConfig } from "../config/config.ts";
 import type { BackendState } from "../routing/backend-state.ts";
 
 /** The part of the configuration that a worker needs. Immutable; a new one replaces it whole. */
@@ -12,6 +12,10 @@ export interface WorkerConfig {
   readonly listeners: readonly ListenerConfig[];
   readonly pools: readonly PoolConfig[];
   readonly logLevel: string;
+  /** Seals the cookies of sticky pools: the same on both nodes of a pair. Never to be shown. */
+  readonly stickyKey: Uint8Array;
+  /** With an absolute file; null: no access log. */
+  readonly accessLog: AccessLogConfig | null;
   /** How many workers share the connections, and so the limits on them. */
   readonly workers: number;
 }

@@ -22,6 +22,17 @@ import {
 import { type RequestHead, parseRequestHead } from "../http1/request.ts";
 import type { ResponseHead } from "../http1/response.ts";
 import { type HeadScan, createScan, restartScan } from "../http1/scan.ts";
+import {
+  type AccessRecord,
+  type RequestEnd,
+  createRecord,
+  describeClient,
+  noteBadHead,
+  noteEnd,
+  noteHead,
+  noteSent,
+  noteStatus,
+} from "./access-record.ts";
 import type { Context } from "./context.ts";
 import { dispatch, type HeadEdits } from "./dispatch.ts";
 import { Exchange, type ExchangeClient, type SwitchedTo } from "./exchange.ts";
@@ -36,6 +47,7 @@ import {
   adoptStream,
   closeStream,
   cutStream,
+  portOf,
   writeParts,
 } from "./stream.ts";
 import type { Expiring } from "./timers.ts";
@@ -63,6 +75,10 @@ export class ClientConnection implements StreamOwner, ExchangeClient, Expiring {
   private input: Buffer | null = null;
   private readonly scan: HeadScan = createScan();
   private head: RequestHead | null = null;
+  /** Of the request under way; null when there is no access log, or nothing to say. */
+  private record: AccessRecord | null = null;
+  /** As it stands in records; null: nobody has asked. */
+  private address: string | null = null;
   private exchange: Exchange | null = null;
   private responseEdit: HeadEdit | null = null;
   private tunnel: Tunnel | null = null;
@@ -92,6 +108,10 @@ export class ClientConnection implements StreamOwner, ExchangeClient, Expiring {
     adoptStream(this.stream, this);
   }
 
+  get clientAddress(): string {
+    return this.head === null ? this.sender.address : this.listener.clientAddress(this.head, this.sender);
+  }
+
   /**
    * Close as soon as politeness allows: now when a kept connection waits for a next request, else after
    * the response in flight. A client that has not asked yet is served once.
@@ -103,6 +123,7 @@ export class ClientConnection implements StreamOwner, ExchangeClient, Expiring {
 
   /** Close now. */
   cut(): void {
+    noteEnd(this.record, "shutdown");
     this.stream.destroy();
   }
 
@@ -145,6 +166,7 @@ export class ClientConnection implements StreamOwner, ExchangeClient, Expiring {
     this.context.tally.hasChanged = true;
     this.exchange?.abort();
     this.tunnel?.clientClosed(error);
+    this.logRequest("client-closed");
     this.onClosed(this);
   }
 
@@ -154,7 +176,7 @@ export class ClientConnection implements StreamOwner, ExchangeClient, Expiring {
         this.endStream();
         break;
       case "head":
-        this.refuse(408);
+        this.refuse(408, "client-timeout");
         break;
       case "leaving":
         this.stream.destroy();
@@ -189,6 +211,7 @@ export class ClientConnection implements StreamOwner, ExchangeClient, Expiring {
         if (this.stream.writableNeedDrain) return false;
         this.phase = "head";
         this.deadlineAt = this.context.timers.after(this.listener.timeouts.headMs);
+        if (this.context.accessLog !== null) this.startRecord();
         return this.readHead(input);
       case "head":
         return this.readHead(input);
@@ -205,6 +228,7 @@ export class ClientConnection implements StreamOwner, ExchangeClient, Expiring {
 
   private consume(count: number): void {
     if (this.input === null) return;
+    if (this.record !== null) this.record.bytesIn += count;
     this.input = count === this.input.length ? null : this.input.subarray(count);
   }
 
@@ -214,7 +238,7 @@ export class ClientConnection implements StreamOwner, ExchangeClient, Expiring {
       case "incomplete":
         return false;
       case "invalid":
-        this.refuse(parsed.status);
+        this.refuse(parsed.status, "refused", parsed.reason);
         return false;
       case "head":
         this.consume(parsed.end);
@@ -231,33 +255,38 @@ export class ClientConnection implements StreamOwner, ExchangeClient, Expiring {
     this.head = head;
     this.currentId = null;
     restartScan(this.scan);
+    if (this.record !== null) noteHead(this.record, head);
     const { framing } = head;
     if (head.maxForwards === 0) {
-      this.answerSelf(head, finalContent(head));
+      this.answerSelf(head, finalContent(head), "answered");
     } else if (framing.kind === "length" && framing.length > this.listener.bodyBytesMax) {
-      this.answerSelf(head, errorContent(413));
+      this.answerSelf(head, errorContent(413), "refused");
     } else {
       const found = dispatch(this.listener, head, this);
       if (found.kind === "pool") this.askPool(head, found.pool, found.edits);
-      else this.answerSelf(head, found.kind === "answer" ? found.content : errorContent(404));
+      else if (found.kind === "answer") this.answerSelf(head, found.content, "answered");
+      else this.answerSelf(head, errorContent(404), "no-route");
     }
   }
 
   private askPool(head: RequestHead, name: string, edits: HeadEdits | null): void {
     const pool = this.context.pools.get(name);
     if (pool === undefined) {
-      this.answerSelf(head, errorContent(404));
+      this.answerSelf(head, errorContent(404), "no-route");
       return;
     }
+    const { context, record } = this;
+    if (record !== null) record.pool = name;
     const { bodyBytesMax } = this.listener;
     this.responseEdit = edits?.response ?? null;
     const edit = edits?.request ?? null;
-    this.exchange = new Exchange({ context: this.context, client: this, head, pool, bodyBytesMax, edit });
+    this.exchange = new Exchange({ context, client: this, head, pool, bodyBytesMax, edit, record });
     this.exchange.start();
   }
 
   /** Answers without a backend; a body that comes is not read. */
-  private answerSelf(head: RequestHead, content: OwnContent): void {
+  private answerSelf(head: RequestHead, content: OwnContent, end: RequestEnd): void {
+    noteEnd(this.record, end);
     this.countRequest();
     this.sendOwn(content, head.isPersistent && head.framing.kind === "none" && !this.isLeaving);
   }
@@ -304,19 +333,21 @@ export class ClientConnection implements StreamOwner, ExchangeClient, Expiring {
 
   sendInterim(head: ResponseHead): void {
     // RFC 9110 15.2: an HTTP/1.0 client knows no interim responses.
-    if (this.minor === 1) writeParts(this.stream, renderInterimHead(head), NO_PARTS);
+    if (this.minor === 1) this.write(renderInterimHead(head), NO_PARTS);
   }
 
   sendHead(head: ResponseHead, out: OutFraming, staysOpen: boolean, parts: readonly Buffer[]): void {
-    writeParts(
-      this.stream,
-      renderResponseHead(head, out, { minor: this.minor, staysOpen }, this.responseEdit),
-      parts,
-    );
+    if (this.record !== null) noteStatus(this.record, head.status);
+    this.write(renderResponseHead(head, out, { minor: this.minor, staysOpen }, this.responseEdit), parts);
   }
 
   sendBody(parts: readonly Buffer[]): void {
-    writeParts(this.stream, "", parts);
+    this.write("", parts);
+  }
+
+  private write(head: string, parts: readonly Buffer[]): void {
+    if (this.record !== null) noteSent(this.record, head, parts);
+    writeParts(this.stream, head, parts);
   }
 
   /** Of the request that is being answered. */
@@ -327,6 +358,7 @@ export class ClientConnection implements StreamOwner, ExchangeClient, Expiring {
   // ── what exchanges report ────────────────────────────────────────────────────────────────────
 
   exchangeEnded(maySpeak: boolean): void {
+    this.logRequest("ok");
     this.hasSaidLast = this.head?.isPersistent === false && !this.isBodyMissing;
     this.exchange = null;
     this.head = null;
@@ -347,19 +379,27 @@ export class ClientConnection implements StreamOwner, ExchangeClient, Expiring {
   private sendOwn(content: OwnContent, staysOpen: boolean): void {
     const isHead = this.head?.method === "HEAD";
     const { minor } = this;
-    this.stream.write(renderOwnResponse(content, { staysOpen, minor, isHead }), "latin1");
+    if (this.record !== null) this.record.status = content.status;
+    this.write(renderOwnResponse(content, { staysOpen, minor, isHead }), NO_PARTS);
     this.exchangeEnded(staysOpen);
   }
 
   exchangeCut(): void {
+    this.logRequest("backend-closed");
     this.exchange = null;
     cutStream(this.stream);
   }
 
   exchangeSwitched(head: ResponseHead, { connection, rest, idleMs }: SwitchedTo): void {
-    writeParts(this.stream, renderSwitchHead(head, this.responseEdit), rest.length > 0 ? [rest] : NO_PARTS);
+    const { record } = this;
+    if (record !== null) {
+      noteStatus(record, head.status);
+      // Its head will have gone when the tunnel ends.
+      this.requestId();
+    }
+    this.write(renderSwitchHead(head, this.responseEdit), rest.length > 0 ? [rest] : NO_PARTS);
     const { timers } = this.context;
-    const tunnel = new Tunnel({ client: this.stream, connection, timers, idleMs });
+    const tunnel = new Tunnel({ client: this.stream, connection, timers, idleMs, record });
     this.exchange = null;
     this.head = null;
     this.phase = "tunnel";
@@ -373,7 +413,9 @@ export class ClientConnection implements StreamOwner, ExchangeClient, Expiring {
   // ── the end ──────────────────────────────────────────────────────────────────────────────────
 
   /** Answers what is no request of ours to pass on, and ends. */
-  private refuse(status: number): void {
+  private refuse(status: number, end: RequestEnd, reason = ""): void {
+    if (this.record !== null && this.input !== null) noteBadHead(this.record, this.input);
+    noteEnd(this.record, end, reason);
     this.countRequest();
     this.exchangeFailed(status, false);
   }
@@ -381,6 +423,21 @@ export class ClientConnection implements StreamOwner, ExchangeClient, Expiring {
   private countRequest(): void {
     this.context.tally.requests += 1;
     this.context.tally.hasChanged = true;
+  }
+
+  private startRecord(): void {
+    this.currentId = null;
+    this.address ??= describeClient(this.sender.address, portOf(this.stream));
+    this.record = createRecord(this.address, this.listener.name);
+  }
+
+  /** The request has ended, in this way if nothing else was noted. */
+  private logRequest(end: RequestEnd): void {
+    const { record } = this;
+    if (record === null) return;
+    noteEnd(record, end);
+    this.record = null;
+    this.context.accessLog?.write(record, this.requestId());
   }
 
   private endStream(): void {

@@ -3,6 +3,7 @@
 import type { HeadLimits } from "../http1/scan.ts";
 import type { FromWorker } from "../protocol/worker.ts";
 import type { Log } from "../system/log.ts";
+import type { AccessLog } from "./access-log.ts";
 import type { Pool } from "./pool.ts";
 import type { RequestIds } from "./request-id.ts";
 import type { Timers } from "./timers.ts";
@@ -10,6 +11,8 @@ import type { Timers } from "./timers.ts";
 export interface Context {
   /** Replaced when a configuration sets another level. */
   log: Log;
+  /** Replaced at every reload; null: there is none, or it cannot be opened. */
+  accessLog: AccessLog | null;
   /** This node's name, as the last configuration gave it. */
   node: string;
   readonly timers: Timers;

@@ -6,6 +6,7 @@ import { DEFAULT_HEAD_LIMITS } from "../http1/scan.ts";
 import type { FromWorker, HealthTable, ToWorker, WorkerConfig, WorkerCounters } from "../protocol/worker.ts";
 import type { PoolHealth } from "../routing/pool.ts";
 import type { Log } from "../system/log.ts";
+import { AccessLog } from "./access-log.ts";
 import type { Context } from "./context.ts";
 import { Listener } from "./listener.ts";
 import { ConnectionGroup, ListeningSocket } from "./listening-socket.ts";
@@ -40,6 +41,7 @@ export class Engine {
     this.createLog = options.createLog;
     this.context = {
       log: options.createLog(this.logLevel),
+      accessLog: null,
       tell: options.tell,
       ownsSockets: options.ownsSockets,
       node: "",
@@ -91,11 +93,13 @@ export class Engine {
     if (config.logLevel !== this.logLevel) this.context.log = this.createLog(config.logLevel);
     this.logLevel = config.logLevel;
     this.context.node = config.node;
+    this.openAccessLog(config);
     for (const pool of config.pools) {
       const known = this.pools.get(pool.name);
       const poolHealth = healthOf(health, pool.name);
-      if (known === undefined) this.pools.set(pool.name, new Pool(this.context, pool, poolHealth));
-      else known.configure(pool, poolHealth);
+      if (known === undefined)
+        this.pools.set(pool.name, new Pool(this.context, pool, poolHealth, config.stickyKey));
+      else known.configure(pool, poolHealth, config.stickyKey);
     }
     const names = new Set(config.pools.map(({ name }) => name));
     for (const [name, pool] of this.pools) {
@@ -107,6 +111,27 @@ export class Engine {
       if (known === undefined) this.listeners.set(listener.name, new Listener(listener, config.workers));
       else known.configure(listener, config.workers);
     }
+  }
+
+  /** Also when nothing has changed: the file may have been moved away (logrotate). */
+  private openAccessLog({ accessLog, node }: WorkerConfig): void {
+    const { context } = this;
+    context.accessLog?.retire();
+    context.accessLog = null;
+    if (accessLog === null) return;
+    try {
+      context.accessLog = new AccessLog({ config: accessLog, node, log: context.log });
+    } catch (error) {
+      const problem = error instanceof Error ? error.message : String(error);
+      context.log.error({ file: accessLog.file, problem }, "there is no access log until the next reload");
+    }
+  }
+
+  /** Writes what logs still hold; as LineWriter.close. */
+  async closeLogs(options: { readonly withinMs: number }): Promise<boolean> {
+    const { accessLog } = this.context;
+    this.context.accessLog = null;
+    return (await accessLog?.close(options)) ?? true;
   }
 
   private listen(name: string, socketId: string, handle: unknown): void {

@@ -19,7 +19,9 @@ import { type ResponseHead, isSwitchTo, parseResponseHead } from "../http1/respo
 import { type HeadScan, createScan, restartScan } from "../http1/scan.ts";
 import { mayClientSpeak, mayReuseBackend } from "../http1/turn.ts";
 import { monotonicClock } from "../system/clock.ts";
+import { type AccessRecord, noteAttempt, noteConnected, noteEnd } from "./access-record.ts";
 import type { Backend } from "./backend.ts";
+import type { Bond } from "./sticky.ts";
 import type { BackendConnection, BackendUser } from "./backend-connection.ts";
 import type { Context } from "./context.ts";
 import { keptBytes } from "./lent-bytes.ts";
@@ -33,6 +35,8 @@ import { writeParts } from "./stream.ts";
  */
 export interface ExchangeClient {
   readonly sender: Sender;
+  /** Who asked, perhaps behind a proxy of ours; worked out each time. */
+  readonly clientAddress: string;
   /** This worker is about to close the connection for its own reasons. */
   readonly isLeaving: boolean;
   /** What was sent waits in this process; clientWritable is called when it has left. */
@@ -72,11 +76,14 @@ const NO_PARTS: readonly Buffer[] = [];
 export class Exchange implements BackendUser, PoolRequest {
   readonly head: RequestHead;
   readonly tried: Backend[] = [];
+  readonly bond: Bond | null;
   private readonly context: Context;
   private readonly client: ExchangeClient;
   private readonly pool: Pool;
   private readonly bodyBytesMax: number;
   private readonly edit: RequestEdit | null;
+  /** null: there is no access log. */
+  private readonly record: AccessRecord | null;
 
   private connection: BackendConnection | null = null;
 
@@ -96,6 +103,8 @@ export class Exchange implements BackendUser, PoolRequest {
   private partialHead: Buffer | null = null;
   private responseScan: HeadScan | null = null;
   private wasHeard = false;
+  /** Why the last connect failed. */
+  private lastProblem = "";
   private staysOpen = false;
 
   constructor(options: {
@@ -106,13 +115,18 @@ export class Exchange implements BackendUser, PoolRequest {
     readonly bodyBytesMax: number;
     /** null: the request's head passes as it is. */
     readonly edit: RequestEdit | null;
+    /** null: there is no access log. */
+    readonly record: AccessRecord | null;
   }) {
     this.context = options.context;
     this.client = options.client;
-    this.head = options.head;
     this.pool = options.pool;
+    const { sticky } = options.pool;
+    this.bond = sticky === null ? null : sticky.read(options.head);
+    this.head = sticky === null ? options.head : sticky.hide(options.head);
     this.bodyBytesMax = options.bodyBytesMax;
     this.edit = options.edit;
+    this.record = options.record;
     const { framing } = options.head;
     this.requestBody = createBody(framing, framing.kind);
   }
@@ -121,8 +135,8 @@ export class Exchange implements BackendUser, PoolRequest {
     this.tryNextBackend();
   }
 
-  get sender(): Sender {
-    return this.client.sender;
+  get clientAddress(): string {
+    return this.client.clientAddress;
   }
 
   /** Bytes of the request body have still to come from the client. */
@@ -141,10 +155,12 @@ export class Exchange implements BackendUser, PoolRequest {
   private tryNextBackend(): void {
     const backend = this.pool.choose(this);
     if (backend === null) {
+      noteEnd(this.record, this.tried.length === 0 ? "no-backend" : "connect-failed", this.lastProblem);
       this.fail(503);
       return;
     }
     this.tried.push(backend);
+    if (this.record !== null) noteAttempt(this.record, backend.name);
     const idle = backend.takeIdle(this);
     if (idle === null) this.connect(backend);
     else this.send(idle);
@@ -161,6 +177,7 @@ export class Exchange implements BackendUser, PoolRequest {
 
   private send(connection: BackendConnection): void {
     this.connection = connection;
+    if (this.record !== null) noteConnected(this.record, connection);
     if (!this.isRetry) connection.backend.countRequest();
     this.unsentHead = renderRequestHead(this.head, this.client.sender, this.edit);
     this.request = "body";
@@ -191,10 +208,12 @@ export class Exchange implements BackendUser, PoolRequest {
     const parts: Buffer[] = [];
     const taken = transferBody(this.requestBody, input, 0, parts);
     if (typeof taken !== "number") {
+      noteEnd(this.record, "client-malformed", taken.reason);
       this.refuseBody(taken.status);
       return 0;
     }
     if (this.requestBody.bodyBytes > this.bodyBytesMax) {
+      noteEnd(this.record, "refused", "the body is too large");
       this.refuseBody(413);
       return 0;
     }
@@ -281,7 +300,15 @@ export class Exchange implements BackendUser, PoolRequest {
       isClientPersistent: this.head.isPersistent && !this.client.isLeaving,
     });
     this.staysOpen = maySpeak && out !== "until-close";
-    this.relayBody(bytes, bodyStart, head);
+    this.relayBody(bytes, bodyStart, this.withCookie(head));
+  }
+
+  /** The head of the backend's response, with the cookie of a sticky pool if the client needs one. */
+  private withCookie(head: ResponseHead): ResponseHead {
+    const { sticky } = this.pool;
+    const backend = this.connection?.backend.name;
+    if (sticky === null || backend === undefined) return head;
+    return sticky.bind(head, { backend, bond: this.bond, head: this.head, sender: this.client.sender });
   }
 
   /** It has answered, or will not do so any more. */
@@ -329,8 +356,13 @@ export class Exchange implements BackendUser, PoolRequest {
     this.response = "done";
     this.countRequest();
     const { connection } = this;
+    const told = this.withCookie(head);
     this.connection = null;
-    this.client.exchangeSwitched(head, { connection, rest, idleMs: this.pool.timeouts.tunnelIdleMs });
+    this.client.exchangeSwitched(told, {
+      connection,
+      rest,
+      idleMs: this.pool.timeouts.tunnelIdleMs,
+    });
   }
 
   private finish({ hasExtraBytes }: { readonly hasExtraBytes: boolean }): void {
@@ -375,7 +407,8 @@ export class Exchange implements BackendUser, PoolRequest {
     if (connection === null) return;
     const { backend } = connection;
     if (this.request === "waiting") {
-      backend.countFailure(`connect: ${reason}`);
+      this.lastProblem = `connect: ${reason}`;
+      backend.countFailure(this.lastProblem);
       this.tryNextBackend();
       return;
     }
@@ -384,10 +417,12 @@ export class Exchange implements BackendUser, PoolRequest {
     if (connection.isReused && !this.wasHeard && !this.hasTakenBody && isIdempotent(this.head.method)) {
       this.request = "waiting";
       this.isRetry = true;
+      if (this.record !== null) noteAttempt(this.record, backend.name);
       this.connect(backend);
       return;
     }
     backend.countFailure(reason);
+    noteEnd(this.record, "backend-closed", reason);
     if (this.response === "awaited") this.fail(502);
     else this.cut();
   }
@@ -405,15 +440,16 @@ export class Exchange implements BackendUser, PoolRequest {
     if (!isClientStalled) {
       this.noteResponse();
       this.failBackend(504, this.response === "body" ? "the response stalled" : "no response in time");
-    } else if (this.response === "awaited") {
-      this.fail(408);
     } else {
-      this.cut();
+      noteEnd(this.record, "client-timeout");
+      if (this.response === "awaited") this.fail(408);
+      else this.cut();
     }
   }
 
   private failBackend(status: number, reason: string): void {
     this.connection?.backend.countFailure(reason);
+    noteEnd(this.record, status === 504 ? "backend-timeout" : "backend-malformed", reason);
     if (this.response === "awaited") this.fail(status);
     else this.cut();
   }

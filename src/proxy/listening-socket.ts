@@ -52,7 +52,11 @@ export class ConnectionGroup {
     const { room } = this.listener;
     const admission = room.admit(sender);
     if (admission.kind === "refused") {
-      refuseConnection(this.context, socket, admission.status);
+      refuseConnection(this.context, socket, {
+        sender,
+        listener: this.listener.name,
+        status: admission.status,
+      });
       return;
     }
     const connection = new ClientConnection({

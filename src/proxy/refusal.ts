@@ -3,6 +3,8 @@
 // a moment; when too many stand there already, the next ones are reset without a word, which costs nothing.
 
 import type { Socket } from "node:net";
+import type { Sender } from "../http1/forward.ts";
+import { describeClient } from "./access-record.ts";
 import type { Context } from "./context.ts";
 import { errorContent, renderOwnResponse } from "./own-response.ts";
 import { type ByteStream, type StreamOwner, adoptStream } from "./stream.ts";
@@ -58,9 +60,21 @@ class Refusal implements StreamOwner, Expiring {
 }
 
 /** Turns a client's socket away. */
-export function refuseConnection(context: Context, socket: Socket, status: number): void {
+export function refuseConnection(
+  context: Context,
+  socket: Socket,
+  from: { readonly sender: Sender; readonly listener: string; readonly status: number },
+): void {
+  const { sender, listener, status } = from;
   context.tally.refusedConnections += 1;
   context.tally.hasChanged = true;
-  if (context.tally.refusing < LINGERING_MAX) new Refusal(context, socket).answer(status);
+  const isAnswered = context.tally.refusing < LINGERING_MAX;
+  context.accessLog?.writeRefusal({
+    client: describeClient(sender.address, socket.remotePort),
+    listener,
+    status: isAnswered ? status : 0,
+    id: context.requestIds.next(),
+  });
+  if (isAnswered) new Refusal(context, socket).answer(status);
   else socket.resetAndDestroy();
 }

@@ -160,6 +160,11 @@ export function writeParts(stream: ByteStream, head: string, parts: readonly Buf
   });
 }
 
+/** The other side's port; undefined where there is none, or not any more. */
+export function portOf(stream: ByteStream): number | undefined {
+  return stream instanceof Socket ? stream.remotePort : undefined;
+}
+
 /**
  * Closes a connection on which nothing more will be read, at once. False: something has still to leave, or the stream is
  * of a kind that wants an end.

@@ -8,6 +8,7 @@
 // connections close one after the other, and what one of them has still to take outlives the other; so the
 // tunnel has a deadline of its own until both have closed.
 
+import { type AccessRecord, noteEnd } from "./access-record.ts";
 import type { BackendConnection, BackendUser } from "./backend-connection.ts";
 import { type ByteStream, cutStream, writeParts } from "./stream.ts";
 import type { Expiring, Timers } from "./timers.ts";
@@ -18,6 +19,8 @@ export class Tunnel implements BackendUser, Expiring {
   private readonly connection: BackendConnection;
   private readonly timers: Timers;
   private readonly idleMs: number;
+  /** null: there is no access log. */
+  private readonly record: AccessRecord | null;
   private isClientOpen = true;
   private isBackendOpen = true;
 
@@ -26,11 +29,13 @@ export class Tunnel implements BackendUser, Expiring {
     readonly connection: BackendConnection;
     readonly timers: Timers;
     readonly idleMs: number;
+    readonly record: AccessRecord | null;
   }) {
     this.client = options.client;
     this.connection = options.connection;
     this.timers = options.timers;
     this.idleMs = options.idleMs;
+    this.record = options.record;
     this.connection.handTo(this);
     this.timers.watch(this);
     this.touch();
@@ -39,6 +44,7 @@ export class Tunnel implements BackendUser, Expiring {
   clientBytes(bytes: Buffer): void {
     if (!this.isBackendOpen) return;
     this.touch();
+    if (this.record !== null) this.record.bytesIn += bytes.length;
     writeParts(this.connection.stream, "", [bytes]);
     if (this.connection.stream.writableNeedDrain) this.client.pause();
   }
@@ -55,6 +61,7 @@ export class Tunnel implements BackendUser, Expiring {
   clientClosed(error: Error | null): void {
     this.isClientOpen = false;
     const isWhole = error === null && this.connection.stream.writableEnded;
+    noteEnd(this.record, isWhole ? "ok" : "client-closed");
     if (this.isBackendOpen && !isWhole) {
       this.isBackendOpen = false;
       this.connection.cut();
@@ -69,6 +76,7 @@ export class Tunnel implements BackendUser, Expiring {
   backendBytes(bytes: Buffer): void {
     if (!this.isClientOpen) return;
     this.touch();
+    if (this.record !== null) this.record.bytesOut += bytes.length;
     writeParts(this.client, "", [bytes]);
     if (this.client.writableNeedDrain) this.connection.stream.pause();
   }
@@ -85,6 +93,7 @@ export class Tunnel implements BackendUser, Expiring {
   backendLost(error: Error | null): void {
     this.isBackendOpen = false;
     const isWhole = error === null && this.client.writableEnded;
+    if (!isWhole) noteEnd(this.record, "backend-closed");
     if (this.isClientOpen && !isWhole) cutStream(this.client);
     this.settle();
   }
@@ -94,6 +103,7 @@ export class Tunnel implements BackendUser, Expiring {
   }
 
   expire(): void {
+    noteEnd(this.record, "idle");
     if (this.isBackendOpen) this.connection.destroy();
     this.isBackendOpen = false;
     this.client.destroy();

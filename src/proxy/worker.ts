@@ -10,17 +10,11 @@ import { Engine } from "./engine.ts";
 import { dropPrivileges } from "./privileges.ts";
 
 const REPORT_INTERVAL_MS = 1000;
+/** How long the last lines of the access log may take: the listening sockets are still open. */
+const LAST_LINES_MS = 100;
 
 function runWorker(): void {
   const log = createWorkerLog("info");
-  process.on("uncaughtException", (error) => {
-    // What the engine believes can no longer be trusted; a new worker is up within 300 ms.
-    log.error({ error: error.stack ?? error.message }, "worker failed");
-    process.exit(1);
-  });
-  for (const signal of ["SIGTERM", "SIGINT", "SIGHUP"] as const) process.on(signal, ignoreSignal);
-  process.on("disconnect", () => process.exit(0));
-
   const ownsSockets = areHandlesKnown();
   if (!ownsSockets) log.warn({ node: process.versions.node }, "this Node is not the one expected: slower");
   const engine = new Engine({
@@ -30,6 +24,14 @@ function runWorker(): void {
     // Messages on their way are written first; then `disconnect` ends the process.
     onDrained: () => process.disconnect(),
   });
+  process.on("uncaughtException", (error) => {
+    // What the engine believes can no longer be trusted; a new worker is up within 300 ms.
+    log.error({ error: error.stack ?? error.message }, "worker failed");
+    void leave(engine, 1);
+  });
+  for (const signal of ["SIGTERM", "SIGINT", "SIGHUP"] as const) process.on(signal, ignoreSignal);
+  process.on("disconnect", () => void leave(engine, 0));
+
   // All is loaded. A compile cache, if there is one, must be written before: nobody may not.
   flushCompileCache();
   dropPrivileges(process.env);
@@ -40,6 +42,12 @@ function runWorker(): void {
     engine.reportChanges();
   }, REPORT_INTERVAL_MS);
   tell({ kind: "ready" });
+}
+
+async function leave(engine: Engine, code: number): Promise<void> {
+  if (await engine.closeLogs({ withinMs: LAST_LINES_MS })) process.exit(code);
+  // An exit waits for the thread that hangs in a write, for as long as nobody reads.
+  process.kill(process.pid, "SIGKILL");
 }
 
 function createWorkerLog(level: string): Log {

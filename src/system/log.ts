@@ -1,7 +1,31 @@
 // One JSON line per event that matters, on stdout, for the journal. Every process of a node writes
 // through a logger made here, so that the lines look alike.
+//
+// Writing never waits: a thread of the pool does it. A journal that stands still must neither stop heartbeats nor fill
+// the memory, and the lines of requests can fill the pipe that both share. What does not fit is lost and counted.
 
 import { pino } from "pino";
+
+/** What waits for a reader at most, in characters. */
+const WAITING_MAX = 1_048_576;
+/** PIPE_BUF of Linux: the kernel does not mix such a write with those of other processes. */
+const WRITE_MAX = 4096;
+
+/** One for the process: its loggers share the standard output. What waits is written when the process exits. */
+const destination = pino.destination({ dest: 1, sync: false, maxLength: WAITING_MAX, maxWrite: WRITE_MAX });
+let lostLines = 0;
+/** The first logger of the process. */
+let reporter: Log | null = null;
+
+destination.on("drop", () => {
+  lostLines += 1;
+});
+destination.on("drain", () => {
+  if (lostLines === 0) return;
+  const lines = lostLines;
+  lostLines = 0;
+  reporter?.warn({ lines }, "log lines were lost, because nobody read them in time");
+});
 
 /** What the rest of the program knows of a logger: subject first, then the event in words. */
 export interface Log {
@@ -16,12 +40,17 @@ export function createLog(options: {
   readonly level: string;
   readonly subject: Record<string, unknown>;
 }): Log {
-  return pino({
-    level: options.level,
-    base: options.subject,
-    timestamp: pino.stdTimeFunctions.isoTime,
-    formatters: { level: (label) => ({ level: label }) },
-  });
+  const log = pino(
+    {
+      level: options.level,
+      base: options.subject,
+      timestamp: pino.stdTimeFunctions.isoTime,
+      formatters: { level: (label) => ({ level: label }) },
+    },
+    destination,
+  );
+  reporter ??= log;
+  return log;
 }
 
 /** The same log with these fields on every line, too. */

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { chmodSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, copyFileSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -418,6 +418,31 @@ test("check looks at the files that the configuration names", async (t) => {
   const weak = await check(dir, PAIR("secretFile: secret\n  hook: vip"));
   assert.match(weak.err, /^FILE:5:15 {2}pair\.secretFile: .*shorter than 16 characters/m);
   assert.match(weak.err, /^FILE:6:9 {2}pair\.hook: DIR\/vip is not executable: chmod \+x it\.$/m);
+});
+
+function checksOf(program: string, ca: string): string {
+  return `\
+listeners: [{ name: web, bind: 127.0.0.1:80, pool: a }]
+pools:
+  a: { backends: [10.0.0.1:80], health: { kind: exec, command: [${program}] } }
+  b: { backends: [10.0.0.1:80], health: { kind: https, ca: ${ca} } }
+`;
+}
+
+test("check looks at the programs and certificates that checks of pools name", async (t) => {
+  const dir = temporaryDir(t);
+  writeFileSync(join(dir, "look"), "#!/bin/sh\n", { mode: 0o644 });
+  writeFileSync(join(dir, "none.pem"), "nothing\n");
+  const bad = await check(dir, checksOf("./look", "none.pem"));
+  assert.equal(
+    bad.err,
+    "FILE:3:55  pools.a.health.command: DIR/look is not executable: chmod +x it.\n" +
+      "FILE:4:60  pools.b.health.ca: DIR/none.pem has no certificates in PEM.\n",
+  );
+  const missing = await check(dir, checksOf("/bin/true", "absent.pem"));
+  assert.equal(missing.err, "FILE:4:60  pools.b.health.ca: DIR/absent.pem does not exist.\n");
+  copyFileSync(join(import.meta.dirname, "fixtures/self-signed.pem"), join(dir, "good.pem"));
+  assert.equal((await check(dir, checksOf("/bin/true", "good.pem"))).err, "");
 });
 
 test("check says that a file is missing or a directory", async (t) => {

@@ -418,6 +418,21 @@ describe("the rest of the file", () => {
     ],
     [
       "listeners:",
+      "logging: { access: sometimes }\nlisteners:",
+      '1:20  logging.access: "sometimes" is text. Write true, false, or a map with a file, such as { file: /var/log/vipair/access.log }.',
+    ],
+    [
+      "listeners:",
+      "logging: { access: {} }\nlisteners:",
+      "1:12  logging.access.file: Missing. Write the path of a file.",
+    ],
+    [
+      "listeners:",
+      "logging: { access: { fle: a.log } }\nlisteners:",
+      '1:22  logging.access.fle: Unknown key. Did you mean "file"?',
+    ],
+    [
+      "listeners:",
       "shutdownGrace: 1h\nlisteners:",
       '1:16  shutdownGrace: "1h" is too large. Use 0ms to 10m.',
     ],

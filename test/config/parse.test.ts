@@ -63,7 +63,7 @@ pools:
     timeouts: { connect: 1s, response: 2s, body: 3s, tunnelIdle: 4s }
   rest: { backends: [localhost:1], health: { kind: none } }
 workers: 2
-logging: { level: debug }
+logging: { level: debug, access: { file: logs/access.log } }
 shutdownGrace: 1s
 `;
 
@@ -123,7 +123,7 @@ describe("what a configuration means", () => {
           timeouts: { connectMs: 2000, responseMs: 30_000, bodyMs: 30_000, tunnelIdleMs: 3_600_000 },
         },
       ],
-      logging: { level: "info" },
+      logging: { level: "info", access: { file: null } },
       shutdownGraceMs: 10_000,
     });
   });
@@ -324,7 +324,7 @@ describe("what a configuration means", () => {
         },
       ],
       workers: 2,
-      logging: { level: "debug" },
+      logging: { level: "debug", access: { file: "logs/access.log" } },
       shutdownGraceMs: 1000,
     });
   });

@@ -37,6 +37,7 @@ for (const [what, web, api, problem] of [
   ["every backend of every pool is down", ["down", "down"], ["down", "down"], 4],
   ["one is up", ["down", "down"], ["down", "up"], undefined],
   ["one is suspect, which still gets requests", ["suspect", "down"], ["down", "down"], undefined],
+  ["the agents of all that work say drain or maint", ["drain", "down"], ["maintenance", "down"], undefined],
 ] as const) {
   test(`rule 9: ${problem === undefined ? "a backend can" : "no backend can"} be reached when ${what}`, () => {
     const health = { web: states(web[0], web[1]), api: states(api[0], api[1]) };

@@ -1,6 +1,6 @@
 // Nothing that this hop writes can be bent by what it was told: forwarded fields of strangers and of trusted proxies,
 // the protocols of an upgrade, a backend's reason phrase, error pages. Node's parser says what was written.
-// (Request ids and cookies will be tried here when there are any.)
+// Rewrites and request ids too. (Cookies will be tried here when there are any.)
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -10,9 +10,14 @@ import { DEFAULT_REQUEST_RULES, parseRequestHead } from "../../src/http1/request
 import { parseResponseHead } from "../../src/http1/response.ts";
 import { DEFAULT_HEAD_LIMITS, createScan } from "../../src/http1/scan.ts";
 import { errorContent, renderOwnResponse } from "../../src/proxy/own-response.ts";
+import { RequestIds, requestId } from "../../src/proxy/request-id.ts";
+import { factsOf, findRoute } from "../../src/routing/route.ts";
+import { routes } from "../routing/routes.ts";
 import { readRequests, readResponses } from "./node-parser.ts";
 
 const LIMITS = { numRuns: 20_000, interruptAfterTimeLimit: 1500 };
+
+const ids = new RequestIds();
 
 /** Any byte, and often those that end something. */
 const hostile = fc.string({
@@ -62,6 +67,43 @@ for (const isTrusted of [false, true]) {
     assert.ok(seen > 50, `only ${String(seen)} were accepted`);
   });
 }
+
+test("a rewrite writes one request line and one line for each field, whatever is asked for", async () => {
+  const table = routes(
+    '{ pool: a, match: { path: /a }, rewrite: { path: "/b", host: "${request.host}", request: { set: { X-All: "${request.uri} ${request.path} ${request.query} ${request.host} ${request.method} ${request.id}" } } } }',
+  );
+  let seen = 0;
+  const property = fc.asyncProperty(hostile, hostile, hostile, async (path, query, id) => {
+    const start = `GET /a${path}?${query} HTTP/1.1\r\nHost: c\r\nX-Request-Id: ${id}\r\n\r\n`;
+    const bytes = Buffer.from(start, "latin1");
+    const parsed = parseRequestHead(bytes, createScan(), DEFAULT_REQUEST_RULES);
+    if (parsed.kind !== "head" || parsed.end !== bytes.length || parsed.head.fields.list.length !== 2) return;
+    const sender = { address: "192.0.2.7", isTrusted: true, scheme: "http" } as const;
+    const facts = factsOf(table, parsed.head, sender.address);
+    const rewrite = findRoute(table, facts)?.rewrite ?? null;
+    if (rewrite === null) return;
+    seen += 1;
+    const around = {
+      scheme: "http",
+      listener: "web",
+      route: "r",
+      node: "n",
+      requestId: () => requestId(parsed.head, sender, ids),
+    } as const;
+    const text = renderRequestHead(parsed.head, sender, {
+      target: rewrite.target(facts, around),
+      authority: rewrite.host(facts, around) ?? "",
+      drops: rewrite.request?.drops ?? new Set(),
+      lines: rewrite.request?.lines(facts, around) ?? "",
+    });
+    const { messages, fault } = await readRequests(text);
+    assert.equal(fault, null, JSON.stringify(text));
+    const names = messages[0]?.fields.map(([name]) => name);
+    assert.deepEqual([messages.length, names], [1, ["Host", "X-Request-Id", ...NAMES, "X-All"]]);
+  });
+  await fc.assert(property, LIMITS);
+  assert.ok(seen > 50, `only ${String(seen)} were accepted`);
+});
 
 test("a response head has no more lines than were passed on, whatever a backend says", async () => {
   let seen = 0;

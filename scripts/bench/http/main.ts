@@ -63,7 +63,6 @@ async function startAll(
   const started: Proxy[] = [];
   for (const name of options.proxies) {
     const proxy = await startProxy(name, { site, backends, hasAccessLog });
-    if (proxy === null) continue;
     if (small !== undefined) {
       await checkFeatures(proxy.port, small).catch((cause: unknown) => {
         throw new Error(`${name} does not do what the others do`, { cause });

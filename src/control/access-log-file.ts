@@ -1,0 +1,35 @@
+// The file of the access log, made ready for workers that may not make it themselves: they are nobody, and
+// whoever reads the logs of a machine keeps them where only root can write. As nginx does it, the file is made by
+// root and given to the workers, which open it; after `logrotate` has moved it away, too.
+
+import { closeSync, constants, fchownSync, fstatSync, openSync } from "node:fs";
+import { dirname } from "node:path";
+import { findUntrustedSteps } from "../system/trusted-file.ts";
+import { UNPRIVILEGED } from "./unprivileged.ts";
+
+const ROOT_ID = 0;
+
+/** Makes the file if it is missing, and the workers' own. Returns what stands against that; null when nothing does. */
+export function prepareAccessLogFile(file: string): string | null {
+  // Workers of somebody else are that somebody, and open it for themselves.
+  if (process.getuid?.() !== ROOT_ID) return null;
+  // Root gives away what it finds there: nobody else may have put it there.
+  const untrusted =
+    findUntrustedSteps(dirname(file), { owner: ROOT_ID }) ??
+    findUntrustedSteps(file, { owner: UNPRIVILEGED.uid });
+  if (untrusted !== undefined) return untrusted;
+  const { O_APPEND, O_CREAT, O_NOFOLLOW, O_NONBLOCK, O_WRONLY } = constants;
+  try {
+    const fd = openSync(file, O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW | O_NONBLOCK, 0o640);
+    try {
+      const stats = fstatSync(fd);
+      // A device such as /dev/null is everybody's; a file of several names is more than a log.
+      if (stats.isFile() && stats.nlink === 1) fchownSync(fd, UNPRIVILEGED.uid, stats.gid);
+    } finally {
+      closeSync(fd);
+    }
+    return null;
+  } catch (error) {
+    return error instanceof Error ? error.message : String(error);
+  }
+}
