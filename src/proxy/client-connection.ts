@@ -37,6 +37,7 @@ import type { Context } from "./context.ts";
 import { dispatch, type HeadEdits } from "./dispatch.ts";
 import { Exchange, type ExchangeClient, type SwitchedTo } from "./exchange.ts";
 import { finalContent } from "./final-recipient.ts";
+import { SendWatch } from "./kernel-state.ts";
 import type { Listener } from "./listener.ts";
 import { keptBytes } from "./lent-bytes.ts";
 import { errorContent, type OwnContent, renderOwnResponse } from "./own-response.ts";
@@ -47,13 +48,15 @@ import {
   adoptStream,
   closeStream,
   cutStream,
+  dropStream,
   portOf,
   writeParts,
 } from "./stream.ts";
 import type { Expiring } from "./timers.ts";
 import { Tunnel } from "./tunnel.ts";
+import { UnsentRecords } from "./unsent-records.ts";
 
-/** How long a client may take to read the last response's end. */
+/** How long a client may take nothing of the last response's end. */
 const FLUSH_MS = 30_000;
 /** How long a client may take to close after that. */
 const LINGER_MS = 2000;
@@ -79,6 +82,9 @@ export class ClientConnection implements StreamOwner, ExchangeClient, Expiring {
   private record: AccessRecord | null = null;
   /** As it stands in records; null: nobody has asked. */
   private address: string | null = null;
+  /** Made when the first answer does not leave at once. */
+  private unsent: UnsentRecords | null = null;
+  private watch: SendWatch | null = null;
   private exchange: Exchange | null = null;
   private responseEdit: HeadEdit | null = null;
   private tunnel: Tunnel | null = null;
@@ -166,6 +172,7 @@ export class ClientConnection implements StreamOwner, ExchangeClient, Expiring {
     this.context.tally.hasChanged = true;
     this.exchange?.abort();
     this.tunnel?.clientClosed(error);
+    this.unsent?.settleAll("client-closed", 0);
     this.logRequest("client-closed");
     this.onClosed(this);
   }
@@ -179,13 +186,29 @@ export class ClientConnection implements StreamOwner, ExchangeClient, Expiring {
         this.refuse(408, "client-timeout");
         break;
       case "leaving":
-        this.stream.destroy();
+        this.expireLeaving();
         break;
       case "exchange":
       case "tunnel":
         // The deadlines are those of the backend connection and of the tunnel.
         break;
     }
+  }
+
+  private expireLeaving(): void {
+    const { stream } = this;
+    if (this.hasTaken()) {
+      this.deadlineAt = this.context.timers.after(FLUSH_MS);
+      return;
+    }
+    this.unsent?.settleAll("client-timeout", stream.writableLength);
+    dropStream(stream);
+  }
+
+  /** The client has taken something of what waits for it since the last look, as far as can be known. */
+  private hasTaken(): boolean {
+    this.watch ??= new SendWatch();
+    return this.watch.hasMoved(this.stream);
   }
 
   // ── requests ─────────────────────────────────────────────────────────────────────────────────
@@ -358,7 +381,7 @@ export class ClientConnection implements StreamOwner, ExchangeClient, Expiring {
   // ── what exchanges report ────────────────────────────────────────────────────────────────────
 
   exchangeEnded(maySpeak: boolean): void {
-    this.logRequest("ok");
+    if (this.record !== null) this.logAnswered(this.record);
     this.hasSaidLast = this.head?.isPersistent === false && !this.isBodyMissing;
     this.exchange = null;
     this.head = null;
@@ -438,6 +461,22 @@ export class ClientConnection implements StreamOwner, ExchangeClient, Expiring {
     noteEnd(record, end);
     this.record = null;
     this.context.accessLog?.write(record, this.requestId());
+  }
+
+  /** The answer is written: if it has not left, the client may still not get it. */
+  private logAnswered(record: AccessRecord): void {
+    const { stream } = this;
+    if (stream.writableLength === 0) {
+      this.logRequest("ok");
+      return;
+    }
+    this.record = null;
+    const unsent = (this.unsent ??= new UnsentRecords((one, id) => this.context.accessLog?.write(one, id)));
+    unsent.add(record, this.requestId());
+    stream.write("", (error) => {
+      // If it failed, whoever closes the stream says why.
+      if (error === null || error === undefined) unsent.settleFirst();
+    });
   }
 
   private endStream(): void {
