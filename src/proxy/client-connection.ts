@@ -127,10 +127,13 @@ export class ClientConnection implements StreamOwner, ExchangeClient, Expiring {
     if (this.phase === "idle" && this.hasServed) this.endStream();
   }
 
-  /** Close now. */
+  /** Close now; so that the client sees it if its answer or its tunnel is not over. */
   cut(): void {
+    const { stream, phase } = this;
     noteEnd(this.record, "shutdown");
-    this.stream.destroy();
+    this.unsent?.settleAll("shutdown", stream.writableLength);
+    if (phase === "exchange" || (phase === "tunnel" && !stream.writableEnded)) cutStream(stream);
+    else dropStream(stream);
   }
 
   get node(): string {

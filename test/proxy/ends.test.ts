@@ -11,7 +11,7 @@ import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { AccessLog } from "../../src/proxy/access-log.ts";
 import type { ClientConnection } from "../../src/proxy/client-connection.ts";
-import { RawBackend, type RawPeer, eventually, openClient } from "./harness.ts";
+import { RawBackend, type RawPeer, eventually, get, openClient } from "./harness.ts";
 import { type StreamRig, openStreamRig } from "./stream-rig.ts";
 
 interface Ends extends StreamRig {
@@ -155,4 +155,42 @@ test("a client that takes the rest of an answer slowly gets all of it, and its l
   const [line] = await ends.lines(1);
   assert.equal(line?.["end"], "ok");
   client.close();
+});
+
+test("a grace that ends inside an answer without a length cuts it so that it shows", async (t) => {
+  const ends = await openEnds(t);
+  const { client, connection } = await ends.open();
+  client.send("GET / HTTP/1.0\r\nHost: a\r\n\r\n");
+  const atBackend = await ends.backend.peer();
+  await atBackend.receives("\r\n\r\n");
+  atBackend.send(`HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n${CHUNK}`);
+  await client.receives("xxx");
+  connection.cut();
+  await assertCut(client);
+  const [line] = await ends.lines(1);
+  assert.equal(line?.["end"], "shutdown");
+});
+
+test("a grace that ends while the end of an answer waits cuts it so that it shows", async (t) => {
+  const ends = await openEnds(t);
+  const { client, connection, atBackend, bodyBytes } = await unread(ends);
+  atBackend.send("0\r\n\r\n");
+  await eventually("all of it is written", () => ends.inFlight() === 0);
+  connection.cut();
+  await assertCut(client);
+  const [line] = await ends.lines(1);
+  assert.equal(line?.["end"], "shutdown");
+  assert.ok(Number(line["bytesOut"]) < bodyBytes);
+});
+
+test("a grace that ends in a tunnel cuts it so that it shows", async (t) => {
+  const ends = await openEnds(t);
+  const { client, connection } = await ends.open();
+  client.send(get("/", "Connection: Upgrade", "Upgrade: x"));
+  const atBackend = await ends.backend.peer();
+  await atBackend.receives("\r\n\r\n");
+  atBackend.send("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n");
+  await client.receives("\r\n\r\n");
+  connection.cut();
+  await assertCut(client);
 });
