@@ -23,11 +23,10 @@ import {
 import { NodeHealth } from "./node-health.ts";
 import { Notifier } from "./notifier.ts";
 import { type PeerGroups, wordsAbout } from "./peer-groups.ts";
+import { PairFiles } from "./pair-files.ts";
 import { PeerLink } from "./peer-link.ts";
 import { RunTimeChanges } from "./run-time-changes.ts";
-import { readSecret } from "./secret.ts";
 import type { StateFile } from "./state-file.ts";
-import { hookProblem } from "./vip.ts";
 
 export interface PairOptions {
   readonly config: Config;
@@ -55,9 +54,6 @@ export interface PairOptions {
   readonly onStopped: () => void;
 }
 
-/** A hook that is missing or a secret that cannot be read is looked for again so often. */
-const RECHECK_MS = 1000;
-
 /**
  * The way out of a stop must fit into the shutdown grace with all its parts: this share is for the
  * connections, the rest for hooks and goodbyes.
@@ -72,9 +68,8 @@ export class Pair {
   readonly #notifier: Notifier;
   readonly #maintenance: Maintenance;
   #link: PeerLink | undefined;
-  #recheck: NodeJS.Timeout | undefined;
+  readonly #files: PairFiles;
   #epoch: number;
-  #startProblem: string | undefined;
   #configHash: string;
   #configsDiffer = false;
   /** Since when the peer is in touch and says that it has the configuration that this node has. */
@@ -93,6 +88,24 @@ export class Pair {
     const { config, pair, self, peer, clock, log, configDir, stateDir } = options;
     this.#epoch = options.stateFile.read().epoch;
     this.#configHash = options.configHash;
+    this.#files = new PairFiles({
+      pair,
+      configDir,
+      hook: options.hook,
+      onProblem: (problem) => {
+        if (problem === undefined) {
+          this.recovered("start");
+          return;
+        }
+        log.error({ problem }, "this node cannot take part in the pair");
+        this.fault("start", problem);
+      },
+      onSecret: (secret, warning) => {
+        if (warning !== undefined) log.warn({ reason: warning }, "the secret is not safe");
+        options.onSecret(secret);
+        this.#startLink(secret);
+      },
+    });
     this.#changes = new RunTimeChanges({
       node: self.name,
       stateDir,
@@ -151,7 +164,7 @@ export class Pair {
   start(): void {
     for (const group of this.#groups) group.start();
     this.#health.start();
-    this.#tryToStartLink();
+    this.#files.start();
   }
 
   /** The node may not hold the addresses; one fault per cause. */
@@ -239,7 +252,7 @@ export class Pair {
   /** Says goodbye to the peer, ends every timer and hook. After onStopped, or when there is no time for it. */
   async close(): Promise<void> {
     for (const group of this.#groups) group.close();
-    clearTimeout(this.#recheck);
+    this.#files.close();
     this.#health.stop();
     await Promise.all([this.#changes.close(), this.#link?.stop(), this.#notifier.close()]);
   }
@@ -361,32 +374,6 @@ export class Pair {
       problem: link?.problem ?? null,
       paths: link?.paths ?? [],
     };
-  }
-
-  /** The peer link needs the secret, and a claim needs the hook: without them the node waits in fault. */
-  #tryToStartLink(): void {
-    const { pair, configDir, hook, log } = this.#options;
-    const secret = readSecret(pair, configDir);
-    const problem = secret.kind === "unreadable" ? secret.problem : hookProblem(hook);
-    if (problem !== this.#startProblem) {
-      if (problem === undefined) this.recovered("start");
-      else {
-        log.error({ problem }, "this node cannot take part in the pair");
-        this.fault("start", problem);
-      }
-      this.#startProblem = problem;
-    }
-    // Even without a hook the peer should hear that this node lives and is in fault.
-    if (secret.kind === "secret" && this.#link === undefined) {
-      if (secret.warning !== undefined) log.warn({ reason: secret.warning }, "the secret is not safe");
-      this.#options.onSecret(secret.secret);
-      this.#startLink(secret.secret);
-    }
-    if (problem !== undefined) {
-      this.#recheck = setTimeout(() => {
-        this.#tryToStartLink();
-      }, RECHECK_MS);
-    }
   }
 
   #startLink(secret: string): void {
