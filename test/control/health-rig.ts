@@ -15,6 +15,8 @@ export interface Watch {
   readonly tables: HealthTable[];
   /** Messages of the log. */
   readonly events: string[];
+  /** Backends that an operator has in maintenance; noteOrders() makes the checker look. */
+  readonly inMaintenance: Set<string>;
   readonly state: (backend?: string) => string;
   readonly reason: (backend?: string) => string | null;
 }
@@ -27,11 +29,13 @@ export function watch(t: TestContext, pools: readonly PoolConfig[], configDir = 
     events.push(event);
   };
   const log: Log = { debug: note, info: note, warn: note, error: note };
+  const inMaintenance = new Set<string>();
   const checker = new HealthChecker({
     log,
     clock: monotonicClock,
     random: () => 0.5,
     configDir,
+    isInMaintenance: (_pool, backend) => inMaintenance.has(backend),
     onChange: (table) => tables.push(table),
   });
   checker.configure(pools);
@@ -42,6 +46,7 @@ export function watch(t: TestContext, pools: readonly PoolConfig[], configDir = 
     checker,
     tables,
     events,
+    inMaintenance,
     state: (backend = "a") => checker.status("web", backend).state,
     reason: (backend = "a") => checker.status("web", backend).reason,
   };

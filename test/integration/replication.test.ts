@@ -67,7 +67,7 @@ describe("run-time changes", { concurrency: 2 }, () => {
 
     await whole.test("a person reads it in `vipair status`", async () => {
       const { stdout } = await nodes.a.command("status");
-      assert.match(stdout, /^ +two 127\S+ +drain .*\(drained\)$/m);
+      assert.match(stdout, /^ +two 127\S+ +drained .*\(ordered on b\)$/m);
     });
 
     await whole.test("it survives the end of both nodes at once", async () => {
@@ -90,7 +90,7 @@ describe("run-time changes", { concurrency: 2 }, () => {
         ["wbe/two", 'there is no pool "wbe", only web. Did you mean web?'],
         ["web/tow", 'there is no backend of pool web "tow", only one and two. Did you mean two?'],
       ] as const) {
-        for (const command of ["drain", "ready"]) {
+        for (const command of ["drain", "maintenance", "ready"]) {
           const { code, stdout, stderr } = await nodes.a.command(command, target);
           assert.deepEqual({ code, stdout, stderr }, { code: 1, stdout: "", stderr: `vipair: ${problem}\n` });
         }
