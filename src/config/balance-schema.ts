@@ -80,7 +80,7 @@ export const balance = either(
   .meta({ title: "a policy, or a map, see below" })
   .prefault("round-robin")
   .describe(
-    "How a backend is chosen. `round-robin` takes them in turn, by weight, evenly spread; `least-connections` takes the one with the fewest active requests; `least-response-time` the faster one of two, `random` the less loaded one of two; `first` the first in the list; `source-hash`, `uri-hash`, `header-hash` and `cookie-hash` the same one for the same client address, path, header field or cookie. See balancing.md.",
+    "How a backend is chosen. `round-robin` takes them in turn, by weight, evenly spread; `least-connections` takes the one with the fewest active requests; `least-response-time` the faster one of two, `random` the less loaded one of two; `first` the first in the list; `source-hash`, `uri-hash`, `header-hash` and `cookie-hash` the same one for the same client address, path, header field or cookie. See [balancing.md](balancing.md).",
   );
 
 export const sticky = z

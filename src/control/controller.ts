@@ -27,6 +27,7 @@ import { Pair } from "./pair.ts";
 import { pairMembers, resolveHook } from "./pair-members.ts";
 import { RunTimeChanges } from "./run-time-changes.ts";
 import { StateFile } from "./state-file.ts";
+import { StickyKey } from "./sticky-key.ts";
 import { Workers } from "./workers.ts";
 
 export interface ControllerOptions {
@@ -66,6 +67,7 @@ export class Controller {
   readonly #pair: Pair | undefined;
   /** What operators ordered on a node alone; a pair keeps its own. */
   readonly #changes: RunTimeChanges | undefined;
+  readonly #stickyKey: StickyKey;
   readonly #startedAt: number;
   /** Of the role of a node alone; a pair keeps its own. */
   #since = wallTime();
@@ -88,6 +90,7 @@ export class Controller {
     this.#config = config;
     this.#configHash = hashConfig(config);
     this.#startedAt = clock();
+    this.#stickyKey = new StickyKey(config.pair, dirname(options.configPath));
     this.#health = new HealthChecker({
       log,
       clock,
@@ -316,6 +319,9 @@ export class Controller {
       },
       countConnections: (keys) => this.#connectionsTo(keys),
       isNamed: (key) => this.#orders.isNamed(key),
+      onSecret: (secret) => {
+        if (this.#stickyKey.adopt(secret)) this.#workers.configure(this.#workerConfig());
+      },
       onStopped: () => {
         this.#electionEnded.resolve();
       },
@@ -385,7 +391,9 @@ export class Controller {
     const { listeners, pools, logging } = this.#config;
     const { node } = this.#options;
     const accessLog = this.#prepareAccessLog();
-    return { node, listeners, pools, logLevel: logging.level, accessLog, workers: this.#workerCount };
+    const { value: stickyKey } = this.#stickyKey;
+    const workers = this.#workerCount;
+    return { node, listeners, pools, logLevel: logging.level, accessLog, stickyKey, workers };
   }
 
   /** With an absolute file, which the workers can open. */

@@ -55,6 +55,8 @@ export interface PairOptions {
   readonly countConnections: (keys: readonly string[]) => Promise<readonly number[]>;
   /** Whether the configuration has the backend that this change is about; maintenance of nodes is the pair's own. */
   readonly isNamed: (key: string) => boolean;
+  /** The secret was read. */
+  readonly onSecret: (secret: string) => void;
   /** The elections have ended after stop(): the addresses are released. */
   readonly onStopped: () => void;
 }
@@ -402,6 +404,7 @@ export class Pair {
     // Even without a hook the peer should hear that this node lives and is in fault.
     if (secret.kind === "secret" && this.#link === undefined) {
       if (secret.warning !== undefined) log.warn({ reason: secret.warning }, "the secret is not safe");
+      this.#options.onSecret(secret.secret);
       this.#startLink(secret.secret);
     }
     if (problem !== undefined) {

@@ -1,6 +1,7 @@
 // What one look at something finds, and the life of the connection that looks: a probe opens a connection of its
 // own and leaves none behind, whatever the other side does. What is said on it stands in tcp-probe.ts and http-probe.ts.
 
+import { printable } from "../routing/printable.ts";
 import { errorCode } from "../system/errno.ts";
 
 export type ProbeResult =
@@ -23,7 +24,9 @@ export type ProbeResult =
 
 export const GOOD: ProbeResult = { kind: "good" };
 
-export function bad(reason: string, code?: number): ProbeResult {
+/** `said`: why, perhaps in the words of what was looked at. */
+export function bad(said: string, code?: number): ProbeResult {
+  const reason = printable(said);
   return code === undefined ? { kind: "bad", reason } : { kind: "bad", reason, code };
 }
 

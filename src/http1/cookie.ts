@@ -22,6 +22,27 @@ export function cookieValues(fields: readonly Field[], name: string): readonly s
   return values;
 }
 
+/** The fields without the cookies of that name; the same list when there are none. */
+export function withoutCookie(fields: readonly Field[], name: string): readonly Field[] {
+  if (!fields.some((field) => isCookie(field) && field.value.includes(`${name}=`))) return fields;
+  return fields.flatMap((field) => {
+    if (!isCookie(field)) return [field];
+    const value = pairsWithout(field.value, name);
+    return value === "" ? [] : [{ ...field, value }];
+  });
+}
+
+/** What is left keeps its spelling. */
+function pairsWithout(value: string, name: string): string {
+  let kept = "";
+  for (let start = 0; start < value.length;) {
+    const end = pairEnd(value, start);
+    if (valueOfPair(value, start, end, name) === null) kept += value.slice(start, end + 1);
+    start = end + 1;
+  }
+  return kept.trim().replace(/;$/, "");
+}
+
 function isCookie({ name }: Field): boolean {
   return name.length === 6 && name.toLowerCase() === "cookie";
 }

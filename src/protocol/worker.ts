@@ -12,6 +12,8 @@ export interface WorkerConfig {
   readonly listeners: readonly ListenerConfig[];
   readonly pools: readonly PoolConfig[];
   readonly logLevel: string;
+  /** Seals the cookies of sticky pools: the same on both nodes of a pair. Never to be shown. */
+  readonly stickyKey: Uint8Array;
   /** With an absolute file; null: no access log. */
   readonly accessLog: AccessLogConfig | null;
   /** How many workers share the connections, and so the limits on them. */

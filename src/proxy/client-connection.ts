@@ -108,6 +108,10 @@ export class ClientConnection implements StreamOwner, ExchangeClient, Expiring {
     adoptStream(this.stream, this);
   }
 
+  get clientAddress(): string {
+    return this.head === null ? this.sender.address : this.listener.clientAddress(this.head, this.sender);
+  }
+
   /**
    * Close as soon as politeness allows: now when a kept connection waits for a next request, else after
    * the response in flight. A client that has not asked yet is served once.

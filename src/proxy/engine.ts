@@ -97,8 +97,9 @@ export class Engine {
     for (const pool of config.pools) {
       const known = this.pools.get(pool.name);
       const poolHealth = healthOf(health, pool.name);
-      if (known === undefined) this.pools.set(pool.name, new Pool(this.context, pool, poolHealth));
-      else known.configure(pool, poolHealth);
+      if (known === undefined)
+        this.pools.set(pool.name, new Pool(this.context, pool, poolHealth, config.stickyKey));
+      else known.configure(pool, poolHealth, config.stickyKey);
     }
     const names = new Set(config.pools.map(({ name }) => name));
     for (const [name, pool] of this.pools) {

@@ -21,6 +21,7 @@ import { mayClientSpeak, mayReuseBackend } from "../http1/turn.ts";
 import { monotonicClock } from "../system/clock.ts";
 import { type AccessRecord, noteAttempt, noteConnected, noteEnd } from "./access-record.ts";
 import type { Backend } from "./backend.ts";
+import type { Bond } from "./sticky.ts";
 import type { BackendConnection, BackendUser } from "./backend-connection.ts";
 import type { Context } from "./context.ts";
 import { keptBytes } from "./lent-bytes.ts";
@@ -34,6 +35,8 @@ import { writeParts } from "./stream.ts";
  */
 export interface ExchangeClient {
   readonly sender: Sender;
+  /** Who asked, perhaps behind a proxy of ours; worked out each time. */
+  readonly clientAddress: string;
   /** This worker is about to close the connection for its own reasons. */
   readonly isLeaving: boolean;
   /** What was sent waits in this process; clientWritable is called when it has left. */
@@ -73,6 +76,7 @@ const NO_PARTS: readonly Buffer[] = [];
 export class Exchange implements BackendUser, PoolRequest {
   readonly head: RequestHead;
   readonly tried: Backend[] = [];
+  readonly bond: Bond | null;
   private readonly context: Context;
   private readonly client: ExchangeClient;
   private readonly pool: Pool;
@@ -116,8 +120,10 @@ export class Exchange implements BackendUser, PoolRequest {
   }) {
     this.context = options.context;
     this.client = options.client;
-    this.head = options.head;
     this.pool = options.pool;
+    const { sticky } = options.pool;
+    this.bond = sticky === null ? null : sticky.read(options.head);
+    this.head = sticky === null ? options.head : sticky.hide(options.head);
     this.bodyBytesMax = options.bodyBytesMax;
     this.edit = options.edit;
     this.record = options.record;
@@ -129,8 +135,8 @@ export class Exchange implements BackendUser, PoolRequest {
     this.tryNextBackend();
   }
 
-  get sender(): Sender {
-    return this.client.sender;
+  get clientAddress(): string {
+    return this.client.clientAddress;
   }
 
   /** Bytes of the request body have still to come from the client. */
@@ -294,7 +300,15 @@ export class Exchange implements BackendUser, PoolRequest {
       isClientPersistent: this.head.isPersistent && !this.client.isLeaving,
     });
     this.staysOpen = maySpeak && out !== "until-close";
-    this.relayBody(bytes, bodyStart, head);
+    this.relayBody(bytes, bodyStart, this.withCookie(head));
+  }
+
+  /** The head of the backend's response, with the cookie of a sticky pool if the client needs one. */
+  private withCookie(head: ResponseHead): ResponseHead {
+    const { sticky } = this.pool;
+    const backend = this.connection?.backend.name;
+    if (sticky === null || backend === undefined) return head;
+    return sticky.bind(head, { backend, bond: this.bond, head: this.head, sender: this.client.sender });
   }
 
   /** It has answered, or will not do so any more. */
@@ -342,8 +356,13 @@ export class Exchange implements BackendUser, PoolRequest {
     this.response = "done";
     this.countRequest();
     const { connection } = this;
+    const told = this.withCookie(head);
     this.connection = null;
-    this.client.exchangeSwitched(head, { connection, rest, idleMs: this.pool.timeouts.tunnelIdleMs });
+    this.client.exchangeSwitched(told, {
+      connection,
+      rest,
+      idleMs: this.pool.timeouts.tunnelIdleMs,
+    });
   }
 
   private finish({ hasExtraBytes }: { readonly hasExtraBytes: boolean }): void {

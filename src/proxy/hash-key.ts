@@ -3,19 +3,18 @@
 import type { BalanceConfig } from "../config/balance-config.ts";
 import { cookieValues } from "../http1/cookie.ts";
 import type { Field } from "../http1/fields.ts";
-import type { Sender } from "../http1/forward.ts";
 import type { RequestHead } from "../http1/request.ts";
 
 interface HashedRequest {
   readonly head: Pick<RequestHead, "target" | "fields">;
-  readonly sender: Sender;
+  readonly clientAddress: string;
 }
 
 /** null: the request has nothing of the kind, or the policy does not hash. */
-export function readHashKey(balance: BalanceConfig, { head, sender }: HashedRequest): string | null {
+export function readHashKey(balance: BalanceConfig, { head, clientAddress }: HashedRequest): string | null {
   switch (balance.kind) {
     case "source-hash":
-      return clientAddress(head.fields.list, sender);
+      return clientAddress;
     case "uri-hash": {
       // HAProxy's `balance uri`: up to the question mark, and `whole` for all of it.
       const end = balance.query ? -1 : head.target.indexOf("?");
@@ -32,14 +31,6 @@ export function readHashKey(balance: BalanceConfig, { head, sender }: HashedRequ
     case "first":
       return null;
   }
-}
-
-/** Behind a proxy of ours the client is the one that it took the connection from: the last one that it tells of. */
-function clientAddress(fields: readonly Field[], sender: Sender): string {
-  if (!sender.isTrusted) return sender.address;
-  const told = fields.findLast(({ kind }) => kind === "x-forwarded-for")?.value ?? "";
-  const last = told.slice(told.lastIndexOf(",") + 1).trim();
-  return last === "" ? sender.address : last;
 }
 
 /** The first value of a field that is not empty. `name` in lower case. */

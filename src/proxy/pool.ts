@@ -2,7 +2,6 @@
 // on by name through reloads, so that counters and connections do.
 
 import type { PoolConfig, PoolTimeouts } from "../config/config.ts";
-import type { Sender } from "../http1/forward.ts";
 import type { RequestHead } from "../http1/request.ts";
 import type { BackendCounters } from "../protocol/worker.ts";
 import type { Asker, Moment } from "../routing/policies.ts";
@@ -11,6 +10,7 @@ import {
   type PoolHealth,
   type PoolState,
   chooseBackend,
+  chooseNamed,
   configurePool,
   updateHealth,
 } from "../routing/pool.ts";
@@ -18,11 +18,15 @@ import { monotonicClock } from "../system/clock.ts";
 import { Backend } from "./backend.ts";
 import type { Context } from "./context.ts";
 import { readHashKey } from "./hash-key.ts";
+import { type Bond, Sticky } from "./sticky.ts";
 
 /** A request that wants a backend. */
 export interface PoolRequest {
   readonly head: RequestHead;
-  readonly sender: Sender;
+  /** Of who asked, perhaps behind a proxy of ours. */
+  readonly clientAddress: string;
+  /** From the cookie of a sticky pool; null: there is none. */
+  readonly bond: Bond | null;
   /** The backends that it was sent to already. */
   readonly tried: readonly Backend[];
 }
@@ -31,6 +35,8 @@ export class Pool implements Asker<Candidate> {
   timeouts: PoolTimeouts;
   /** The policy wants to know how long backends take. */
   isTiming: boolean;
+  /** null: every request is balanced for itself. */
+  sticky: Sticky | null;
   private readonly context: Context;
   private readonly name: string;
   /** Every backend that was ever configured: one that comes back counts on. */
@@ -43,18 +49,20 @@ export class Pool implements Asker<Candidate> {
   /** The one that a backend is being chosen for. */
   private request: PoolRequest | null = null;
 
-  constructor(context: Context, config: PoolConfig, health: PoolHealth) {
+  constructor(context: Context, config: PoolConfig, health: PoolHealth, stickyKey: Uint8Array) {
     this.context = context;
     this.name = config.name;
     this.timeouts = config.timeouts;
     this.isTiming = isTimed(config);
+    this.sticky = createSticky(config, stickyKey);
     this.configured = this.equip(config);
     this.state = this.createState(config, health, null);
   }
 
-  configure(config: PoolConfig, health: PoolHealth): void {
+  configure(config: PoolConfig, health: PoolHealth, stickyKey: Uint8Array): void {
     this.timeouts = config.timeouts;
     this.isTiming = isTimed(config);
+    this.sticky = createSticky(config, stickyKey);
     this.configured = this.equip(config);
     this.state = this.createState(config, health, this.state);
   }
@@ -79,9 +87,17 @@ export class Pool implements Asker<Candidate> {
   choose(request: PoolRequest): Backend | null {
     this.request = request;
     this.moment.nowMs = this.context.timers.nowMs;
-    const candidate = chooseBackend(this.state, this, this.moment);
+    const candidate = this.chooseCandidate(request.bond);
     this.request = null;
     return candidate === null ? null : (this.configured[candidate.index] ?? null);
+  }
+
+  private chooseCandidate(bond: Bond | null): Candidate | null {
+    if (bond !== null) {
+      const known = chooseNamed(this.state, bond.backend, this);
+      if (known !== null || this.sticky?.config.fallback === "refuse") return known;
+    }
+    return chooseBackend(this.state, this, this.moment);
   }
 
   /** See Asker. */
@@ -123,4 +139,9 @@ export class Pool implements Asker<Candidate> {
 
 function isTimed({ balance }: PoolConfig): boolean {
   return balance.kind === "least-response-time";
+}
+
+function createSticky({ name: pool, sticky: config, backends }: PoolConfig, key: Uint8Array): Sticky | null {
+  if (config === null) return null;
+  return new Sticky({ config, pool, key, backends: backends.map(({ name }) => name) });
 }

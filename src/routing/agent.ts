@@ -11,6 +11,8 @@
 //
 // Words stand in any order, with spaces, tabs or commas between them, in any case.
 
+import { printable } from "./printable.ts";
+
 export interface AgentState {
   readonly order: "ready" | "drain" | "maintenance";
   /** What is wrong, in the agent's words; null: it works. */
@@ -24,7 +26,6 @@ export const NOTHING_SAID: AgentState = { order: "ready", failure: null, weightP
 
 /** An agent may ask for more than the configured weight; a slip of it must not take all requests. */
 const PERCENT_MAX = 1000;
-const SAID_CHARACTERS_MAX = 200;
 
 export interface AgentAnswer {
   readonly state: AgentState;
@@ -37,7 +38,7 @@ export interface AgentAnswer {
 /** The state after a line of the agent's, without its line feed. */
 export function hearAgent(before: AgentState, line: string): AgentAnswer {
   const [words = "", ...rest] = line.split("#");
-  const reason = printable(rest.join("#")).trim().slice(0, SAID_CHARACTERS_MAX);
+  const reason = printable(rest.join("#").trim());
   let state = before;
   const unknown: string[] = [];
   for (const word of words.split(/[\s,]+/).filter((one) => one !== "")) {
@@ -45,7 +46,7 @@ export function hearAgent(before: AgentState, line: string): AgentAnswer {
     if (meant === undefined) unknown.push(printable(word));
     else state = { ...state, ...meant };
   }
-  return { state, said: printable(line).trim().slice(0, SAID_CHARACTERS_MAX), unknown };
+  return { state, said: printable(line.trim()), unknown };
 }
 
 function understand(word: string, reason: string): Partial<AgentState> | undefined {
@@ -68,8 +69,4 @@ function understand(word: string, reason: string): Partial<AgentState> | undefin
       return percent > PERCENT_MAX ? undefined : { weightPercent: percent };
     }
   }
-}
-
-function printable(text: string): string {
-  return text.replaceAll(/(?!\t)[\p{C}\p{Zl}\p{Zp}]/gu, "?");
 }

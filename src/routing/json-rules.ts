@@ -5,6 +5,7 @@
 // comparison, is neither true nor false. Only a rule that is true counts, so what a page does not say never speaks
 // for or against a backend by accident: `not (disk > 90)` is not true either where there is no `disk`.
 
+import { printable } from "./printable.ts";
 import type { Expression, Field, Operand, Operator } from "../config/expression.ts";
 
 export interface JsonRules {
@@ -172,5 +173,5 @@ function describe({ text }: Field, value: unknown): string {
   if (Array.isArray(value)) return `${text} is a list`;
   if (isMap(value)) return `${text} is a map`;
   const shown = JSON.stringify(typeof value === "string" ? value.slice(0, SHOWN_CHARACTERS_MAX) : value);
-  return `${text} is ${shown}${typeof value === "string" && value.length > SHOWN_CHARACTERS_MAX ? "…" : ""}`;
+  return `${text} is ${printable(shown)}${typeof value === "string" && value.length > SHOWN_CHARACTERS_MAX ? "…" : ""}`;
 }

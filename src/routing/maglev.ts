@@ -31,7 +31,7 @@ export function sortByName<Entry extends { readonly name: string }>(entries: rea
 
 /**
  * The table for entries that are sorted by name. About TABLE_SIZE x ln(TABLE_SIZE) steps whatever the entries
- * and their weights, 5 to 10 ms. Throws when there are none, or more than 65,535.
+ * and their weights: 5 to 15 ms. Throws when there are none, or more than 65,535.
  */
 export function buildTable(entries: readonly MaglevEntry[]): MaglevTable {
   if (entries.length === 0 || entries.length > ENTRIES_MAX) throw new Error("no table without entries");

@@ -237,7 +237,7 @@ const SHARE_SEED = 0x73686172;
  * The entry at the key's place in Maglev's table. When that one may not serve or is refused, the key has a second
  * place, and so on: keys of a backend that is down spread over the others by weight, nobody else's key moves,
  * and they are back when it is. (A new table for each set of backends that are up would move some keys of
- * the healthy ones too, and cost 5 ms each time that one of them flaps.) In the same way a backend with less than its
+ * the healthy ones too, and cost some 10 ms each time that one of them flaps.) In the same way a backend with less than its
  * full weight gives away the keys above its share.
  */
 function chooseByHash<E extends Entry>(tier: Tier<E>, asker: Asker<E>): E | null {

@@ -5,6 +5,7 @@
 
 import type { SplitAction } from "../config/route-config.ts";
 import { matchesValue } from "./conditions.ts";
+import { hashText } from "./hash.ts";
 import type { RequestFacts } from "./request-facts.ts";
 
 /** The pool of this request. */
@@ -40,13 +41,4 @@ export function poolOfKey(shares: SplitAction["shares"], key: string): string {
     }
   }
   return best;
-}
-
-/** 32 bits: FNV-1a with the finish of MurmurHash3, which spreads keys that differ in their last character alone. */
-function hashText(text: string): number {
-  let hash = 0x811c9dc5;
-  for (let i = 0; i < text.length; i += 1) hash = Math.imul(hash ^ text.charCodeAt(i), 0x01000193);
-  hash = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b);
-  hash = Math.imul(hash ^ (hash >>> 13), 0xc2b2ae35);
-  return (hash ^ (hash >>> 16)) >>> 0;
 }

@@ -9,3 +9,8 @@ export const monotonicClock: Clock = () => performance.now();
 export function wallTime(): string {
   return new Date().toISOString();
 }
+
+/** Seconds since 1970, for what another machine must understand: when a cookie expires. Never for waiting. */
+export function wallSeconds(): number {
+  return Math.floor(Date.now() / 1000);
+}

@@ -125,6 +125,7 @@ for (const [what, talk, said] of [
     },
     "60%",
   ],
+  ["a line that a carriage return ends", (socket: Socket) => socket.write("60%\r"), "60%"],
   ["an endless line", (socket: Socket) => socket.write("x".repeat(5_000)), "nothing (its line has no end)"],
   [
     "words that mean nothing",

@@ -126,6 +126,21 @@ test("a backend may be asked elsewhere, and for something else, than its pool sa
   assert.equal(state(), "up");
 });
 
+test("the first checks of many backends are spread over 2 ms for each, so that they are no burst", async (t) => {
+  const times: number[] = [];
+  const port = await serve(t, (_request, response) => {
+    times.push(performance.now());
+    response.end();
+  });
+  const names = Array.from({ length: 100 }, (_, n) => `b${String(n)}`);
+  const pool = web(HTTP_ONCE, Object.fromEntries(names.map((name) => [name, port])));
+  let turn = 0;
+  watch(t, [pool], { random: () => (turn++ % names.length) / names.length });
+  await until(() => times.length === names.length, "a check of each");
+  // A timer never fires early: what is spread over 200 ms cannot be seen within less, but for the ways of the first and the last.
+  assert.ok((times.at(-1) ?? 0) - (times[0] ?? 0) > 100);
+});
+
 test("a failed request makes the checker look at once, but not in a storm", async (t) => {
   let status = 200;
   let checks = 0;

@@ -22,7 +22,11 @@ export interface Watch {
 }
 
 /** Checks these pools until the test ends. */
-export function watch(t: TestContext, pools: readonly PoolConfig[], configDir = "/"): Watch {
+export function watch(
+  t: TestContext,
+  pools: readonly PoolConfig[],
+  { configDir = "/", random = (): number => 0.5 } = {},
+): Watch {
   const tables: HealthTable[] = [];
   const events: string[] = [];
   const note = (_subject: object, event: string) => {
@@ -33,7 +37,7 @@ export function watch(t: TestContext, pools: readonly PoolConfig[], configDir = 
   const checker = new HealthChecker({
     log,
     clock: monotonicClock,
-    random: () => 0.5,
+    random,
     configDir,
     isInMaintenance: (_pool, backend) => inMaintenance.has(backend),
     onChange: (table) => tables.push(table),

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer as createHttpsServer } from "node:https";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -265,6 +265,15 @@ describe("a backend that does not do what it should", () => {
 
 const fixture = (name: string) => readFileSync(new URL(`../cli/fixtures/${name}`, import.meta.url));
 
+/** A folder of the test's own. */
+function folder(t: TestContext): string {
+  const path = mkdtempSync(join(tmpdir(), "vipair-ca-"));
+  t.after(() => {
+    rmSync(path, { recursive: true });
+  });
+  return path;
+}
+
 function https(tls: CheckTls, host?: string): Partial<HttpCheck> {
   return { kind: "https", tls, ...(host === undefined ? {} : { host }) };
 }
@@ -292,10 +301,7 @@ describe("https", () => {
   });
 
   test("a certificate is good when `ca` has signed it and it is made out to the name", async (t) => {
-    const configDir = mkdtempSync(join(tmpdir(), "vipair-ca-"));
-    t.after(() => {
-      rmSync(configDir, { recursive: true });
-    });
+    const configDir = folder(t);
     writeFileSync(join(configDir, "ca.pem"), certificate);
     const { port, names } = await secure(t);
     const trust = { verify: true, caFile: "ca.pem" } as const;
@@ -316,6 +322,20 @@ describe("https", () => {
     assert.deepEqual(names, ["probe.example", "probe.example"]);
   });
 
+  test("without a name the backend's address must be in the certificate", async (t) => {
+    const server = createHttpsServer(
+      { key: fixture("self-signed-key.pem"), cert: certificate },
+      (_, response) => response.end(),
+    );
+    const host = "127.0.78.1";
+    const port = await listen(t, server, 0, host);
+    const check = { ...CHECK, ...https({ verify: true, caFile: "ca.pem" }) };
+    const configDir = folder(t);
+    writeFileSync(join(configDir, "ca.pem"), certificate);
+    const prober = httpProber({ host, port }, check, { timeoutMs: 5_000, configDir });
+    assert.equal(await lookOnce(prober), "good 200");
+  });
+
   test("no name is sent to a backend that is known by its address alone", async (t) => {
     const { port, names } = await secure(t);
     assert.equal(await look(port, https({ verify: false })), "good 200");
@@ -323,10 +343,7 @@ describe("https", () => {
   });
 
   test("a `ca` that is not there, and one without certificates, make every check fail", async (t) => {
-    const configDir = mkdtempSync(join(tmpdir(), "vipair-ca-"));
-    t.after(() => {
-      rmSync(configDir, { recursive: true });
-    });
+    const configDir = folder(t);
     const { port } = await secure(t);
     const missing = await look(port, https({ verify: true, caFile: "none.pem" }), { configDir });
     assert.equal(missing, `bad: the certificates in ${configDir}/none.pem cannot be read: ENOENT`);
@@ -334,6 +351,22 @@ describe("https", () => {
     const empty = await look(port, https({ verify: true, caFile: "empty.pem" }), { configDir });
     assert.equal(empty, "bad: its certificate is self-signed");
   });
+
+  test(
+    "rule 14: a `ca` that others can write is not trusted by root",
+    { skip: process.getuid?.() !== 0 },
+    async (t) => {
+      const configDir = folder(t);
+      writeFileSync(join(configDir, "ca.pem"), certificate);
+      chmodSync(join(configDir, "ca.pem"), 0o666);
+      const { port } = await secure(t);
+      const check = https({ verify: true, caFile: "ca.pem" }, "probe.example");
+      assert.match(
+        await look(port, check, { configDir }),
+        /^bad: .*could be changed by someone other than root/,
+      );
+    },
+  );
 
   test("a backend that does not speak TLS is told apart", async (t) => {
     const port = await serve(t, (_request, response) => response.end());

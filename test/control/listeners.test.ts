@@ -60,7 +60,15 @@ async function open(t: TestContext, binds: Readonly<Record<string, string>>): Pr
     workers.killAll();
     await eventually(() => workers.status().length === 0);
   });
-  workers.configure({ node: "a", listeners, pools, logLevel: "info", accessLog: null, workers: 1 });
+  workers.configure({
+    node: "a",
+    listeners,
+    pools,
+    logLevel: "info",
+    workers: 1,
+    accessLog: null,
+    stickyKey: new Uint8Array(32),
+  });
   await workers.start();
   const made = new Listeners({ workers, listeners, virtualAddresses });
   await made.start();

@@ -11,14 +11,14 @@ import type { ProbeResult, Prober } from "../../src/control/probe.ts";
 export const HOST = "127.0.0.1";
 
 /** Listens until the test ends; the port. */
-export async function listen(t: TestContext, server: Server, port = 0): Promise<number> {
+export async function listen(t: TestContext, server: Server, port = 0, host = HOST): Promise<number> {
   const sockets = new Set<Socket>();
   server.on("connection", (socket: Socket) => {
     sockets.add(socket);
     socket.on("error", () => undefined);
     socket.on("close", () => sockets.delete(socket));
   });
-  server.listen({ host: HOST, port });
+  server.listen({ host, port });
   await once(server, "listening");
   t.after(() => {
     for (const socket of sockets) socket.destroy();

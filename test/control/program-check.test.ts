@@ -20,7 +20,7 @@ function checkedBy(
   });
   writeFileSync(join(dir, "check.sh"), `#!/bin/sh\n${script}\n`, { mode: 0o755 });
   const pool = web(`health: { kind: exec, command: [./check.sh${args}], ${timing} }`, { a: 4711 });
-  return { ...watch(t, [pool], dir), dir };
+  return { ...watch(t, [pool], { configDir: dir }), dir };
 }
 
 function hasAnswered({ checker }: Watch): boolean {

@@ -83,6 +83,12 @@ test("a backend that hangs up is judged by what it said", async (t) => {
   assert.match(await look(rude, contains("hello")), /^bad: /);
 });
 
+test("what a backend says cannot move the cursor of whoever reads the reason", async (t) => {
+  const port = await accept(t, (socket) => socket.end("\u009b2J\u001b[1m\u0085", "latin1"));
+  const reason = await look(port, contains("hello"));
+  assert.equal(reason, String.raw`bad: its answer "?2J\u001b[1m?" does not contain "hello"`);
+});
+
 test("of an endless answer 16 KiB are looked at", async (t) => {
   let written = 0;
   const port = await accept(t, (socket) => {

@@ -48,7 +48,15 @@ pools:
   t.after(() => {
     workers.killAll();
   });
-  workers.configure({ node: "pi-a", listeners, pools, logLevel: "error", accessLog: null, workers: 1 });
+  workers.configure({
+    node: "pi-a",
+    listeners,
+    pools,
+    logLevel: "error",
+    workers: 1,
+    accessLog: null,
+    stickyKey: new Uint8Array(32),
+  });
   await workers.start();
   assert.deepEqual(await workers.open("web", [{ host: HOST, port }]), { kind: "open" });
   assert.match(await get(port), /^HTTP\/1\.1 200 .*one\n$/s);

@@ -20,8 +20,9 @@ const CONFIG: WorkerConfig = {
   listeners: [],
   pools: [],
   logLevel: "info",
-  accessLog: null,
   workers: 1,
+  stickyKey: new Uint8Array(32),
+  accessLog: null,
 };
 
 interface Team {
@@ -358,6 +359,20 @@ test("a backend failure that a worker sees is passed on", async (t) => {
   assert.deepEqual(failures, [
     { kind: "backend-failure", pool: "web", backend: "a", reason: "connect refused" },
   ]);
+});
+
+test("a worker that takes a dead one's place is told the health of that moment, not of the last change", async (t) => {
+  let reads = 0;
+  const { workers } = await startedTeam(t, {
+    readHealth: () => {
+      reads += 1;
+      return {};
+    },
+  });
+  const before = reads;
+  const [first = 0] = pids(workers);
+  process.kill(first, "SIGKILL");
+  await until(() => !pids(workers).includes(first) && reads > before, "the health was read anew");
 });
 
 test("five deaths within ten seconds are a fault, and restarts slow down", async (t) => {

@@ -43,6 +43,7 @@ async function holdingBackend(t: TestContext, host: string) {
     tunnels.push(socket);
     socket.on("error", () => socket.destroy());
     socket.write("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n");
+    socket.pipe(socket);
   });
   server.listen(0, host);
   await once(server, "listening");
@@ -152,7 +153,7 @@ describe("orders for backends", { concurrency: 2 }, () => {
     assert.equal((await ask({ host: hosts.b })).body, "other");
 
     let isOver = false;
-    const wait = a.command("drain", "web/held", "--wait").finally(() => (isOver = true));
+    const wait = a.command("drain", "web/held", "--wait=20s").finally(() => (isOver = true));
     backend.held[0]?.end("done");
     assert.equal((await request).body, "done");
     await a.until("no connection here", ({ pools }) => pools[0]?.backends[0]?.activeConnections === 0);

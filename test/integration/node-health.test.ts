@@ -119,6 +119,25 @@ describe("node health", { concurrency: 3 }, () => {
     assert.equal((await ask({ host: pair.virtualAddress })).body, "near a");
   });
 
+  test("a switchover to a node that is worse off is refused with the reason, and --force moves the role all the same", async (t) => {
+    const { a, b, sicken } = await trackedPair(t, { weight: 10 });
+    sicken("b");
+    await b.until("b sees its check fail", ({ checks }) => checks[0]?.failing === true);
+    const seenAtMs = performance.now();
+    await a.until("a has heard of it", ({ peer }) => {
+      const isLater = performance.now() - seenAtMs > 2 * INTERVAL_MS;
+      return isLater && peer?.lastHeardMs !== null && Number(peer?.lastHeardMs) < INTERVAL_MS;
+    });
+    const { code, stderr } = await a.command("switchover");
+    assert.equal(code, 1);
+    assert.match(stderr, /^vipair: b is worse off than this node \(10 points off its priority\)/);
+    assert.deepEqual([(await a.status()).role, (await b.status()).role], ["active", "standby"]);
+    const forced = await a.command("switchover", "--force");
+    assert.deepEqual({ code: forced.code, stderr: forced.stderr }, { code: 0, stderr: "" });
+    await b.becomes("active");
+    await a.until("a standby", ({ role }) => role === "standby");
+  });
+
   test("a node that flaps stays where it is, says so, and `vipair resume` ends it", async (t) => {
     const flaps = { roleChangesPerMinute: 1 };
     const { a, b, sicken, cure } = await trackedPair(t, { fault: true }, flaps);

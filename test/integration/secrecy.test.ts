@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { chmodSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
+import { deriveStickyKey } from "../../src/control/sticky-key.ts";
 import { SECRET, Site } from "../support/site.ts";
 import { runVipair, type VipairProcess } from "../support/vipair-process.ts";
 
@@ -66,6 +67,16 @@ test("the secret is in no log, status, error, argument, environment or state fil
   a.signal("SIGHUP");
   await a.logged("the refusal", ({ msg }) => /not used/.test(msg));
 
+  const key = Buffer.from(deriveStickyKey(SECRET));
+  // As the encodings have it, as JSON and as an inspected object.
+  const stickyKeys = [
+    key.toString("hex"),
+    key.toString("base64"),
+    key.toString("base64url"),
+    [...key.subarray(0, 8)].join(","),
+    [...key.subarray(0, 8)].join(", "),
+    key.toString("hex").replace(/../g, "$& ").slice(0, 20),
+  ];
   const shown = {
     a: await everythingOf(a),
     b: await everythingOf(b),
@@ -74,6 +85,7 @@ test("the secret is in no log, status, error, argument, environment or state fil
   };
   for (const [where, text] of Object.entries(shown)) {
     assert.ok(text.length > 100, `${where} was looked at`);
-    for (const secret of [SECRET, wrong]) assert.ok(!text.includes(secret), `${where} shows the secret`);
+    for (const secret of [SECRET, wrong, ...stickyKeys])
+      assert.ok(!text.includes(secret), `${where} shows the secret`);
   }
 });

@@ -202,9 +202,17 @@ export interface PoolOptions {
   readonly ports?: readonly number[];
   readonly backends?: PoolConfig["backends"];
   readonly timeouts?: Partial<PoolConfig["timeouts"]>;
+  /** In place of the defaults. */
+  readonly settings?: Partial<PoolConfig>;
 }
 
-export function pool({ name = "web", ports = [], backends, timeouts = {} }: PoolOptions): PoolConfig {
+export function pool({
+  name = "web",
+  ports = [],
+  backends,
+  timeouts = {},
+  settings = {},
+}: PoolOptions): PoolConfig {
   return {
     name,
     balance: { kind: "round-robin" },
@@ -222,6 +230,7 @@ export function pool({ name = "web", ports = [], backends, timeouts = {} }: Pool
       })),
     health: { kind: "none" },
     timeouts: { connectMs: 2000, responseMs: 5000, bodyMs: 5000, tunnelIdleMs: 60_000, ...timeouts },
+    ...settings,
   };
 }
 
@@ -236,6 +245,9 @@ export const LIMITS: ListenerLimits = {
   requestsPerConnection: null,
 };
 
+/** As on both nodes of a pair. */
+const STICKY_KEY = new Uint8Array(32).fill(7);
+
 export function workerConfig(
   pools: readonly PoolConfig[],
   listener: Partial<ListenerConfig> = {},
@@ -246,6 +258,7 @@ export function workerConfig(
     logLevel: "warn",
     accessLog,
     workers: 1,
+    stickyKey: STICKY_KEY,
     pools,
     listeners: [
       {
@@ -427,13 +440,14 @@ export async function serve(
     readonly ports?: readonly number[];
     readonly timeouts?: Partial<PoolConfig["timeouts"]>;
     readonly listener?: Partial<ListenerConfig>;
+    readonly settings?: Partial<PoolConfig>;
     readonly accessLog?: AccessLogConfig;
   },
 ): Promise<{ readonly worker: TestWorker; readonly port: number }> {
-  const { backends = [], timeouts = {}, listener = {} } = options;
+  const { backends = [], timeouts = {}, listener = {}, settings = {} } = options;
   for (const backend of backends) await backend.start();
   const ports = options.ports ?? backends.map((backend) => backend.port);
-  const started = await startWorker([pool({ ports, timeouts })], listener, options.accessLog);
+  const started = await startWorker([pool({ ports, timeouts, settings })], listener, options.accessLog);
   t.after(async () => {
     for (const peer of RawPeer.open) peer.close();
     for (const backend of backends) backend.close();

@@ -131,9 +131,11 @@ test("a backend answers early until its close and resets inside, in one turn: th
   assert.equal(client.hasEnded, false, "a reset, not an end");
 });
 
+function post(body: string): string {
+  return `POST / HTTP/1.1\r\nHost: a\r\nContent-Length: ${String(body.length)}\r\n\r\n${body}`;
+}
+
 test("a connection whose last write failed is not used again, though its answer was whole", async (t) => {
-  const post = (body: string): string =>
-    `POST / HTTP/1.1\r\nHost: a\r\nContent-Length: ${String(body.length)}\r\n\r\n${body}`;
   const backend = new RawBackend((peer) => {
     peer.socket.on("data", () => {
       if (peer.text.endsWith("second")) peer.send(OK);

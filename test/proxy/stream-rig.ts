@@ -41,7 +41,7 @@ export function openStreamRig(t: TestContext, ports: readonly number[]): StreamR
       assert.equal(message.kind, "backend-failure");
     },
   };
-  for (const entry of config.pools) pools.set(entry.name, new Pool(context, entry, {}));
+  for (const entry of config.pools) pools.set(entry.name, new Pool(context, entry, {}, config.stickyKey));
   const [entry] = config.listeners;
   assert.ok(entry !== undefined);
   const listener = new Listener(entry, 1);

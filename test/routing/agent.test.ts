@@ -94,7 +94,7 @@ test("whatever an agent says, its state is one of those there are, and fit for a
       );
       for (const text of [said, state.failure ?? "", ...unknown]) {
         assert.doesNotMatch(text, /[^\t\P{C}]/u);
-        assert.ok(text.length <= 300);
+        assert.ok(text.length <= 501);
       }
     }),
     { numRuns: 2_000 },

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import * as fc from "fast-check";
 import type { BackendHealth } from "../../src/routing/backend-state.ts";
-import type { PoolState } from "../../src/routing/pool.ts";
+import { type PoolState, updateHealth } from "../../src/routing/pool.ts";
 import { observeResponse } from "../../src/routing/response-time.ts";
 import { BALANCES, type BalanceKind, chance, choose, chooseMany, expectOrder, pool } from "./pools.ts";
 
@@ -146,6 +146,14 @@ test("equally loaded ones take turns by weight, and who was busy for long does n
   a.load.active = 0;
   const after = chooseMany(busy, 6);
   assert.ok(after.split("a").length - 1 <= 4, after);
+});
+
+test("one that comes back up does not get all the quiet turns that it missed, and the others go on where they were", () => {
+  const before = pool("a b c", { c: "down" }, { balance: "least-connections" });
+  expectOrder(before, "abababa");
+  expectOrder(updateHealth(before, { c: { health: "down" } }, 0), "b");
+  const after = chooseMany(updateHealth(before, {}, 0), 6);
+  assert.ok(after.split("c").length - 1 <= 3, after);
 });
 
 test("requests that do not end are shared by weight at each moment", () => {

@@ -13,14 +13,21 @@ export interface AskOptions {
   readonly host: string;
   readonly port?: number;
   readonly path?: string;
+  readonly headers?: Readonly<Record<string, string>>;
   readonly timeoutMs?: number;
 }
 
 /** A GET on a connection of its own; rejects when there is no whole answer in time. */
-export async function ask({ host, port = 8080, path = "/", timeoutMs = 5_000 }: AskOptions): Promise<Answer> {
+export async function ask({
+  host,
+  port = 8080,
+  path = "/",
+  headers = {},
+  timeoutMs = 5_000,
+}: AskOptions): Promise<Answer> {
   return new Promise((resolve, reject) => {
     const sent = request(
-      { host, port, path, agent: false, signal: AbortSignal.timeout(timeoutMs) },
+      { host, port, path, headers, agent: false, signal: AbortSignal.timeout(timeoutMs) },
       (response) => {
         let body = "";
         response.on("data", (bytes: Buffer) => (body += bytes.toString()));
