@@ -5,16 +5,19 @@
 import type { Config, NodeConfig, PairConfig } from "../config/config.ts";
 import { noSuch } from "../config/nearest.ts";
 import type { Advertisement } from "../election/advertisement.ts";
-import type { ChangeValue } from "../election/changes.ts";
+import type { Change, ChangeValue } from "../election/changes.ts";
 import type { Input } from "../election/state.ts";
 import { activeDownMs, CONFIGS_AGREE_MS, expiryLateMs } from "../election/timing.ts";
+import type { PeerConnections } from "../protocol/admin.ts";
 import type { ArbiterStatus, CheckStatus, GroupStatus, PeerStatus, Role } from "../protocol/status.ts";
 import type { Clock } from "../system/clock.ts";
 import { type Log, withSubject } from "../system/log.ts";
+import { isAboutBackend } from "./backend-orders.ts";
 import { type AddressUsers, Group, type SwitchoverOutcome } from "./group.ts";
 import {
   type ChangeOutcome,
   Maintenance,
+  isAboutNode,
   maintenanceKey,
   maintenanceOf,
   type MaintenanceOutcome,
@@ -22,6 +25,7 @@ import {
 } from "./maintenance.ts";
 import { NodeHealth } from "./node-health.ts";
 import { Notifier } from "./notifier.ts";
+import { PeerCounts } from "./peer-counts.ts";
 import { type PeerGroups, wordsAbout } from "./peer-groups.ts";
 import { PairFiles } from "./pair-files.ts";
 import { PeerLink } from "./peer-link.ts";
@@ -46,7 +50,9 @@ export interface PairOptions {
   readonly log: Log;
   /** Run-time changes that concern the rest of the node (drained backends) have come, from here or the peer. */
   readonly onChanges: () => void;
-  /** Whether the configuration has what this change is about; maintenance is the pair's own. */
+  /** Connections of this node to the backends that these changes are about. */
+  readonly countConnections: (keys: readonly string[]) => Promise<readonly number[]>;
+  /** Whether the configuration has the backend that this change is about; maintenance of nodes is the pair's own. */
   readonly isNamed: (key: string) => boolean;
   /** The secret was read. */
   readonly onSecret: (secret: string) => void;
@@ -65,6 +71,7 @@ export class Pair {
   readonly #groups: readonly Group[];
   readonly #health: NodeHealth;
   readonly #changes: RunTimeChanges;
+  readonly #counts: PeerCounts;
   readonly #notifier: Notifier;
   readonly #maintenance: Maintenance;
   #link: PeerLink | undefined;
@@ -86,6 +93,7 @@ export class Pair {
   constructor(options: PairOptions) {
     this.#options = options;
     const { config, pair, self, peer, clock, log, configDir, stateDir } = options;
+    const isOfPair = (key: string) => key === maintenanceKey(self.name) || key === maintenanceKey(peer.name);
     this.#epoch = options.stateFile.read().epoch;
     this.#configHash = options.configHash;
     this.#files = new PairFiles({
@@ -119,9 +127,16 @@ export class Pair {
       },
       isObsolete: (key) =>
         this.#configsAgree &&
-        key !== maintenanceKey(self.name) &&
-        key !== maintenanceKey(peer.name) &&
-        !options.isNamed(key),
+        (isAboutNode(key) ? !isOfPair(key) : isAboutBackend(key) && !options.isNamed(key)),
+    });
+    this.#counts = new PeerCounts({
+      peer: peer.name,
+      isInTouch: () => this.#link?.status().connected ?? false,
+      find: (key) => this.#changes.find(key),
+      send: (message) => {
+        this.#link?.sendChanges(message);
+      },
+      count: options.countConnections,
     });
     this.#notifier = new Notifier({
       hooks: pair.notify,
@@ -234,6 +249,15 @@ export class Pair {
     }
   }
 
+  findChange(key: string): Change | undefined {
+    return this.#changes.find(key);
+  }
+
+  /** How many connections the peer has to the backend that the change is about, with that change in effect there. */
+  countOnPeer(key: string): Promise<PeerConnections> {
+    return this.#counts.ask(key);
+  }
+
   isSet(key: string): boolean {
     const value = this.#changes.get(key);
     return value !== undefined && value !== false;
@@ -254,6 +278,7 @@ export class Pair {
     for (const group of this.#groups) group.close();
     this.#files.close();
     this.#health.stop();
+    this.#counts.close();
     await Promise.all([this.#changes.close(), this.#link?.stop(), this.#notifier.close()]);
   }
 
@@ -400,6 +425,7 @@ export class Pair {
         },
         changes: (message) => {
           this.#changes.receive(message);
+          this.#counts.receive(message);
         },
         dead: ({ everHeard }) => {
           this.#tellAll({ kind: "peer-dead", everHeard });
