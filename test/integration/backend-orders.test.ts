@@ -34,6 +34,7 @@ async function shows(
   });
 }
 
+const isTakenBack = ({ msg }: { readonly msg: string }) => msg.startsWith("orders are taken back");
 const state = ({ state: is }: BackendStatus) => is;
 const weight = ({ weight: configured, order }: BackendStatus) => order?.weight ?? configured;
 
@@ -200,8 +201,10 @@ describe("orders for backends", { concurrency: 2 }, () => {
     // Of a number that means nothing yet only this is certain: it is not ready.
     await shows(nodes.a, state, "drain", "drain");
     await shows(nodes.b, state, "drain", "drain");
-    const taken = ({ msg }: { readonly msg: string }) => msg.startsWith("orders are taken back");
-    const { keys } = await Promise.race([nodes.a.logged("it", taken), nodes.b.logged("it", taken)]);
+    const { keys } = await Promise.race([
+      nodes.a.logged("the end", isTakenBack),
+      nodes.b.logged("the end", isTakenBack),
+    ]);
     assert.deepEqual(keys, ["weight/web/gone"]);
     for (const node of ["a", "b"]) {
       await waitUntil(
