@@ -3,9 +3,11 @@
 
 import assert from "node:assert/strict";
 import { once } from "node:events";
+import { readFileSync, writeFileSync } from "node:fs";
 import { createServer, type ServerResponse } from "node:http";
 import { connect } from "node:net";
 import type { AddressInfo, Socket } from "node:net";
+import { join } from "node:path";
 import { describe, test, type TestContext } from "node:test";
 import { orderState } from "../../src/cli/commands/backend-orders.ts";
 import type { BackendStatus } from "../../src/protocol/status.ts";
@@ -32,6 +34,7 @@ async function shows(
   });
 }
 
+const isTakenBack = ({ msg }: { readonly msg: string }) => msg.startsWith("orders are taken back");
 const state = ({ state: is }: BackendStatus) => is;
 const weight = ({ weight: configured, order }: BackendStatus) => order?.weight ?? configured;
 
@@ -174,6 +177,44 @@ describe("orders for backends", { concurrency: 2 }, () => {
     assert.equal(code, 0);
     assert.equal((await request).body, "done");
     assert.match((await a.command("status")).stdout, /^.* held .*  drained  /m);
+  });
+
+  test("a file of the first release is read; what a later release may have ordered is kept, and an order about nothing is taken back", async (t) => {
+    const site = Site.open(t);
+    const two = await site.backend("two");
+    const backends = [two, { name: "three", address: two.address }].map(({ name, address }) => ({
+      name,
+      address,
+    }));
+    const pair = await site.pair({ top: { pools: { web: { backends, health: { kind: "none" } } } } });
+    const orders = {
+      "drain/web/two": true,
+      "drain/web/three": 3,
+      "later/web/two": true,
+      "weight/web/gone": 2,
+    };
+    const changes = Object.entries(orders).map(([key, value], n) => {
+      return { key, value, epoch: 0, counter: n + 1, node: "a" };
+    });
+    writeFileSync(join(site.directory("a"), "changes.json"), JSON.stringify({ version: 1, changes }));
+    const nodes = await pair.startBoth();
+    // Of a number that means nothing yet only this is certain: it is not ready.
+    await shows(nodes.a, state, "drain", "drain");
+    await shows(nodes.b, state, "drain", "drain");
+    const { keys } = await Promise.race([
+      nodes.a.logged("the end", isTakenBack),
+      nodes.b.logged("the end", isTakenBack),
+    ]);
+    assert.deepEqual(keys, ["weight/web/gone"]);
+    for (const node of ["a", "b"]) {
+      await waitUntil(
+        () => {
+          const text = readFileSync(join(site.folder, node, "changes.json"), "utf8");
+          return text.includes('"key":"later/web/two","value":true') && !text.includes('gone","value":2');
+        },
+        { what: `the orders on the disk of ${node}`, withinMs: 10_000 },
+      );
+    }
   });
 
   test("a node alone keeps its orders across a restart, until the file drops what they are about", async (t) => {
