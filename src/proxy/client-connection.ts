@@ -37,7 +37,7 @@ import type { Context } from "./context.ts";
 import { dispatch, type HeadEdits } from "./dispatch.ts";
 import { Exchange, type ExchangeClient, type SwitchedTo } from "./exchange.ts";
 import { finalContent } from "./final-recipient.ts";
-import { SendWatch } from "./kernel-state.ts";
+import { GONE_CHECK_MS, SendWatch } from "./kernel-state.ts";
 import type { Listener } from "./listener.ts";
 import { keptBytes } from "./lent-bytes.ts";
 import { errorContent, type OwnContent, renderOwnResponse } from "./own-response.ts";
@@ -48,6 +48,7 @@ import {
   adoptStream,
   closeStream,
   cutStream,
+  dropIfGone,
   dropStream,
   portOf,
   writeParts,
@@ -192,8 +193,12 @@ export class ClientConnection implements StreamOwner, ExchangeClient, Expiring {
         this.expireLeaving();
         break;
       case "exchange":
+        // The exchange has a deadline of its own.
+        dropIfGone(this.stream);
+        this.deadlineAt = this.context.timers.after(GONE_CHECK_MS);
+        break;
       case "tunnel":
-        // The deadlines are those of the backend connection and of the tunnel.
+        // So has the tunnel.
         break;
     }
   }
@@ -333,8 +338,12 @@ export class ClientConnection implements StreamOwner, ExchangeClient, Expiring {
     if (this.phase === "tunnel") return;
     const mustWait = this.input !== null && (this.phase === "exchange" || this.phase === "idle");
     if (mustWait === this.stream.isPaused()) return;
-    if (mustWait) this.stream.pause();
-    else this.stream.resume();
+    if (mustWait) {
+      this.stream.pause();
+      if (this.phase === "exchange") this.deadlineAt = this.context.timers.after(GONE_CHECK_MS);
+    } else {
+      this.stream.resume();
+    }
   }
 
   // ── the response ─────────────────────────────────────────────────────────────────────────────

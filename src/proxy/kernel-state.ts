@@ -1,11 +1,13 @@
-// What the kernel knows of a connection and Node does not say: that the other side takes what it was sent, though slowly.
+// What the kernel knows of a connection and Node does not say: that the other side has reset it, though nobody reads
+// from it; and that it takes what it was sent, though slowly.
 // The kernel calls a full connection writable again when a third of its buffer is free, which can be a megabyte, and
 // takes a slow reader longer than any deadline.
 //
-// Only looked at when a deadline has passed. A stream without a handle that is as expected moves when Node's own queue does.
+// Only looked at when a deadline has passed. A stream without a handle that is as expected is never gone, and moves when Node's own queue does.
 
 import { fstatSync, readFileSync } from "node:fs";
 import { Socket } from "node:net";
+import { constants } from "node:os";
 import { monotonicClock } from "../system/clock.ts";
 import type { ByteStream } from "./stream.ts";
 
@@ -25,6 +27,15 @@ interface Handle {
 const NONE: readonly string[] = [];
 let tables = NONE;
 let tablesAtMs = -Infinity;
+
+/** How often a stream that is not read from is asked about. */
+export const GONE_CHECK_MS = 2000;
+
+/** Whether the other side has reset the connection. A stream that is not read from hears nothing of that (epoll). */
+export function isGone(stream: ByteStream): boolean {
+  // inet_getname: ENOTCONN as soon as the state is CLOSE.
+  return handleOf(stream)?.getpeername({}) === -constants.errno.ENOTCONN;
+}
 
 /** Watches what waits to be taken by the other side of one stream. */
 export class SendWatch {

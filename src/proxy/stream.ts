@@ -8,7 +8,7 @@
 import { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { AcceptedSocket } from "./accepted-socket.ts";
-import { FIRST_FLIGHT_BYTES } from "./kernel-state.ts";
+import { FIRST_FLIGHT_BYTES, isGone } from "./kernel-state.ts";
 import { READ_BYTES, readingInto } from "./lent-bytes.ts";
 
 /**
@@ -202,4 +202,9 @@ export function cutStream(stream: ByteStream): void {
 export function dropStream(stream: ByteStream): void {
   if (stream.writableLength > 0) cutStream(stream);
   else stream.destroy();
+}
+
+/** Closes a stream that is not read from if the other side has reset it, of which it hears nothing. */
+export function dropIfGone(stream: ByteStream): void {
+  if (stream.isPaused() && isGone(stream)) stream.destroy(new Error("read ECONNRESET"));
 }

@@ -10,7 +10,8 @@
 
 import { type AccessRecord, noteEnd } from "./access-record.ts";
 import type { BackendConnection, BackendUser } from "./backend-connection.ts";
-import { type ByteStream, cutStream, writeParts } from "./stream.ts";
+import { type ByteStream, cutStream, dropIfGone, dropStream, writeParts } from "./stream.ts";
+import { GONE_CHECK_MS } from "./kernel-state.ts";
 import type { Expiring, Timers } from "./timers.ts";
 
 export class Tunnel implements BackendUser, Expiring {
@@ -39,6 +40,7 @@ export class Tunnel implements BackendUser, Expiring {
     this.connection.handTo(this);
     this.timers.watch(this);
     this.touch();
+    this.lookAgain();
   }
 
   clientBytes(bytes: Buffer): void {
@@ -98,16 +100,23 @@ export class Tunnel implements BackendUser, Expiring {
     this.settle();
   }
 
+  /** The deadline of the connection is when to look whether one that is not read from has been reset. */
   backendExpired(): void {
-    // The deadline is the tunnel's.
+    this.lookAgain();
+    dropIfGone(this.client);
+    dropIfGone(this.connection.stream);
   }
 
   expire(): void {
     noteEnd(this.record, "idle");
     if (this.isBackendOpen) this.connection.destroy();
     this.isBackendOpen = false;
-    this.client.destroy();
+    dropStream(this.client);
     this.settle();
+  }
+
+  private lookAgain(): void {
+    this.connection.deadlineAt = this.timers.after(GONE_CHECK_MS);
   }
 
   private settle(): void {

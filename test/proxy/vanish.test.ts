@@ -293,3 +293,40 @@ async function upload(t: TestContext, port: number): Promise<string> {
   );
   return client.text;
 }
+
+// ── resets of those who are not read from ──────────────────────────────────────────────────────
+
+test("a client with bytes behind its request that resets while the backend thinks is noticed", async (t) => {
+  const backend = new RawBackend();
+  const { worker, port } = await serve(t, { backends: [backend], timeouts: { responseMs: 60_000 } });
+  const client = await openClient(t, port);
+  client.send(`${get("/hang")}G`);
+  const atBackend = await backend.peer();
+  await atBackend.receives("\r\n\r\n");
+  reset(client);
+  await eventually("the backend is let go", () => atBackend.hasClosed || atBackend.hasEnded);
+  const { connections, backends } = await worker.counters();
+  assert.equal(connections, 0);
+  assert.equal(backends["web"]?.["b1"]?.failures, 0, "no fault of the backend");
+});
+
+for (const flooding of ["client", "backend"] as const) {
+  test(`a ${flooding} that resets a tunnel whose other side reads nothing is noticed`, async (t) => {
+    const backend = new RawBackend((peer) => {
+      peer.socket.once("data", () => {
+        peer.send(SWITCHED);
+      });
+    });
+    const { worker, port } = await serve(t, { backends: [backend] });
+    const client = await openClient(t, port);
+    client.send(UPGRADE);
+    await client.receives("\r\n\r\n");
+    const atBackend = await backend.peer();
+    const [sender, reader] = flooding === "client" ? [client, atBackend] : [atBackend, client];
+    reader.socket.pause();
+    sender.send(Buffer.alloc(30_000_000, "x"));
+    await eventually("the worker is full", async () => (await worker.holdings()).unsentBytes >= 65_536);
+    reset(sender);
+    await eventually("the tunnel is gone", async () => (await worker.counters()).connections === 0);
+  });
+}
