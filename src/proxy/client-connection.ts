@@ -62,6 +62,9 @@ const FLUSH_MS = 30_000;
 /** How long a client may take to close after that. */
 const LINGER_MS = 2000;
 
+const CR = 13;
+const LF = 10;
+
 const NO_PARTS: readonly Buffer[] = [];
 
 export class ClientConnection implements StreamOwner, ExchangeClient, Expiring {
@@ -234,6 +237,12 @@ export class ClientConnection implements StreamOwner, ExchangeClient, Expiring {
       case "idle":
         // A client that does not read its responses gets no further ones made.
         if (this.stream.writableNeedDrain) return false;
+        // What may become an empty line is waited for in peace.
+        if (input[0] === CR && input.length === 1) return false;
+        if (input[0] === CR && input[1] === LF) {
+          this.skipEmptyLines(input);
+          return true;
+        }
         this.phase = "head";
         this.deadlineAt = this.context.timers.after(this.listener.timeouts.headMs);
         if (this.context.accessLog !== null) this.startRecord();
@@ -249,6 +258,13 @@ export class ClientConnection implements StreamOwner, ExchangeClient, Expiring {
       case "leaving":
         return false;
     }
+  }
+
+  /** RFC 9112 2.2: some clients send an empty line behind a body. It is not the start of a request. */
+  private skipEmptyLines(input: Buffer): void {
+    let end = 2;
+    while (input[end] === CR && input[end + 1] === LF) end += 2;
+    this.consume(end);
   }
 
   private consume(count: number): void {
@@ -320,7 +336,7 @@ export class ClientConnection implements StreamOwner, ExchangeClient, Expiring {
   private settleEnd(): void {
     switch (this.phase) {
       case "idle":
-        if (this.input === null) this.endStream();
+        if (this.input === null || !this.stream.writableNeedDrain) this.endStream();
         break;
       case "head":
         this.stream.destroy();
@@ -336,7 +352,8 @@ export class ClientConnection implements StreamOwner, ExchangeClient, Expiring {
 
   private steerReading(): void {
     if (this.phase === "tunnel") return;
-    const mustWait = this.input !== null && (this.phase === "exchange" || this.phase === "idle");
+    const isHeld = this.phase === "exchange" || (this.phase === "idle" && this.stream.writableNeedDrain);
+    const mustWait = this.input !== null && isHeld;
     if (mustWait === this.stream.isPaused()) return;
     if (mustWait) {
       this.stream.pause();

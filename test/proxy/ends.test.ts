@@ -14,7 +14,7 @@ import { AccessLog } from "../../src/proxy/access-log.ts";
 import { BackendConnection } from "../../src/proxy/backend-connection.ts";
 import type { ClientConnection } from "../../src/proxy/client-connection.ts";
 import type { Expiring } from "../../src/proxy/timers.ts";
-import { RawBackend, type RawPeer, eventually, get, openClient } from "./harness.ts";
+import { OK, RawBackend, type RawPeer, answering, eventually, get, openClient } from "./harness.ts";
 import { type StreamRig, openStreamRig } from "./stream-rig.ts";
 
 interface Ends extends StreamRig {
@@ -256,3 +256,39 @@ test("a backend that takes a body slowly is not given up, and one that takes not
   const [line] = await ends.lines(1);
   assert.equal(line?.["end"], "backend-timeout");
 });
+
+for (const [what, behind] of [
+  ["an empty line", "\r\n"],
+  ["a few empty lines", "\r\n\r\n\r\n"],
+  ["half an empty line", "\r"],
+] as const) {
+  test(`${what} behind a request leaves the connection idle`, async (t) => {
+    const ends = await openEnds(t, answering(OK));
+    const { client, connection, socket } = await ends.open();
+    client.send(`GET /1 HTTP/1.1\r\nHost: a\r\n\r\n${behind}`);
+    await client.receives("ok");
+    client.forget();
+    if (behind === "\r") client.send("\n");
+    client.send(get("/2"));
+    await client.receives("ok");
+    client.send(behind);
+    await eventually("read", () => socket.bytesRead === client.socket.bytesWritten);
+    client.forget();
+    connection.leave();
+    assert.equal(await client.endsOrCloses(), "");
+    client.close();
+    assert.equal((await ends.lines(2)).length, 2);
+  });
+
+  test(`${what} behind a request is not asked to be a request in time`, async (t) => {
+    const ends = await openEnds(t, answering(OK));
+    const { client, connection, socket } = await ends.open();
+    client.send(get("/1") + behind);
+    await client.receives("ok");
+    await eventually("read", () => socket.bytesRead === client.socket.bytesWritten);
+    client.forget();
+    await expire(ends, connection);
+    assert.equal(await client.endsOrCloses(), "");
+    client.close();
+  });
+}
