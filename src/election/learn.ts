@@ -5,11 +5,11 @@ import type { Advertisement } from "./advertisement.ts";
 import { endDamping } from "./damping.ts";
 import { announceTimes, isCountedOn, isLeaseStale, leaseGoneAt } from "./lease.ts";
 import { answerDone } from "./phases.ts";
-import type { Impairment, Input, Lease, Settings } from "./state.ts";
+import type { Impairment, Input, Lease, PeerTimes, Settings } from "./state.ts";
 import {
-  activeDownMs,
   CLAIM_RETRY_MS,
   CLAIM_RETRY_MS_MAX,
+  HOOK_SLACK_MS,
   LOSS_WINDOW_MS,
   LOSSES_MAX,
   reunionMs,
@@ -22,6 +22,8 @@ import {
   isFresh,
   isInTouch,
   log,
+  pairIntervalMs,
+  peerDownMs,
   type Turn,
   update,
 } from "./turn.ts";
@@ -84,7 +86,7 @@ export function learn(turn: Turn, input: Input): void {
 }
 
 function hear(turn: Turn, said: Advertisement): void {
-  const { settings, now } = turn;
+  const { now } = turn;
   const before = turn.state.peer;
   const wasInTouch = isFresh(turn);
   // What waited while this process stood still may be as old as that. That the peer was active then is as
@@ -92,7 +94,11 @@ function hear(turn: Turn, said: Advertisement): void {
   const isActive = said.role === "active" || said.role === "claiming";
   const at = isActive ? now : (turn.state.stalledSince ?? now);
   const peer = { kind: "heard", said, at } as const;
-  update(turn, { peer, epoch: Math.max(turn.state.epoch, said.epoch) });
+  update(turn, {
+    peer,
+    peerTimes: learnTimes(turn, said),
+    epoch: Math.max(turn.state.epoch, said.epoch),
+  });
   endForce(turn);
   const { phase } = turn.state;
   switch (phase.kind) {
@@ -112,7 +118,7 @@ function hear(turn: Turn, said: Advertisement): void {
       // from silence may have been active unheard.
       if (isContender(peer)) update(turn, { advertiseAt: now });
       else if (isContender(before) || !wasInTouch)
-        update(turn, { phase: { ...phase, announceAt: announceTimes(settings, now) } });
+        update(turn, { phase: { ...phase, announceAt: announceTimes(turn) } });
       return;
     case "listening":
     case "announcing":
@@ -121,6 +127,16 @@ function hear(turn: Turn, said: Advertisement): void {
     case "fault":
     case "stopped":
   }
+}
+
+/** A peer that was restarted with a shorter lease may have left a longer one in its kernel. */
+function learnTimes({ now, state }: Turn, { intervalMs, leaseGoneMs }: Advertisement): PeerTimes {
+  const { peerTimes: known } = state;
+  const mayRun =
+    known !== undefined &&
+    known.leaseGoneMs > leaseGoneMs &&
+    now < known.leaseSaidAt + known.leaseGoneMs + HOOK_SLACK_MS;
+  return mayRun ? { ...known, intervalMs } : { intervalMs, leaseGoneMs, leaseSaidAt: now };
 }
 
 function learnDeath(turn: Turn, { everHeard }: { readonly everHeard: boolean }): void {
@@ -147,7 +163,7 @@ function hearArbiter(turn: Turn): void {
   update(turn, { arbiter: { kind: "answered", at: now } });
   endForce(turn);
   if (!wasSilent || isInTouch(turn)) return;
-  const aloneAt = now + reunionMs(settings.priority, settings.intervalMs);
+  const aloneAt = now + reunionMs(settings.priority, pairIntervalMs(turn));
   const { phase } = turn.state;
   switch (phase.kind) {
     case "listening":
@@ -159,7 +175,7 @@ function hearArbiter(turn: Turn): void {
       return update(turn, {
         phase: {
           kind: "listening",
-          until: now + activeDownMs(settings.priority, settings.intervalMs),
+          until: now + peerDownMs(turn),
           aloneAt,
           giveUpAt: now + START_WAIT_MS,
         },
@@ -211,7 +227,7 @@ function learnClaimed(turn: Turn, { epoch, startedAt }: Extract<Input, { kind: "
   const { settings, now } = turn;
   const { phase } = turn.state;
   const lease = freshLease(settings, startedAt);
-  const announceAt = announceTimes(settings, now);
+  const announceAt = announceTimes(turn);
   update(turn, { failedClaims: 0 });
   if (phase.kind === "active" && phase.epoch === epoch) {
     // Claimed again after it had vanished (rule 10).
