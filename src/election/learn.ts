@@ -94,9 +94,11 @@ function hear(turn: Turn, said: Advertisement): void {
   const isActive = said.role === "active" || said.role === "claiming";
   const at = isActive ? now : (turn.state.stalledSince ?? now);
   const peer = { kind: "heard", said, at } as const;
+  // Of what was known of the peer before these words.
+  const peerTimes = learnTimes(turn, said);
   update(turn, {
     peer,
-    peerTimes: learnTimes(turn, said),
+    peerTimes,
     epoch: Math.max(turn.state.epoch, said.epoch),
   });
   endForce(turn);
@@ -130,21 +132,27 @@ function hear(turn: Turn, said: Advertisement): void {
 }
 
 /** A peer that was restarted with a shorter lease may have left a longer one in its kernel. */
-function learnTimes({ now, state }: Turn, { intervalMs, leaseGoneMs }: Advertisement): PeerTimes {
-  const { peerTimes: known } = state;
-  const mayRun =
-    known !== undefined &&
-    known.leaseGoneMs > leaseGoneMs &&
-    now < known.leaseSaidAt + known.leaseGoneMs + HOOK_SLACK_MS;
-  return mayRun ? { ...known, intervalMs } : { intervalMs, leaseGoneMs, leaseSaidAt: now };
+function learnTimes(turn: Turn, { intervalMs, leaseGoneMs }: Advertisement): PeerTimes {
+  const { now } = turn;
+  const { peerTimes: known } = turn.state;
+  const newest = { intervalMs, leaseGoneMs, longerUntil: undefined };
+  if (known === undefined || leaseGoneMs >= known.leaseGoneMs) return newest;
+  // Counted from its first word: unheard, the earlier life may have renewed its lease up to its end.
+  const longerUntil = known.longerUntil ?? (hadNoLease(turn) ? now : now + known.leaseGoneMs + HOOK_SLACK_MS);
+  return now < longerUntil ? { intervalMs, leaseGoneMs: known.leaseGoneMs, longerUntil } : newest;
+}
+
+/** Its connections told its newest words up to its end, so a peer in touch that was no contender has no lease. */
+function hadNoLease(turn: Turn): boolean {
+  const { peer } = turn.state;
+  if (peer.kind === "dead") return !peer.mayHold;
+  return peer.kind === "heard" && isFresh(turn) && !isContender(peer) && peer.said.role !== "leaving";
 }
 
 function learnDeath(turn: Turn, { everHeard }: { readonly everHeard: boolean }): void {
   const { peer } = turn.state;
   if (peer.kind === "dead") return update(turn, { peer: { ...peer, at: turn.now } });
-  // Its connections told its newest words up to its end, so a peer in touch that was no contender had no lease.
-  const hadNone =
-    peer.kind === "heard" && isFresh(turn) && !isContender(peer) && peer.said.role !== "leaving";
+  const hadNone = hadNoLease(turn);
   log(turn, "warn", "the peer's process is dead", { peer: turn.settings.peer });
   update(turn, { peer: { kind: "dead", mayHold: !hadNone, everHeard, at: turn.now } });
   const { phase } = turn.state;

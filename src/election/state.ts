@@ -142,8 +142,8 @@ export interface PeerTimes {
   readonly intervalMs: number;
   /** So long after its last renewal the peer's lease has ended: the longest that may still run there. */
   readonly leaseGoneMs: number;
-  /** When the peer last said so. */
-  readonly leaseSaidAt: number;
+  /** The peer says a shorter one by now: until then an earlier life of it may have left the longer one in its kernel. */
+  readonly longerUntil: number | undefined;
 }
 
 export interface Fault {

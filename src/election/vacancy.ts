@@ -135,6 +135,14 @@ function fact(reason: string, { mayHold }: { readonly mayHold: boolean }): Vacan
   return { reason, ordered: false, handover: false, mayHold };
 }
 
+/**
+ * The peer says that it holds nothing, and counts that by its own file. If its hook failed, what an earlier life with
+ * a longer lease has left may be there still.
+ */
+function mayKeepLonger({ now, state: { peerTimes } }: Turn): boolean {
+  return peerTimes?.longerUntil !== undefined && now < peerTimes.longerUntil;
+}
+
 /** Why the address is free for us now; undefined when it is not. */
 function findVacancy(turn: Turn, phase: Waiting): Vacancy | undefined {
   const { settings, now, state } = turn;
@@ -180,11 +188,11 @@ function findVacancy(turn: Turn, phase: Waiting): Vacancy | undefined {
         ? { reason: "the active resigned", ordered, handover: false, mayHold: true }
         : undefined;
     case "fault":
-      return fact("the peer is in fault", { mayHold: false });
+      return fact("the peer is in fault", { mayHold: mayKeepLonger(turn) });
     case "maintenance":
-      return { ...fact("the peer is in maintenance", { mayHold: false }), ordered: true };
+      return { ...fact("the peer is in maintenance", { mayHold: mayKeepLonger(turn) }), ordered: true };
     case "stopped":
-      return fact("the peer is stopped", { mayHold: false });
+      return fact("the peer is stopped", { mayHold: mayKeepLonger(turn) });
     case "listening":
     case "standby":
     case "awaiting-lease":
@@ -193,7 +201,7 @@ function findVacancy(turn: Turn, phase: Waiting): Vacancy | undefined {
       // claim. With only one active-down interval both would claim in the same moment. Even the first waits
       // an interval: after a silence TCP delivers old words first, and the newest follow at once.
       return now >= since + (outranksPeer(turn) ? pairIntervalMs(turn) : VACANCY_ACTIVE_DOWNS * activeDown)
-        ? fact("no node is active", { mayHold: false })
+        ? fact("no node is active", { mayHold: mayKeepLonger(turn) })
         : undefined;
   }
 }

@@ -162,6 +162,32 @@ suite("claim: safe: leases that differ", () => {
     );
   });
 
+  test("nor is its word that it holds nothing worth more: its release may have failed", () => {
+    const back = STANDBY.replace("active 1", "active 1 lease-10000");
+    for (const role of ["fault", "maintenance", "stopped"]) {
+      story(
+        LEASE_1S,
+        back,
+        `
+         1500  hears ${role} 1 lease-1000 ...  awaiting-lease: says awaiting-lease
+        12299                                  awaiting-lease
+        12301  hears stopped 1 lease-1000      claiming: claim 2, says claiming
+        `,
+      );
+    }
+  });
+
+  test("a standby that is restarted with a shorter lease has left none", () => {
+    story(
+      LEASE_1S,
+      STANDBY.replace("active 1", "active 1 lease-10000"),
+      `
+      1500  hears standby 1 lease-10000    standby
+      1510  hears stopped 1 lease-1000     claiming: claim 2, says claiming
+      `,
+    );
+  });
+
   test("the network is told once more when the longer lease has ended (rule 3)", () => {
     story(
       { ...A, leaseMs: 1000 },
