@@ -76,10 +76,16 @@ async function run(options: RunOptions): Promise<number> {
       const { ended, replicated } = outcome;
       return { kind: "done", result: { node: wanted, ended, replicated } };
     },
-    drain: async (order) => {
-      const outcome = await controller.drain(order);
+    orderBackend: async (order) => {
+      const outcome = await controller.orderBackend(order);
+      if (outcome.kind === "refused") return { kind: "refused", error: outcome.reason };
+      const { replicated, warning, weight } = outcome;
+      return { kind: "done", result: { replicated, warning, weight } };
+    },
+    countConnections: async (name) => {
+      const outcome = await controller.countConnections(name);
       return outcome.kind === "done"
-        ? { kind: "done", result: { replicated: outcome.replicated } }
+        ? { kind: "done", result: outcome.result }
         : { kind: "refused", error: outcome.reason };
     },
   });

@@ -8,8 +8,10 @@ import { join } from "node:path";
 import { ADMIN_PATHS, ADMIN_SOCKET } from "../protocol/admin.ts";
 import type {
   AdminError,
-  DrainOrder,
-  DrainResult,
+  BackendName,
+  BackendOrder,
+  BackendOrderResult,
+  ConnectionsResult,
   MaintenanceOrder,
   MaintenanceResult,
   ResumeResult,
@@ -39,7 +41,8 @@ export interface AdminServerOptions {
   readonly switchover: (order: SwitchoverOrder) => Promise<Outcome<SwitchoverResult>>;
   readonly standby: (order: MaintenanceOrder) => Promise<Outcome<MaintenanceResult>>;
   readonly resume: (order: MaintenanceOrder) => Promise<Outcome<ResumeResult>>;
-  readonly drain: (order: DrainOrder) => Promise<Outcome<DrainResult>>;
+  readonly orderBackend: (order: BackendOrder) => Promise<Outcome<BackendOrderResult>>;
+  readonly countConnections: (name: BackendName) => Promise<Outcome<ConnectionsResult>>;
 }
 
 export type StartResult =
@@ -83,13 +86,28 @@ export class AdminServer {
       [ADMIN_PATHS.standby, { method: "POST", answer: (order) => answerMaintenance(order, options.standby) }],
       [ADMIN_PATHS.resume, { method: "POST", answer: (order) => answerMaintenance(order, options.resume) }],
       [
-        ADMIN_PATHS.drain,
+        ADMIN_PATHS.backend,
         {
           method: "POST",
-          answer: async ({ pool, backend, draining }) =>
-            typeof pool === "string" && typeof backend === "string" && typeof draining === "boolean"
-              ? answerOrder(options.drain({ pool, backend, draining }))
-              : failure(400, "pool and backend must be names, draining true or false"),
+          answer: async (body) => {
+            const order = readBackendOrder(body);
+            return order === undefined
+              ? failure(
+                  400,
+                  "pool and backend must be names, state drain, maintenance or ready; or weight a text",
+                )
+              : answerOrder(options.orderBackend(order));
+          },
+        },
+      ],
+      [
+        ADMIN_PATHS.connections,
+        {
+          method: "POST",
+          answer: async ({ pool, backend }) =>
+            typeof pool === "string" && typeof backend === "string"
+              ? answerOrder(options.countConnections({ pool, backend }))
+              : failure(400, "pool and backend must be names"),
         },
       ],
     ]);
@@ -177,6 +195,21 @@ async function answerMaintenance<Result extends object>(
     return failure(400, "node must be the name of a node, force true or false");
   }
   return answerOrder(carryOut({ ...(node !== undefined && { node }), force: force === true }));
+}
+
+/** undefined: it is none, or two in one. */
+function readBackendOrder({
+  pool,
+  backend,
+  state,
+  weight,
+}: Readonly<Record<string, unknown>>): BackendOrder | undefined {
+  if (typeof pool !== "string" || typeof backend !== "string") return undefined;
+  if (typeof weight === "string" && state === undefined) return { pool, backend, weight };
+  if (weight !== undefined) return undefined;
+  return state === "drain" || state === "maintenance" || state === "ready"
+    ? { pool, backend, state }
+    : undefined;
 }
 
 function failure(status: number, error: string): Answer {

@@ -3,8 +3,8 @@
 
 import { Command, CommanderError, Option } from "commander";
 import { VERSION } from "../system/version.ts";
+import { addBackendOrderCommands } from "./commands/backend-order-commands.ts";
 import { checkConfig } from "./commands/check.ts";
-import { orderDrain } from "./commands/drain.ts";
 import { orderResume, orderStandby } from "./commands/maintenance.ts";
 import { addProbeCommand } from "./commands/probe-command.ts";
 import { printRole } from "./commands/role.ts";
@@ -163,19 +163,7 @@ function buildProgram({
     .action(async (node: string | undefined, options: { runtimeDir: string }) => {
       onEnd(await orderResume({ ...options, node, force: false }, terminal));
     });
-  for (const { name, draining, description } of [
-    { name: "drain", draining: true, description: "give a backend no new requests, on both nodes" },
-    { name: "ready", draining: false, description: "give a drained backend requests again" },
-  ]) {
-    program
-      .command(name)
-      .description(description)
-      .argument("<pool/backend>", "as `vipair status` names them")
-      .addOption(runtimeDirOption())
-      .action(async (target: string, { runtimeDir }: { runtimeDir: string }) => {
-        onEnd(await orderDrain({ runtimeDir, target, draining }, terminal));
-      });
-  }
+  addBackendOrderCommands(program, { terminal, onEnd, runtimeDirOption });
   addProbeCommand(program, { terminal, onEnd });
   return program;
 }

@@ -7,6 +7,7 @@ import { balance, panicThreshold, slowStart, sticky } from "./balance-schema.ts"
 import { agent, backendCheck, health } from "./check-schema.ts";
 import { count, duration, either } from "./fields.ts";
 import { list, name, section, text, yesOrNo } from "./fields.ts";
+import { WEIGHT_MAX } from "./weight-order.ts";
 
 const SECOND = 1000;
 const MINUTE = 60 * SECOND;
@@ -26,7 +27,7 @@ const backend = section({
   address: backendAddress().describe(
     "Where the backend listens: host name, IPv4 or bracketed IPv6 address, and port.",
   ),
-  weight: count({ from: 0, to: 256, noun: "a weight" })
+  weight: count({ from: 0, to: WEIGHT_MAX, noun: "a weight" })
     .prefault(1)
     .describe(
       "Its share of the requests, relative to the other backends. With 0 it gets no new clients; those with a sticky cookie for it may stay.",

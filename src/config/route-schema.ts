@@ -95,7 +95,7 @@ const match = section({
       ),
     )
     .describe(
-      "The path or a part of it from the left: `/v1` matches `/v1` and `/v1/x`, not `/v10`. A map says it in another way: `{ exact: /v1/login }`, `{ regex: ^/v[0-9]+/ }`. Of a list, one must match. Paths are compared as a careful server would read them: percent-encoded letters decoded, `.` and `..` resolved, slashes in a row as one. The request goes on as it came.",
+      "The path or a part of it from the left: `/v1` matches `/v1` and `/v1/x`, not `/v10`. A map says it in another way: `{ exact: /v1/login }`, `{ regex: ^/v[0-9]+/ }`. Of a list, one must match. Paths are compared as a careful server would read them: percent-encoded letters decoded, `.` and `..` resolved, slashes in a row as one. The request goes on as it came, with its dot segments resolved.",
     ),
   method: z
     .exactOptional(

@@ -3,25 +3,37 @@
 
 import type { PoolConfig } from "../config/config.ts";
 import type { HealthTable } from "../protocol/worker.ts";
-import { ASSUMED_UP } from "../routing/backend-state.ts";
+import { ASSUMED_UP, type BackendState } from "../routing/backend-state.ts";
 
-/** The table with the drained backends marked so, whatever their health. */
-export function drainTable(
+/** What operators ordered for one backend. */
+export interface BackendOrders {
+  /** null: it is ready. */
+  readonly state: "drain" | "maintenance" | null;
+  /** In place of the configured one; null: none is ordered. */
+  readonly weight: number | null;
+}
+
+/** The table with what was ordered, whatever the health. */
+export function orderTable(
   pools: readonly PoolConfig[],
   health: HealthTable,
-  isDrained: (pool: string, backend: string) => boolean,
+  ordersFor: (pool: string, backend: string) => BackendOrders,
 ): HealthTable {
   return Object.fromEntries(
     pools.map(({ name: pool, backends }) => [
       pool,
       Object.fromEntries(
-        backends.map(({ name }) => {
-          const state = health[pool]?.[name] ?? ASSUMED_UP;
-          return [name, isDrained(pool, name) ? { ...state, health: "drain" } : state];
-        }),
+        backends.map(({ name }) => [name, follow(health[pool]?.[name] ?? ASSUMED_UP, ordersFor(pool, name))]),
       ),
     ]),
   );
+}
+
+/** Maintenance is the stronger one: what an agent says does not end it, nor does an order to drain end the agent's. */
+function follow(state: BackendState, { state: ordered, weight }: BackendOrders): BackendState {
+  const health =
+    ordered === null || (ordered === "drain" && state.health === "maintenance") ? state.health : ordered;
+  return { ...state, health, ...(weight !== null && { weight }) };
 }
 
 /**

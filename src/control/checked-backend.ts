@@ -28,6 +28,8 @@ export interface CheckedBackendOptions {
   /** The first look comes within this time of the start. */
   readonly firstWithinMs: number;
   readonly onChange: (change: Change) => void;
+  /** An operator has just ended its maintenance: it starts slowly, as after a recovery. */
+  readonly isBack?: boolean;
 }
 
 /** `health`: whether the backend gets requests may have changed. `weight`: only how many. */
@@ -93,6 +95,7 @@ export class CheckedBackend {
     this.#backend = backend;
     this.#options = options;
     this.#memory = recall(pool, known === undefined ? undefined : known.#memory);
+    if (options.isBack === true) this.#memory.recoveredAt = options.clock();
     this.#check = pool.health.kind === "none" ? undefined : this.#makeCheck(pool.health);
     this.#agent = pool.agent === undefined ? undefined : this.#makeAgent(pool.agent);
   }

@@ -9,19 +9,23 @@ import type { AccessLogConfig, Config, PoolConfig } from "../config/config.ts";
 import { formatAddress } from "../config/config.ts";
 import { configHashInput } from "../config/hash-input.ts";
 import { noSuch } from "../config/nearest.ts";
+import type { BackendName, BackendOrder, ConnectionsResult } from "../protocol/admin.ts";
 import type { PoolStatus, Status } from "../protocol/status.ts";
-import type { HealthTable, WorkerConfig, WorkerCounters } from "../protocol/worker.ts";
+import type { WorkerConfig, WorkerCounters } from "../protocol/worker.ts";
+import type { ChangeValue } from "../election/changes.ts";
 import { type Clock, wallTime } from "../system/clock.ts";
 import type { Log } from "../system/log.ts";
 import { prepareAccessLogFile } from "./access-log-file.ts";
-import { drainTable, noBackendProblem } from "./backend-table.ts";
+import { backendOrderKey, BackendOrders, isAboutBackend } from "./backend-orders.ts";
+import type { BackendOrderOutcome } from "./backend-orders.ts";
+import { noBackendProblem } from "./backend-table.ts";
 import type { SwitchoverOutcome } from "./group.ts";
-import type { BackendCheckStatus } from "./checked-backend.ts";
 import { HealthChecker } from "./health-checker.ts";
 import { Listeners } from "./listeners.ts";
-import type { MaintenanceOutcome, ResumeOutcome } from "./maintenance.ts";
+import type { ChangeOutcome, MaintenanceOutcome, ResumeOutcome } from "./maintenance.ts";
 import { Pair } from "./pair.ts";
 import { pairMembers, resolveHook } from "./pair-members.ts";
+import { RunTimeChanges } from "./run-time-changes.ts";
 import { StateFile } from "./state-file.ts";
 import { StickyKey } from "./sticky-key.ts";
 import { Workers } from "./workers.ts";
@@ -48,6 +52,9 @@ const FAILURE_LOG_PAUSE_MS = 10_000;
 /** How long status waits for the workers' counters; one that is slower is counted with its last. */
 const REPORT_TIMEOUT_MS = 200;
 
+/** So long an operator waits for connections to be counted. */
+const COUNT_TIMEOUT_MS = 1000;
+
 const ALONE = "this node balances alone: the configuration has no pair";
 
 export class Controller {
@@ -56,7 +63,10 @@ export class Controller {
   readonly #workers: Workers;
   readonly #listeners: Listeners;
   readonly #health: HealthChecker;
+  readonly #orders: BackendOrders;
   readonly #pair: Pair | undefined;
+  /** What operators ordered on a node alone; a pair keeps its own. */
+  readonly #changes: RunTimeChanges | undefined;
   readonly #stickyKey: StickyKey;
   readonly #startedAt: number;
   /** Of the role of a node alone; a pair keeps its own. */
@@ -86,16 +96,23 @@ export class Controller {
       clock,
       random: Math.random,
       configDir: dirname(options.configPath),
+      isInMaintenance: (pool, backend) => this.#orders.isInMaintenance({ pool, backend }),
       onChange: () => {
         this.#tellHealth();
       },
+    });
+    this.#orders = new BackendOrders({
+      pools: () => this.#config.pools,
+      health: () => this.#health.table(),
+      find: (key) => this.#pair?.findChange(key) ?? this.#changes?.find(key),
+      set: (key, value) => this.#setChange(key, value),
     });
     this.#workerCount = config.workers === "auto" ? availableParallelism() : config.workers;
     this.#workers = new Workers({
       count: this.#workerCount,
       log,
       clock,
-      readHealth: () => this.#healthTable(),
+      readHealth: () => this.#orders.table(),
       onBackendFailure: ({ pool, backend, reason }) => {
         this.#health.noteFailure(pool, backend);
         this.#logBackendFailure({ pool, backend, reason });
@@ -117,6 +134,7 @@ export class Controller {
       virtualAddresses: config.virtualAddresses,
     });
     this.#pair = this.#makePair();
+    this.#changes = this.#pair === undefined ? this.#makeChanges() : undefined;
   }
 
   /** Ends when the workers run and the listeners on plain addresses were opened, or tried. */
@@ -155,7 +173,8 @@ export class Controller {
     this.#pair?.setConfigHash(this.#configHash);
     this.#health.configure(this.#config.pools);
     this.#workers.configure(this.#workerConfig());
-    this.#pair?.noteBackends(noBackendProblem(this.#config.pools, this.#health.table()));
+    this.#noteBackends();
+    this.#changes?.tidy();
     await this.#listeners.reload(this.#config.listeners, { graceMs: this.#config.shutdownGraceMs });
     log.info({ configHash: this.#configHash }, "configuration reloaded");
   }
@@ -179,6 +198,7 @@ export class Controller {
     await Promise.all([
       this.#drainWorkers({ graceMs: Math.max(0, deadline - clock()) }),
       this.#pair?.close(),
+      this.#changes?.close(),
     ]);
     log.info({ uptimeMs: Math.round(clock() - this.#startedAt) }, "vipair stopped");
   }
@@ -240,26 +260,42 @@ export class Controller {
     );
   }
 
-  /** Keeps new requests from a backend (`draining`), on both nodes and across restarts, or lets them come again. */
-  async drain(order: {
-    readonly pool: string;
-    readonly backend: string;
-    readonly draining: boolean;
-  }): Promise<
-    | { readonly kind: "done"; readonly replicated: boolean }
+  /** Drains a backend, takes it out of service, back, or changes its weight: on both nodes and across restarts. */
+  async orderBackend(order: BackendOrder): Promise<BackendOrderOutcome> {
+    return this.#orders.give(order);
+  }
+
+  /** Connections to a backend on both nodes, with the orders for it in effect. */
+  async countConnections(
+    name: BackendName,
+  ): Promise<
+    | { readonly kind: "done"; readonly result: ConnectionsResult }
     | { readonly kind: "refused"; readonly reason: string }
   > {
-    const pool = this.#config.pools.find(({ name }) => name === order.pool);
-    if (pool === undefined) {
-      const names = this.#config.pools.map(({ name }) => name);
-      return { kind: "refused", reason: noSuch("pool", order.pool, names) };
+    const known = this.#orders.stateOf(name);
+    if (known.kind === "refused") return known;
+    const key = backendOrderKey(name);
+    const { node } = this.#options;
+    const [connections, peer] = await Promise.all([this.#connectionsTo([key]), this.#pair?.countOnPeer(key)]);
+    const result: ConnectionsResult = {
+      node,
+      connections: connections[0] ?? 0,
+      peer: peer ?? null,
+      ordered: known.state,
+    };
+    return { kind: "done", result };
+  }
+
+  /** By the keys of orders; 0 for a backend that is not configured here. */
+  async #connectionsTo(keys: readonly string[]): Promise<readonly number[]> {
+    const { backends } = await this.#workers.report({ timeoutMs: COUNT_TIMEOUT_MS });
+    const counts = new Map<string, number>();
+    for (const [pool, counted] of Object.entries(backends)) {
+      for (const [backend, { activeConnections }] of Object.entries(counted)) {
+        counts.set(backendOrderKey({ pool, backend }), activeConnections);
+      }
     }
-    const names = pool.backends.map(({ name }) => name);
-    if (!names.includes(order.backend)) {
-      return { kind: "refused", reason: noSuch(`backend of pool ${pool.name}`, order.backend, names) };
-    }
-    if (this.#pair === undefined) return { kind: "refused", reason: ALONE };
-    return this.#pair.setChange(drainKey(order.pool, order.backend), order.draining);
+    return keys.map((key) => counts.get(key) ?? 0);
   }
 
   #makePair(): Pair | undefined {
@@ -279,12 +315,10 @@ export class Controller {
       clock,
       log,
       onChanges: () => {
-        this.#tellHealth();
+        this.#followOrders();
       },
-      isNamed: (key) =>
-        this.#config.pools.some(({ name: pool, backends }) =>
-          backends.some(({ name }) => key === drainKey(pool, name)),
-        ),
+      countConnections: (keys) => this.#connectionsTo(keys),
+      isNamed: (key) => this.#orders.isNamed(key),
       onSecret: (secret) => {
         if (this.#stickyKey.adopt(secret)) this.#workers.configure(this.#workerConfig());
       },
@@ -313,15 +347,44 @@ export class Controller {
     });
   }
 
-  #tellHealth(): void {
-    this.#workers.tellHealth();
-    this.#pair?.noteBackends(noBackendProblem(this.#config.pools, this.#health.table()));
+  /** A node alone keeps the orders for its backends as a pair does; it has nobody to tell. */
+  #makeChanges(): RunTimeChanges {
+    const { node, stateDir, log } = this.#options;
+    return new RunTimeChanges({
+      node,
+      stateDir,
+      epoch: () => 0,
+      log,
+      send: () => undefined,
+      onChange: () => {
+        this.#followOrders();
+      },
+      isObsolete: (key) => isAboutBackend(key) && !this.#orders.isNamed(key),
+    });
   }
 
-  /** What the checks found, and what operators ordered. */
-  #healthTable(): HealthTable {
-    const isDrained = (pool: string, backend: string) => this.#pair?.isSet(drainKey(pool, backend)) ?? false;
-    return drainTable(this.#config.pools, this.#health.table(), isDrained);
+  async #setChange(key: string, value: ChangeValue): Promise<ChangeOutcome> {
+    if (this.#pair !== undefined) return this.#pair.setChange(key, value);
+    try {
+      await this.#changes?.set(key, value);
+      return { kind: "done", replicated: true };
+    } catch (error) {
+      return { kind: "refused", reason: error instanceof Error ? error.message : String(error) };
+    }
+  }
+
+  #followOrders(): void {
+    this.#health.noteOrders();
+    this.#tellHealth();
+  }
+
+  #tellHealth(): void {
+    this.#workers.tellHealth();
+    this.#noteBackends();
+  }
+
+  #noteBackends(): void {
+    this.#pair?.noteBackends(noBackendProblem(this.#orders.poolsInService(), this.#health.table()));
   }
 
   #workerConfig(): WorkerConfig {
@@ -401,19 +464,16 @@ export class Controller {
           name: backend.name,
           address: formatAddress(backend.host, backend.port),
           weight: backend.weight,
-          ...this.#backendState(pool.name, backend.name),
+          ...this.#orders.status(
+            { pool: pool.name, backend: backend.name },
+            this.#health.status(pool.name, backend.name),
+          ),
           activeConnections: counted?.activeConnections ?? 0,
           requests: counted?.requests ?? 0,
           failures: counted?.failures ?? 0,
         };
       }),
     };
-  }
-
-  #backendState(pool: string, backend: string): BackendCheckStatus {
-    const status = this.#health.status(pool, backend);
-    const isDrained = this.#pair?.isSet(drainKey(pool, backend)) === true;
-    return isDrained ? { ...status, state: "drain", reason: "drained" } : status;
   }
 }
 
@@ -434,10 +494,6 @@ function isChanged({
     return JSON.stringify([value, isGroups && config.groups]);
   };
   return read(from) !== read(to);
-}
-
-function drainKey(pool: string, backend: string): string {
-  return `drain/${pool}/${backend}`;
 }
 
 /** First 12 hex digits of the SHA-256 of the configuration without its secrets. */

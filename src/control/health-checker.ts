@@ -20,6 +20,8 @@ export interface HealthCheckerOptions {
   readonly random: () => number;
   /** Relative programs and files of checks stand there. */
   readonly configDir: string;
+  /** An operator has it in maintenance: it is not looked at, and what was known of it is forgotten. */
+  readonly isInMaintenance: (pool: string, backend: string) => boolean;
   /** The whole table, after each change of any backend. */
   readonly onChange: (table: HealthTable) => void;
 }
@@ -28,6 +30,9 @@ export class HealthChecker {
   readonly #options: HealthCheckerOptions;
   /** By pool and backend, in the order of the configuration. */
   #pools = new Map<string, Map<string, CheckedBackend>>();
+  /** As of the last configuration or order. */
+  #resting: ReadonlySet<CheckedBackend> = new Set();
+  #config: readonly PoolConfig[] = [];
   #weightsTimer: NodeJS.Timeout | undefined;
 
   constructor(options: HealthCheckerOptions) {
@@ -41,13 +46,8 @@ export class HealthChecker {
   configure(pools: readonly PoolConfig[]): void {
     this.stop();
     const previous = this.#pools;
-    const options = {
-      ...this.#options,
-      firstWithinMs: firstLooksMs(pools),
-      onChange: (change: Change) => {
-        this.#tell(change);
-      },
-    };
+    this.#config = pools;
+    const options = this.#backendOptions(firstLooksMs(pools));
     this.#pools = new Map(
       pools.map((pool) => {
         const backends = pool.backends.map((backend) => {
@@ -58,7 +58,33 @@ export class HealthChecker {
         return [pool.name, new Map(backends)];
       }),
     );
-    for (const backend of this.#backends()) backend.start();
+    this.#resting = new Set(this.#backendsInMaintenance());
+    for (const backend of this.#backends()) if (!this.#resting.has(backend)) backend.start();
+  }
+
+  /** After an order: rests those that are in maintenance now, and looks at once at those that no longer are. */
+  noteOrders(): void {
+    const resting = new Set<CheckedBackend>();
+    for (const pool of this.#config) {
+      const backends = this.#pools.get(pool.name);
+      for (const config of pool.backends) {
+        const known = backends?.get(config.name);
+        if (backends === undefined || known === undefined) continue;
+        const shallRest = this.#options.isInMaintenance(pool.name, config.name);
+        const isResting = this.#resting.has(known);
+        if (shallRest === isResting) {
+          if (isResting) resting.add(known);
+          continue;
+        }
+        known.stop();
+        const options = { ...this.#backendOptions(FIRST_LOOKS_MS.atLeast), isBack: isResting };
+        const anew = new CheckedBackend(pool, config, undefined, options);
+        backends.set(config.name, anew);
+        if (shallRest) resting.add(anew);
+        else anew.start();
+      }
+    }
+    this.#resting = resting;
   }
 
   /** The state of every backend of every pool. */
@@ -78,7 +104,8 @@ export class HealthChecker {
 
   /** A request failed on this backend: look at it now instead of at the next interval. */
   noteFailure(pool: string, backend: string): void {
-    this.#pools.get(pool)?.get(backend)?.hasten();
+    const checked = this.#pools.get(pool)?.get(backend);
+    if (checked !== undefined && !this.#resting.has(checked)) checked.hasten();
   }
 
   /** Closes all timers, connections and programs. The table stays as it is. */
@@ -86,6 +113,21 @@ export class HealthChecker {
     clearTimeout(this.#weightsTimer);
     this.#weightsTimer = undefined;
     for (const backend of this.#backends()) backend.stop();
+  }
+
+  #backendOptions(firstWithinMs: number) {
+    const onChange = (change: Change): void => {
+      this.#tell(change);
+    };
+    return { ...this.#options, firstWithinMs, onChange };
+  }
+
+  #backendsInMaintenance(): readonly CheckedBackend[] {
+    return [...this.#pools].flatMap(([pool, backends]) =>
+      [...backends].flatMap(([name, backend]) =>
+        this.#options.isInMaintenance(pool, name) ? [backend] : [],
+      ),
+    );
   }
 
   #backends(): readonly CheckedBackend[] {

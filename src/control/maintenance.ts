@@ -52,6 +52,11 @@ export function maintenanceKey(node: string): string {
   return `maintenance/${node}`;
 }
 
+/** Changes about a node that is in maintenance, or was. */
+export function isAboutNode(key: string): boolean {
+  return key.startsWith("maintenance/");
+}
+
 export class Maintenance {
   readonly #options: MaintenanceOptions;
   /** Orders that wait for the role to go. */

@@ -5,16 +5,19 @@
 import type { Config, NodeConfig, PairConfig } from "../config/config.ts";
 import { noSuch } from "../config/nearest.ts";
 import type { Advertisement } from "../election/advertisement.ts";
-import type { ChangeValue } from "../election/changes.ts";
+import type { Change, ChangeValue } from "../election/changes.ts";
 import type { Input } from "../election/state.ts";
 import { activeDownMs, CONFIGS_AGREE_MS, expiryLateMs } from "../election/timing.ts";
+import type { PeerConnections } from "../protocol/admin.ts";
 import type { ArbiterStatus, CheckStatus, GroupStatus, PeerStatus, Role } from "../protocol/status.ts";
 import type { Clock } from "../system/clock.ts";
 import { type Log, withSubject } from "../system/log.ts";
+import { isAboutBackend } from "./backend-orders.ts";
 import { type AddressUsers, Group, type SwitchoverOutcome } from "./group.ts";
 import {
   type ChangeOutcome,
   Maintenance,
+  isAboutNode,
   maintenanceKey,
   maintenanceOf,
   type MaintenanceOutcome,
@@ -22,12 +25,12 @@ import {
 } from "./maintenance.ts";
 import { NodeHealth } from "./node-health.ts";
 import { Notifier } from "./notifier.ts";
+import { PeerCounts } from "./peer-counts.ts";
 import { type PeerGroups, wordsAbout } from "./peer-groups.ts";
+import { PairFiles } from "./pair-files.ts";
 import { PeerLink } from "./peer-link.ts";
 import { RunTimeChanges } from "./run-time-changes.ts";
-import { readSecret } from "./secret.ts";
 import type { StateFile } from "./state-file.ts";
-import { hookProblem } from "./vip.ts";
 
 export interface PairOptions {
   readonly config: Config;
@@ -47,16 +50,15 @@ export interface PairOptions {
   readonly log: Log;
   /** Run-time changes that concern the rest of the node (drained backends) have come, from here or the peer. */
   readonly onChanges: () => void;
-  /** Whether the configuration has what this change is about; maintenance is the pair's own. */
+  /** Connections of this node to the backends that these changes are about. */
+  readonly countConnections: (keys: readonly string[]) => Promise<readonly number[]>;
+  /** Whether the configuration has the backend that this change is about; maintenance of nodes is the pair's own. */
   readonly isNamed: (key: string) => boolean;
   /** The secret was read. */
   readonly onSecret: (secret: string) => void;
   /** The elections have ended after stop(): the addresses are released. */
   readonly onStopped: () => void;
 }
-
-/** A hook that is missing or a secret that cannot be read is looked for again so often. */
-const RECHECK_MS = 1000;
 
 /**
  * The way out of a stop must fit into the shutdown grace with all its parts: this share is for the
@@ -69,12 +71,12 @@ export class Pair {
   readonly #groups: readonly Group[];
   readonly #health: NodeHealth;
   readonly #changes: RunTimeChanges;
+  readonly #counts: PeerCounts;
   readonly #notifier: Notifier;
   readonly #maintenance: Maintenance;
   #link: PeerLink | undefined;
-  #recheck: NodeJS.Timeout | undefined;
+  readonly #files: PairFiles;
   #epoch: number;
-  #startProblem: string | undefined;
   #configHash: string;
   #configsDiffer = false;
   /** Since when the peer is in touch and says that it has the configuration that this node has. */
@@ -91,8 +93,27 @@ export class Pair {
   constructor(options: PairOptions) {
     this.#options = options;
     const { config, pair, self, peer, clock, log, configDir, stateDir } = options;
+    const isOfPair = (key: string) => key === maintenanceKey(self.name) || key === maintenanceKey(peer.name);
     this.#epoch = options.stateFile.read().epoch;
     this.#configHash = options.configHash;
+    this.#files = new PairFiles({
+      pair,
+      configDir,
+      hook: options.hook,
+      onProblem: (problem) => {
+        if (problem === undefined) {
+          this.recovered("start");
+          return;
+        }
+        log.error({ problem }, "this node cannot take part in the pair");
+        this.fault("start", problem);
+      },
+      onSecret: (secret, warning) => {
+        if (warning !== undefined) log.warn({ reason: warning }, "the secret is not safe");
+        options.onSecret(secret);
+        this.#startLink(secret);
+      },
+    });
     this.#changes = new RunTimeChanges({
       node: self.name,
       stateDir,
@@ -106,9 +127,16 @@ export class Pair {
       },
       isObsolete: (key) =>
         this.#configsAgree &&
-        key !== maintenanceKey(self.name) &&
-        key !== maintenanceKey(peer.name) &&
-        !options.isNamed(key),
+        (isAboutNode(key) ? !isOfPair(key) : isAboutBackend(key) && !options.isNamed(key)),
+    });
+    this.#counts = new PeerCounts({
+      peer: peer.name,
+      isInTouch: () => this.#link?.status().connected ?? false,
+      find: (key) => this.#changes.find(key),
+      send: (message) => {
+        this.#link?.sendChanges(message);
+      },
+      count: options.countConnections,
     });
     this.#notifier = new Notifier({
       hooks: pair.notify,
@@ -151,7 +179,7 @@ export class Pair {
   start(): void {
     for (const group of this.#groups) group.start();
     this.#health.start();
-    this.#tryToStartLink();
+    this.#files.start();
   }
 
   /** The node may not hold the addresses; one fault per cause. */
@@ -221,6 +249,15 @@ export class Pair {
     }
   }
 
+  findChange(key: string): Change | undefined {
+    return this.#changes.find(key);
+  }
+
+  /** How many connections the peer has to the backend that the change is about, with that change in effect there. */
+  countOnPeer(key: string): Promise<PeerConnections> {
+    return this.#counts.ask(key);
+  }
+
   isSet(key: string): boolean {
     const value = this.#changes.get(key);
     return value !== undefined && value !== false;
@@ -239,8 +276,9 @@ export class Pair {
   /** Says goodbye to the peer, ends every timer and hook. After onStopped, or when there is no time for it. */
   async close(): Promise<void> {
     for (const group of this.#groups) group.close();
-    clearTimeout(this.#recheck);
+    this.#files.close();
     this.#health.stop();
+    this.#counts.close();
     await Promise.all([this.#changes.close(), this.#link?.stop(), this.#notifier.close()]);
   }
 
@@ -363,32 +401,6 @@ export class Pair {
     };
   }
 
-  /** The peer link needs the secret, and a claim needs the hook: without them the node waits in fault. */
-  #tryToStartLink(): void {
-    const { pair, configDir, hook, log } = this.#options;
-    const secret = readSecret(pair, configDir);
-    const problem = secret.kind === "unreadable" ? secret.problem : hookProblem(hook);
-    if (problem !== this.#startProblem) {
-      if (problem === undefined) this.recovered("start");
-      else {
-        log.error({ problem }, "this node cannot take part in the pair");
-        this.fault("start", problem);
-      }
-      this.#startProblem = problem;
-    }
-    // Even without a hook the peer should hear that this node lives and is in fault.
-    if (secret.kind === "secret" && this.#link === undefined) {
-      if (secret.warning !== undefined) log.warn({ reason: secret.warning }, "the secret is not safe");
-      this.#options.onSecret(secret.secret);
-      this.#startLink(secret.secret);
-    }
-    if (problem !== undefined) {
-      this.#recheck = setTimeout(() => {
-        this.#tryToStartLink();
-      }, RECHECK_MS);
-    }
-  }
-
   #startLink(secret: string): void {
     const { pair, self, peer, clock, log, config } = this.#options;
     const priorities = config.groups.map(({ priorities: byNode }) => byNode[self.name] ?? self.priority);
@@ -413,6 +425,7 @@ export class Pair {
         },
         changes: (message) => {
           this.#changes.receive(message);
+          this.#counts.receive(message);
         },
         dead: ({ everHeard }) => {
           this.#tellAll({ kind: "peer-dead", everHeard });

@@ -5,7 +5,7 @@
 
 import { parseAdvertisement } from "../election/advertisement.ts";
 import type { Advertisement } from "../election/advertisement.ts";
-import { parseChanges } from "../election/changes.ts";
+import { KEY_LENGTH_MAX, parseChanges } from "../election/changes.ts";
 import type { Change } from "../election/changes.ts";
 
 /** 2: several groups, run-time changes. 3: the addresses of a group. 4: the sender's own times. */
@@ -16,6 +16,9 @@ export const FRAME_BYTES_MAX = 4096;
 
 /** The list of changes in one frame, as JSON: what is around it fits into the rest. */
 export const FRAME_CHANGES_BYTES_MAX = FRAME_BYTES_MAX - 512;
+
+/** Keys that are counted for in one frame. */
+const COUNTS_MAX = 4;
 
 /** Addresses of one group that are told, so that they fit into a frame. */
 const ADDRESSES_MAX = 64;
@@ -35,8 +38,14 @@ export interface AdvertisementMessage {
 
 export type ChangesMessage =
   /** Run-time changes; the receiver names `id` when it has stored them. */
-  | { readonly kind: "changes"; readonly id: number; readonly changes: readonly Change[] }
-  | { readonly kind: "changes-stored"; readonly id: number };
+  | {
+      readonly kind: "changes";
+      readonly id: number;
+      readonly changes: readonly Change[];
+      /** Instead of storing them first: count for these keys, with the changes in effect (peer-counts.ts). */
+      readonly count?: readonly string[];
+    }
+  | { readonly kind: "changes-stored"; readonly id: number; readonly counts?: readonly number[] };
 
 export type Message = AdvertisementMessage | ChangesMessage;
 
@@ -57,7 +66,8 @@ export type DecodedFrame =
 
 /**
  * JSON, one object: `{ v, n, boot, node, kind: "advertisement", seq, groups, addresses, ...advertisement }`,
- * `{ v, n, boot, node, kind: "changes", id, changes }`, `{ v, n, boot, node, kind: "changes-stored", id }`.
+ * `{ v, n, boot, node, kind: "changes", id, changes, count? }`,
+ * `{ v, n, boot, node, kind: "changes-stored", id, counts? }`.
  */
 export function encodeFrame({ n, boot, node, message }: Frame): string {
   const head = { v: PROTOCOL_VERSION, n, boot, node };
@@ -105,10 +115,17 @@ function decodeMessage(fields: Partial<Record<string, unknown>>): Message | stri
     case "changes": {
       if (!isCount(id)) return "no counter";
       const changes = parseChanges(fields["changes"]);
-      return changes === undefined ? "not run-time changes" : { kind, id, changes };
+      if (changes === undefined) return "not run-time changes";
+      const { count } = fields;
+      if (count === undefined) return { kind, id, changes };
+      return isCountedKeys(count) ? { kind, id, changes, count } : "no keys to count for";
     }
-    case "changes-stored":
-      return isCount(id) ? { kind, id } : "no counter";
+    case "changes-stored": {
+      if (!isCount(id)) return "no counter";
+      const { counts } = fields;
+      if (counts === undefined) return { kind, id };
+      return isCounts(counts) ? { kind, id, counts } : "not counts";
+    }
     default:
       return "unknown kind";
   }
@@ -120,6 +137,16 @@ function invalid(reason: string): DecodedFrame {
 
 function isCount(value: unknown): value is number {
   return typeof value === "number" && Number.isSafeInteger(value) && value >= 1;
+}
+
+function isCountedKeys(value: unknown): value is readonly string[] {
+  if (!Array.isArray(value) || value.length > COUNTS_MAX) return false;
+  return value.every((key) => typeof key === "string" && key.length <= KEY_LENGTH_MAX);
+}
+
+function isCounts(value: unknown): value is readonly number[] {
+  if (!Array.isArray(value) || value.length > COUNTS_MAX) return false;
+  return value.every((count) => Number.isSafeInteger(count) && count >= 0);
 }
 
 function isAddresses(value: unknown): value is readonly string[] {

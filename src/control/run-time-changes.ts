@@ -112,6 +112,11 @@ export class RunTimeChanges {
     return this.#table.get(key)?.value;
   }
 
+  /** With who set it. */
+  find(key: string): Change | undefined {
+    return this.#table.get(key);
+  }
+
   entries(): readonly Change[] {
     return [...this.#table.values()];
   }
@@ -160,7 +165,9 @@ export class RunTimeChanges {
     switch (message.kind) {
       case "changes":
         this.#take(message.changes);
-        if (this.#unconfirmed.size < UNCONFIRMED_MAX) this.#unconfirmed.add(message.id);
+        // Who asks for counts gets those (peer-counts.ts): what came with them is told again until it is stored.
+        if (message.count === undefined && this.#unconfirmed.size < UNCONFIRMED_MAX)
+          this.#unconfirmed.add(message.id);
         this.#queueStore();
         return;
       case "changes-stored":

@@ -183,11 +183,17 @@ export class Vip {
     const intent = this.#waiting.shift();
     if (intent === undefined) return;
     const startedAtMs = this.#options.clock();
-    const handle = launch(this.#options.hook, [intent.action], {
-      env: { ...this.#environment(), ...intent.env },
-      timeoutMs: Math.max(1, hookTimeoutMs(intent.action, this.#options.leaseMs) - intent.ranMs),
-      urgent: true,
-    });
+    const { hook, leaseMs } = this.#options;
+    // DESIGN section 5, rule 14, each time: a hook that was good at the start may have become anybody's.
+    const problem = hookProblem(hook);
+    const handle =
+      problem === undefined
+        ? launch(hook, [intent.action], {
+            env: { ...this.#environment(), ...intent.env },
+            timeoutMs: Math.max(1, hookTimeoutMs(intent.action, leaseMs) - intent.ranMs),
+            urgent: true,
+          })
+        : notStarted(problem);
     this.#running = { intent, handle, yields: false };
     void this.#finish(this.#running, startedAtMs);
   }
@@ -237,7 +243,7 @@ export class Vip {
       else this.#options.log.warn({ ...subject, stderr }, "hook done, with a complaint");
       return { kind: "done", ...times, stdout: result.stdout.trim(), stderr };
     }
-    const { failure, reason } = explainFailure(this.#options.hook, action, result);
+    const { failure, reason } = explainFailure(action, result);
     if (failure !== "not-held") {
       this.#options.log.warn({ ...this.#subject(action), failure, reason }, "hook failed");
     }
@@ -346,7 +352,11 @@ export class Vips {
   }
 }
 
-/** Why this hook cannot run, in a sentence; undefined when it can. For the start of the program. */
+function notStarted(reason: string): Run {
+  return { result: Promise.resolve({ kind: "failed-to-start", reason }), abort: () => undefined };
+}
+
+/** Why this hook cannot run, or must not, in a sentence; undefined when it can. */
 export function hookProblem(hook: string): string | undefined {
   const problem = programProblem(hook);
   return problem === undefined ? undefined : `the hook ${problem}`;
@@ -360,13 +370,10 @@ function hookTimeoutMs(action: VipAction, leaseMs: number): number {
 }
 
 function explainFailure(
-  hook: string,
   action: VipAction,
   result: Exclude<RunResult, { readonly kind: "aborted" }>,
 ): { readonly failure: HookFailure; readonly reason: string } {
-  if (result.kind === "failed-to-start") {
-    return { failure: "unusable", reason: hookProblem(hook) ?? result.reason };
-  }
+  if (result.kind === "failed-to-start") return { failure: "unusable", reason: result.reason };
   const reason = `${action} hook: ${explainRun(result)}`;
   if (result.kind === "timeout") return { failure: "timeout", reason };
   if (result.kind === "signal") return { failure: "error", reason };

@@ -161,7 +161,9 @@ function switchFromHere(turn: Turn, phase: ActivePhase): void {
   if (isPeerReady(turn) && (isForced || !isPeerWorse(turn))) {
     return offer(turn, phase, { reason: "ordered by an operator", ordered: true });
   }
-  if (!isForced) return refuseSwitchover(turn, whyNotReady(turn));
+  // Rule 12: a node in maintenance claims nothing, so letting go would help nobody.
+  const isPeerOut = freshWords(turn)?.role === "maintenance";
+  if (!isForced || isPeerOut) return refuseSwitchover(turn, whyNotReady(turn));
   log(turn, "warn", "letting go", { to: settings.peer, reason: "forced by an operator" });
   update(turn, { offer: { until: now + FORCED_OFFER_MS, ordered: true, forced: true } });
   releaseIfHeld(turn);

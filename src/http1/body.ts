@@ -22,6 +22,8 @@ type Phase = "raw" | "length" | "size" | "data" | "data-end" | "trailer" | "ende
 export interface Body {
   phase: Phase;
   readonly out: OutFraming;
+  /** Lower case: trailer fields that do not go on. null: none. */
+  readonly drops: ReadonlySet<string> | null;
   /** Bytes left of the length or of the current chunk. */
   remaining: number;
   /** A size or trailer line that has not ended yet, latin1. */
@@ -45,9 +47,16 @@ const LONG_LINE = fault(400, "a chunk extension is too long");
 const LATE_FRAMING = fault(400, "a trailer is about the framing or the connection");
 const LONG_TRAILER = fault(431, "the trailer section is too large");
 
-/** `out` must be able to carry `framing`: a length only travels as a length or is chunked. */
-export function createBody(framing: BodyFraming, out: OutFraming): Body {
-  const body: Body = { phase: "ended", out, remaining: 0, line: "", lineBytes: 0, bodyBytes: 0 };
+/**
+ * `out` must be able to carry `framing`: a length only travels as a length or is chunked. `drops`: what is taken out of
+ * the head is not let in by the trailers, which many servers merge with it.
+ */
+export function createBody(
+  framing: BodyFraming,
+  out: OutFraming,
+  drops: ReadonlySet<string> | null = null,
+): Body {
+  const body: Body = { phase: "ended", out, drops, remaining: 0, line: "", lineBytes: 0, bodyBytes: 0 };
   switch (framing.kind) {
     case "none":
       break;
@@ -128,7 +137,7 @@ function transferChunks(body: Body, bytes: Buffer, start: number, parts: Buffer[
       const fields = parseFields(body.line, 0, body.line.length - 2, TRAILER_FIELDS_MAX, "drop");
       if ("kind" in fields) return fields;
       if (fields.list.some(steersConnection)) return LATE_FRAMING;
-      trailer = renderTrailer(fields.list);
+      trailer = renderTrailer(fields.list, body.drops);
       body.phase = "ended";
       continue;
     }
@@ -306,11 +315,12 @@ function steersConnection({ kind }: Field): boolean {
   return kind === "content-length" || kind === "transfer-encoding" || kind === "connection";
 }
 
-function renderTrailer(fields: readonly Field[]): string {
+function renderTrailer(fields: readonly Field[], drops: ReadonlySet<string> | null): string {
   let text = "";
   for (const { name, value, kind } of fields) {
     if (kind !== "ordinary") continue;
-    if (FORBIDDEN_IN_TRAILER.has(name.toLowerCase())) continue;
+    const lower = name.toLowerCase();
+    if (FORBIDDEN_IN_TRAILER.has(lower) || drops?.has(lower) === true) continue;
     text += `${name}: ${value}\r\n`;
   }
   return text;

@@ -87,11 +87,16 @@ function isIpv6Shape(text: string, start: number, end: number): boolean {
   return true;
 }
 
-/** True when every character is printable ASCII but "#": what a request target may hold. */
+/**
+ * True when every character is printable ASCII but "#", and none of the path a backslash, which some servers read
+ * as a slash (RFC 3986 allows neither): what a request target may hold.
+ */
 export function isTarget(text: string): boolean {
+  let isPath = true;
   for (let i = 0; i < text.length; i += 1) {
     const code = text.charCodeAt(i);
-    if (code <= 32 || code >= 127 || code === 35) return false;
+    if (code <= 32 || code >= 127 || code === 35 || (code === 92 && isPath)) return false;
+    if (code === 63) isPath = false;
   }
   return text.length > 0;
 }

@@ -5,7 +5,8 @@
 //   POST /v1/switchover  SwitchoverOrder -> 200 SwitchoverResult, 409 AdminError when the pair cannot switch now
 //   POST /v1/standby     MaintenanceOrder -> 200 MaintenanceResult, 409 AdminError
 //   POST /v1/resume      MaintenanceOrder -> 200 ResumeResult, 409 AdminError
-//   POST /v1/drain       DrainOrder -> 200 DrainResult, 409 AdminError
+//   POST /v1/backend     BackendOrder -> 200 BackendOrderResult, 409 AdminError
+//   POST /v1/connections BackendName -> 200 ConnectionsResult, 409 AdminError
 
 /** File name of the admin socket inside the runtime directory. */
 export const ADMIN_SOCKET = "admin.sock";
@@ -15,7 +16,8 @@ export const ADMIN_PATHS = {
   switchover: "/v1/switchover",
   standby: "/v1/standby",
   resume: "/v1/resume",
-  drain: "/v1/drain",
+  backend: "/v1/backend",
+  connections: "/v1/connections",
 } as const;
 
 export interface SwitchoverOrder {
@@ -55,16 +57,43 @@ export interface ResumeResult {
   readonly replicated: boolean;
 }
 
-export interface DrainOrder {
+export interface BackendName {
   readonly pool: string;
   readonly backend: string;
-  /** false: it gets new requests again. */
-  readonly draining: boolean;
 }
 
-export interface DrainResult {
-  /** The peer has stored it, too. */
+export type BackendOrder = BackendName &
+  (
+    | { readonly state: "drain" | "maintenance" | "ready" }
+    /** `10`, `50%` (of the configured one, as of now) or `reset`. */
+    | { readonly weight: string }
+  );
+
+export interface BackendOrderResult {
+  /** Every node of the pair has stored it. */
   readonly replicated: boolean;
+  /** What follows from it that may not be meant, in a sentence; null when nothing does. */
+  readonly warning: string | null;
+  /** The weight that it has now: configured, or ordered. */
+  readonly weight: number;
+}
+
+/** Connections to a backend that carry a request or a tunnel now, with the orders for it in effect. */
+export interface ConnectionsResult {
+  readonly node: string;
+  readonly connections: number;
+  /** null for a node alone. */
+  readonly peer: PeerConnections | null;
+  /** What is ordered for the backend; null: it is ready. */
+  readonly ordered: "drain" | "maintenance" | null;
+}
+
+export interface PeerConnections {
+  readonly node: string;
+  /** null: the peer does not say. */
+  readonly connections: number | null;
+  /** Why it does not. */
+  readonly problem: string | null;
 }
 
 export interface AdminError {

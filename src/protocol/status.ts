@@ -142,7 +142,9 @@ export interface BackendStatus {
   readonly reason: string | null;
   /** As configured. */
   readonly weight: number;
-  /** Of that weight, by its checks and its agent. 0: no new requests. */
+  /** What operators ordered for it; null: nothing. */
+  readonly order: BackendOrderStatus | null;
+  /** Of that weight, or of the one that was ordered, by its checks and its agent. 0: no new requests. */
   readonly weightPercent: number;
   /** Why its checks find it degraded; null when they do not. */
   readonly degraded: string | null;
@@ -153,6 +155,15 @@ export interface BackendStatus {
   readonly activeConnections: number;
   readonly requests: number;
   readonly failures: number;
+}
+
+export interface BackendOrderStatus {
+  /** null: it is ready. */
+  readonly state: "drain" | "maintenance" | null;
+  /** In place of the configured one; null: none is ordered. */
+  readonly weight: number | null;
+  /** The node on which the last of it was ordered. */
+  readonly node: string;
 }
 
 export interface LastCheck {

@@ -37,6 +37,7 @@ import type { Context } from "./context.ts";
 import { dispatch, type HeadEdits } from "./dispatch.ts";
 import { Exchange, type ExchangeClient, type SwitchedTo } from "./exchange.ts";
 import { finalContent } from "./final-recipient.ts";
+import { SendWatch } from "./kernel-state.ts";
 import type { Listener } from "./listener.ts";
 import { keptBytes } from "./lent-bytes.ts";
 import { errorContent, type OwnContent, renderOwnResponse } from "./own-response.ts";
@@ -47,13 +48,15 @@ import {
   adoptStream,
   closeStream,
   cutStream,
+  dropStream,
   portOf,
   writeParts,
 } from "./stream.ts";
 import type { Expiring } from "./timers.ts";
 import { Tunnel } from "./tunnel.ts";
+import { UnsentRecords } from "./unsent-records.ts";
 
-/** How long a client may take to read the last response's end. */
+/** How long a client may take nothing of the last response's end. */
 const FLUSH_MS = 30_000;
 /** How long a client may take to close after that. */
 const LINGER_MS = 2000;
@@ -79,12 +82,15 @@ export class ClientConnection implements StreamOwner, ExchangeClient, Expiring {
   private record: AccessRecord | null = null;
   /** As it stands in records; null: nobody has asked. */
   private address: string | null = null;
+  /** Made when the first answer does not leave at once. */
+  private unsent: UnsentRecords | null = null;
+  private watch: SendWatch | null = null;
   private exchange: Exchange | null = null;
   private responseEdit: HeadEdit | null = null;
   private tunnel: Tunnel | null = null;
   private hasServed = false;
   private requests = 0;
-  /** RFC 9112 9.6: a client that has asked for the close "MUST NOT send further requests on that connection". */
+  /** As saysLast: of the last request. */
   private hasSaidLast = false;
   private hasInputEnded = false;
   private isAdvancing = false;
@@ -121,10 +127,13 @@ export class ClientConnection implements StreamOwner, ExchangeClient, Expiring {
     if (this.phase === "idle" && this.hasServed) this.endStream();
   }
 
-  /** Close now. */
+  /** Close now; so that the client sees it if its answer or its tunnel is not over. */
   cut(): void {
+    const { stream, phase } = this;
     noteEnd(this.record, "shutdown");
-    this.stream.destroy();
+    this.unsent?.settleAll("shutdown", stream.writableLength);
+    if (phase === "exchange" || (phase === "tunnel" && !stream.writableEnded)) cutStream(stream);
+    else dropStream(stream);
   }
 
   get node(): string {
@@ -166,6 +175,7 @@ export class ClientConnection implements StreamOwner, ExchangeClient, Expiring {
     this.context.tally.hasChanged = true;
     this.exchange?.abort();
     this.tunnel?.clientClosed(error);
+    this.unsent?.settleAll("client-closed", 0);
     this.logRequest("client-closed");
     this.onClosed(this);
   }
@@ -179,13 +189,29 @@ export class ClientConnection implements StreamOwner, ExchangeClient, Expiring {
         this.refuse(408, "client-timeout");
         break;
       case "leaving":
-        this.stream.destroy();
+        this.expireLeaving();
         break;
       case "exchange":
       case "tunnel":
         // The deadlines are those of the backend connection and of the tunnel.
         break;
     }
+  }
+
+  private expireLeaving(): void {
+    const { stream } = this;
+    if (this.hasTaken()) {
+      this.deadlineAt = this.context.timers.after(FLUSH_MS);
+      return;
+    }
+    this.unsent?.settleAll("client-timeout", stream.writableLength);
+    dropStream(stream);
+  }
+
+  /** The client has taken something of what waits for it since the last look, as far as can be known. */
+  private hasTaken(): boolean {
+    this.watch ??= new SendWatch();
+    return this.watch.hasMoved(this.stream);
   }
 
   // ── requests ─────────────────────────────────────────────────────────────────────────────────
@@ -309,10 +335,6 @@ export class ClientConnection implements StreamOwner, ExchangeClient, Expiring {
     }
   }
 
-  private get isBodyMissing(): boolean {
-    return this.exchange?.isBodyMissing ?? this.head?.framing.kind !== "none";
-  }
-
   private steerReading(): void {
     if (this.phase === "tunnel") return;
     const mustWait = this.input !== null && (this.phase === "exchange" || this.phase === "idle");
@@ -358,8 +380,8 @@ export class ClientConnection implements StreamOwner, ExchangeClient, Expiring {
   // ── what exchanges report ────────────────────────────────────────────────────────────────────
 
   exchangeEnded(maySpeak: boolean): void {
-    this.logRequest("ok");
-    this.hasSaidLast = this.head?.isPersistent === false && !this.isBodyMissing;
+    if (this.record !== null) this.logAnswered(this.record);
+    this.hasSaidLast = this.head !== null && saysLast(this.head);
     this.exchange = null;
     this.head = null;
     this.hasServed = true;
@@ -440,16 +462,41 @@ export class ClientConnection implements StreamOwner, ExchangeClient, Expiring {
     this.context.accessLog?.write(record, this.requestId());
   }
 
+  /** The answer is written: if it has not left, the client may still not get it. */
+  private logAnswered(record: AccessRecord): void {
+    const { stream } = this;
+    if (stream.writableLength === 0) {
+      this.logRequest("ok");
+      return;
+    }
+    this.record = null;
+    const unsent = (this.unsent ??= new UnsentRecords((one, id) => this.context.accessLog?.write(one, id)));
+    unsent.add(record, this.requestId());
+    stream.write("", (error) => {
+      // If it failed, whoever closes the stream says why.
+      if (error === null || error === undefined) unsent.settleFirst();
+    });
+  }
+
   private endStream(): void {
     const hasUnread = this.input !== null;
     this.phase = "leaving";
     this.input = null;
-    const isSilent = !hasUnread && (this.hasInputEnded || this.hasSaidLast);
-    if (isSilent && closeStream(this.stream)) return;
+    const { hasInputEnded } = this;
+    const isSilent = !hasUnread && (hasInputEnded || this.hasSaidLast);
+    if (isSilent && closeStream(this.stream, { hasInputEnded })) return;
     this.deadlineAt = this.context.timers.after(FLUSH_MS);
     this.stream.end(() => {
       this.deadlineAt = this.context.timers.after(LINGER_MS);
     });
     this.stream.resume();
   }
+}
+
+/**
+ * RFC 9112 9.6: a client that has asked for the close "MUST NOT send further requests on that connection". One of HTTP/1.0 has
+ * promised nothing, and behind a body some send an empty line (RFC 9112 2.2).
+ */
+function saysLast({ minor, isPersistent, framing }: RequestHead): boolean {
+  return minor === 1 && !isPersistent && framing.kind === "none";
 }

@@ -4,6 +4,7 @@
 import type { HeadEdit, RequestEdit, Sender } from "../http1/forward.ts";
 import type { RequestHead } from "../http1/request.ts";
 import type { RouteAction } from "../config/route-config.ts";
+import { resolveTarget } from "../routing/path.ts";
 import type { RequestFacts } from "../routing/request-facts.ts";
 import { type FieldRewrite, renderLocation, type Surroundings } from "../routing/rewrite.ts";
 import { factsOf, findRoute, type Route } from "../routing/route.ts";
@@ -42,7 +43,7 @@ export function dispatch(listener: Listener, head: RequestHead, asker: Asker): D
   if (route === null) return NOT_FOUND;
   const { action, name } = route.config;
   if (action.kind === "pool" && route.rewrite === null)
-    return { kind: "pool", pool: action.pool, edits: null };
+    return { kind: "pool", pool: action.pool, edits: plainEdits(head) };
   const around: Surroundings = {
     scheme: sender.scheme,
     listener: listener.name,
@@ -64,8 +65,15 @@ export function dispatch(listener: Listener, head: RequestHead, asker: Asker): D
   }
 }
 
+/** Without a rewrite: what the routes compared is what the backend gets, where servers would read it differently. */
+function plainEdits({ target, authority }: Pick<RequestHead, "target" | "authority">): HeadEdits | null {
+  const resolved = resolveTarget(target);
+  if (resolved === target) return null;
+  return { request: { target: resolved, authority, drops: NO_DROPS, lines: "" }, response: null };
+}
+
 function editsOf({ rewrite }: Route, facts: RequestFacts, around: Surroundings): HeadEdits | null {
-  if (rewrite === null) return null;
+  if (rewrite === null) return plainEdits(facts.head);
   const { drops, lines } = editOf(rewrite.request, facts, around) ?? { drops: NO_DROPS, lines: "" };
   return {
     request: {

@@ -128,7 +128,7 @@ export class Exchange implements BackendUser, PoolRequest {
     this.edit = options.edit;
     this.record = options.record;
     const { framing } = options.head;
-    this.requestBody = createBody(framing, framing.kind);
+    this.requestBody = createBody(framing, framing.kind, this.edit?.drops);
   }
 
   start(): void {

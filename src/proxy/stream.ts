@@ -8,6 +8,7 @@
 import { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { AcceptedSocket } from "./accepted-socket.ts";
+import { FIRST_FLIGHT_BYTES } from "./kernel-state.ts";
 import { READ_BYTES, readingInto } from "./lent-bytes.ts";
 
 /**
@@ -18,7 +19,8 @@ import { READ_BYTES, readingInto } from "./lent-bytes.ts";
  *   bytes out       write() keeps what it gets until it has left, so it never gets what was lent; one call is one
  *                   send, if the other side has room
  *   back-pressure   writableNeedDrain: what was written waits in this process, and whoever feeds the stream stops;
- *                   becomeWritable says when it may go on. Nothing refuses a write: the bound is the feeder's
+ *                   becomeWritable says when it may go on. Nothing refuses a write: the bound is the feeder's.
+ *                   writableLength: how much waits
  *   half-close      end() ends our direction behind all that was written; receiveEnd says that theirs has ended. Either
  *                   comes first, and the other direction lives on (allowHalfOpen)
  *   the end         when both directions have ended, with destroy() (drops what waits), or with a fault; streamClosed
@@ -26,7 +28,16 @@ import { READ_BYTES, readingInto } from "./lent-bytes.ts";
  */
 export type ByteStream = Pick<
   Duplex,
-  "destroy" | "end" | "isPaused" | "on" | "pause" | "resume" | "writableEnded" | "writableNeedDrain" | "write"
+  | "destroy"
+  | "end"
+  | "isPaused"
+  | "on"
+  | "pause"
+  | "resume"
+  | "writableEnded"
+  | "writableLength"
+  | "writableNeedDrain"
+  | "write"
 >;
 
 /** Who owns a stream, from adoptStream on and for the rest of its life, hears this of it. */
@@ -167,10 +178,15 @@ export function portOf(stream: ByteStream): number | undefined {
 
 /**
  * Closes a connection on which nothing more will be read, at once. False: something has still to leave, or the stream is
- * of a kind that wants an end.
+ * of a kind that wants an end; or the client could destroy the answer. If it sends all the same, the kernel answers with
+ * a reset and drops what waits to be sent: unless it has ended, only what left in the first flight is out of its reach.
  */
-export function closeStream(stream: ByteStream): boolean {
-  return stream instanceof AcceptedSocket && stream.closeAtOnce();
+export function closeStream(
+  stream: ByteStream,
+  { hasInputEnded }: { readonly hasInputEnded: boolean },
+): boolean {
+  if (!(stream instanceof AcceptedSocket)) return false;
+  return (hasInputEnded || stream.bytesWritten <= FIRST_FLIGHT_BYTES) && stream.closeAtOnce();
 }
 
 /**
@@ -179,5 +195,11 @@ export function closeStream(stream: ByteStream): boolean {
  */
 export function cutStream(stream: ByteStream): void {
   if (stream instanceof Socket && !("encrypted" in stream)) stream.resetAndDestroy();
+  else stream.destroy();
+}
+
+/** Closes a stream at once; so that the other side sees it if something that was written is lost by that. */
+export function dropStream(stream: ByteStream): void {
+  if (stream.writableLength > 0) cutStream(stream);
   else stream.destroy();
 }

@@ -1,22 +1,46 @@
-// Paths in one form, so that a route cannot be walked around by another spelling of the same path. RFC 3986 6.2.2:
-// percent-encoded unreserved characters are decoded, `.` and `..` are resolved; and slashes in a row are one, since
-// most servers read them so. An encoded slash stays: it is data.
+// Paths in one form, so that a route cannot be walked around by another spelling of the same path.
+//
+//   as it came   /a//..//%61dmin/./x
+//   resolved     /a//admin/x      RFC 3986 6.2.2: encoded unreserved characters decoded, `.` and `..` gone. An empty
+//                                 segment is a segment. What had dot segments goes on like this: servers disagree on them.
+//   compared     /a/admin/x       and slashes in a row are one, as many servers read them
+//
+// An encoded slash stays in all of them: it is data.
 
 const UNRESERVED = /[A-Za-z0-9._~-]/;
 
-/** `path` is without a query and begins with "/", or is "*". */
+/** Whether a path has dot segments, encoded ones too. It may say so of one that has none. */
+function mayHaveDots(path: string): boolean {
+  return path.includes("/.") || (path.includes("%") && /%2e/i.test(path));
+}
+
+/** What a target goes on as: the same text, unless its path has dot segments. With its query. */
+export function resolveTarget(target: string): string {
+  const query = target.indexOf("?");
+  const path = query === -1 ? target : target.slice(0, query);
+  if (!mayHaveDots(path)) return target;
+  const decoded = decodeUnreserved(path);
+  const resolved = resolveDots(decoded);
+  return resolved === decoded ? target : resolved + target.slice(path.length);
+}
+
+/** What routes compare. `path` is without a query and begins with "/", or is "*". */
 export function normalizePath(path: string): string {
   // Nearly all paths are in that form; these searches are all that they cost.
   if (!path.includes("%") && !path.includes("/.") && !path.includes("//")) return path;
-  const segments: string[] = [];
-  let isOpen = false;
-  for (const segment of decodeUnreserved(path).slice(1).split("/")) {
-    isOpen = segment === "" || segment === "." || segment === "..";
-    if (segment === "..") segments.pop();
-    else if (!isOpen) segments.push(segment);
+  return resolveDots(decodeUnreserved(path)).replaceAll(/\/{2,}/g, "/");
+}
+
+/** RFC 3986 5.2.4. */
+function resolveDots(path: string): string {
+  const segments = path.split("/");
+  const kept: string[] = [];
+  for (const segment of segments.slice(1)) {
+    if (segment === "..") kept.pop();
+    else if (segment !== ".") kept.push(segment);
   }
-  const joined = `/${segments.join("/")}`;
-  return isOpen && joined !== "/" ? `${joined}/` : joined;
+  const last = segments.at(-1);
+  return `/${kept.join("/")}${(last === "." || last === "..") && kept.length > 0 ? "/" : ""}`;
 }
 
 function decodeUnreserved(path: string): string {

@@ -3,6 +3,7 @@
 
 import type { FieldChanges, PathMatch, RewriteConfig, Template, Variable } from "../config/route-config.ts";
 import { compilePath, type PathSpan } from "./conditions.ts";
+import { resolveTarget } from "./path.ts";
 import { pathOf, queryOf, type RequestFacts } from "./request-facts.ts";
 
 /** What a template may name beside the request itself. */
@@ -35,7 +36,8 @@ export function compileRewrite(config: RewriteConfig, paths: readonly PathMatch[
   const { path, host } = config;
   const finders = paths.map(compilePath);
   return {
-    target: (facts, around) => (path === null ? facts.head.target : newTarget(path, finders, facts, around)),
+    target: (facts, around) =>
+      path === null ? resolveTarget(facts.head.target) : newTarget(path, finders, facts, around),
     host: (facts, around) => (host === null ? null : render(host, facts, around)),
     request: compileChanges(config.request),
     response: compileChanges(config.response),

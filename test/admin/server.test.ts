@@ -32,6 +32,9 @@ async function resumed(node: string) {
   return Promise.resolve({ kind: "done", result: { node, ended: "maintenance", replicated: true } } as const);
 }
 
+const ORDERED = { replicated: false, warning: null, weight: 3 };
+const COUNTED = { node: "pi-a", connections: 2, peer: null, ordered: "drain" } as const;
+
 function makeServer(
   t: TestContext,
   runtimeDir: string,
@@ -44,7 +47,8 @@ function makeServer(
     switchover: async () => Promise.resolve({ kind: "done", result: { active: "pi-b", tookMs: 45 } }),
     standby: async ({ node = "pi-a" }) => maintained(node),
     resume: async ({ node = "pi-a" }) => resumed(node),
-    drain: async () => Promise.resolve({ kind: "done", result: { replicated: true } }),
+    orderBackend: async () => Promise.resolve({ kind: "done", result: ORDERED }),
+    countConnections: async () => Promise.resolve({ kind: "done", result: COUNTED }),
     ...options,
   });
   t.after(async () => server.stop());
@@ -101,14 +105,20 @@ const refuse = async () =>
   Promise.resolve({ kind: "refused", error: "pi-b is in fault: no carrier" } as const);
 
 test("an order that is not possible answers 409 and why", async (t) => {
-  const socket = await started(t, { switchover: refuse, standby: refuse, resume: refuse, drain: refuse });
-  const { switchover, standby, resume, drain } = ADMIN_PATHS;
-  for (const path of [switchover, standby, resume, drain]) {
+  const socket = await started(t, {
+    switchover: refuse,
+    standby: refuse,
+    resume: refuse,
+    orderBackend: refuse,
+    countConnections: refuse,
+  });
+  const { switchover, standby, resume, backend, connections } = ADMIN_PATHS;
+  for (const path of [switchover, standby, resume, backend, connections]) {
     const { status, body } = await ask(
       socket,
       "POST",
       path,
-      '{"pool":"web","backend":"big","draining":true}',
+      '{"pool":"web","backend":"big","state":"drain"}',
     );
     assert.deepEqual({ status, body }, { status: 409, body: { error: "pi-b is in fault: no carrier" } });
   }
@@ -130,12 +140,16 @@ test("an order is handed on as it was written, and what is not said is left out"
       note(order);
       return resumed(order.node ?? "pi-a");
     },
-    drain: async (order) => {
+    orderBackend: async (order) => {
       note(order);
-      return Promise.resolve({ kind: "done", result: { replicated: false } });
+      return Promise.resolve({ kind: "done", result: ORDERED });
+    },
+    countConnections: async (name) => {
+      note(name);
+      return Promise.resolve({ kind: "done", result: COUNTED });
     },
   });
-  const { switchover, standby, resume, drain } = ADMIN_PATHS;
+  const { switchover, standby, resume, backend, connections } = ADMIN_PATHS;
   for (const [path, body, order, result] of [
     [
       switchover,
@@ -157,18 +171,22 @@ test("an order is handed on as it was written, and what is not said is left out"
       { node: "pi-b", force: false },
       { node: "pi-b", ended: "maintenance", replicated: true },
     ],
+    ...(["drain", "maintenance", "ready"] as const).map(
+      (state) =>
+        [
+          backend,
+          `{"pool":"web","backend":"big","state":"${state}"}`,
+          { pool: "web", backend: "big", state },
+          ORDERED,
+        ] as const,
+    ),
     [
-      drain,
-      '{"pool":"web","backend":"big","draining":true}',
-      { pool: "web", backend: "big", draining: true },
-      { replicated: false },
+      backend,
+      '{"pool":"web","backend":"big","weight":"50%"}',
+      { pool: "web", backend: "big", weight: "50%" },
+      ORDERED,
     ],
-    [
-      drain,
-      '{"pool":"web","backend":"big","draining":false}',
-      { pool: "web", backend: "big", draining: false },
-      { replicated: false },
-    ],
+    [connections, '{"pool":"web","backend":"big","more":1}', { pool: "web", backend: "big" }, COUNTED],
   ] as const) {
     const answer = await ask(socket, "POST", path, body);
     assert.deepEqual(answer, { status: 200, allow: undefined, body: result });
@@ -183,9 +201,11 @@ test("an order that makes no sense gets 400 and why, and is handed to nobody", a
     switchover: unexpected,
     standby: unexpected,
     resume: unexpected,
-    drain: unexpected,
+    orderBackend: unexpected,
+    countConnections: unexpected,
   });
-  const { switchover, standby, resume, drain } = ADMIN_PATHS;
+  const noOrder = "pool and backend must be names, state drain, maintenance or ready; or weight a text";
+  const { switchover, standby, resume, backend, connections } = ADMIN_PATHS;
   for (const [path, body, error] of [
     [switchover, "force", "the body must be empty or a JSON object"],
     [standby, "[]", "the body must be empty or a JSON object"],
@@ -193,14 +213,13 @@ test("an order that makes no sense gets 400 and why, and is handed to nobody", a
     [switchover, '{"group":1}', "group must be the name of a group, force true or false"],
     [standby, '{"node":{}}', "node must be the name of a node, force true or false"],
     [resume, '{"node":true}', "node must be the name of a node, force true or false"],
-    [drain, "", "pool and backend must be names, draining true or false"],
+    [backend, "", noOrder],
+    [connections, '{"pool":"web"}', "pool and backend must be names"],
     [switchover, '{"force":"yes"}', "group must be the name of a group, force true or false"],
-    [
-      drain,
-      '{"pool":"web","backend":"big","draining":"true"}',
-      "pool and backend must be names, draining true or false",
-    ],
-    [drain, '{"pool":"web","backend":1}', "pool and backend must be names, draining true or false"],
+    [backend, '{"pool":"web","backend":"big","state":"down"}', noOrder],
+    [backend, '{"pool":"web","backend":"big","weight":10}', noOrder],
+    [backend, '{"pool":"web","backend":"big","state":"ready","weight":"10"}', noOrder],
+    [backend, '{"pool":"web","backend":1,"state":"drain"}', noOrder],
   ] as const) {
     assert.deepEqual(await ask(socket, "POST", path, body), {
       status: 400,

@@ -60,7 +60,13 @@ async function runningNode(t: TestContext, options: Partial<AdminServerOptions> 
       Promise.resolve({ kind: "done", result: { node, replicated: true, pending: null } }),
     resume: async ({ node = "pi-a" }) =>
       Promise.resolve({ kind: "done", result: { node, ended: "maintenance", replicated: false } }),
-    drain: async () => Promise.resolve({ kind: "done", result: { replicated: true } }),
+    orderBackend: async () =>
+      Promise.resolve({ kind: "done", result: { replicated: true, warning: null, weight: 1.5 } }),
+    countConnections: async () =>
+      Promise.resolve({
+        kind: "done",
+        result: { node: "pi-a", connections: 0, peer: null, ordered: "drain" },
+      }),
     ...options,
   });
   t.after(async () => server.stop());
@@ -108,7 +114,10 @@ test("without a vipair every question ends with 3 and says so", async (t) => {
     "standby",
     "resume",
     "drain web/big",
+    "drain web/big --wait",
+    "maintenance web/big",
     "ready web/big",
+    "weight web/big 3",
   ]) {
     const { code, out, err } = await vipair(...command.split(" "), "--runtime-dir", runtimeDir);
     assert.deepEqual({ code, out }, { code: 3, out: "" });
@@ -193,7 +202,7 @@ test("a switchover that is refused ends with 1 and the reason", async (t) => {
   assert.deepEqual({ code, out, err }, { code: 1, out: "", err: "vipair: pi-b is in fault: no carrier\n" });
 });
 
-test("switchover, standby, resume, drain and ready send what was typed", async (t) => {
+test("an order sends what was typed", async (t) => {
   const orders: unknown[] = [];
   const note =
     <Result>(what: string, result: Result) =>
@@ -206,7 +215,7 @@ test("switchover, standby, resume, drain and ready send what was typed", async (
     switchover: note("switchover", { active: "pi-b", tookMs: 45 }),
     standby: note("standby", maintained),
     resume: note("resume", { node: "pi-a", ended: "maintenance", replicated: true }),
-    drain: note("drain", { replicated: true }),
+    orderBackend: note("backend", { replicated: true, warning: null, weight: 3 }),
   });
   for (const [line, order] of [
     ["switchover", { what: "switchover", force: false }],
@@ -215,8 +224,10 @@ test("switchover, standby, resume, drain and ready send what was typed", async (
     ["standby pi-b --force", { what: "standby", node: "pi-b", force: true }],
     ["resume", { what: "resume", force: false }],
     ["resume pi-b", { what: "resume", node: "pi-b", force: false }],
-    ["drain web/big", { what: "drain", pool: "web", backend: "big", draining: true }],
-    ["ready web/[::1]:80", { what: "drain", pool: "web", backend: "[::1]:80", draining: false }],
+    ["drain web/big", { what: "backend", pool: "web", backend: "big", state: "drain" }],
+    ["maintenance web/big", { what: "backend", pool: "web", backend: "big", state: "maintenance" }],
+    ["ready web/[::1]:80", { what: "backend", pool: "web", backend: "[::1]:80", state: "ready" }],
+    ["weight web/a/b 50%", { what: "backend", pool: "web", backend: "a/b", weight: "50%" }],
   ] as const) {
     const { code, err } = await vipair(...line.split(" "), "--runtime-dir", runtimeDir);
     assert.deepEqual({ code, err }, { code: 0, err: "" }, line);
@@ -228,14 +239,18 @@ test("switchover, standby, resume, drain and ready send what was typed", async (
 test("an order says what was done, and whether the other node knows", async (t) => {
   const runtimeDir = await runningNode(t);
   const away = await runningNode(t, {
-    drain: async () => Promise.resolve({ kind: "done", result: { replicated: false } }),
+    orderBackend: async () =>
+      Promise.resolve({ kind: "done", result: { replicated: false, warning: null, weight: 3 } }),
   });
   const unknown = " (the other node is not in touch and learns of it when it is)";
   for (const [dir, line, said] of [
     [runtimeDir, "standby", "pi-a is in maintenance; `vipair resume` ends it"],
     [runtimeDir, "resume pi-b", `pi-b is back in service${unknown}`],
     [runtimeDir, "drain web/big", "web/big gets no new requests"],
+    [runtimeDir, "maintenance web/big", "web/big is in maintenance: no requests, no health checks"],
     [runtimeDir, "ready web/big", "web/big gets requests again"],
+    [runtimeDir, "weight web/big 50%", "web/big has weight 1.5"],
+    [away, "weight web/big reset", `web/big has weight 3, as configured${unknown}`],
     [away, "drain web/big", `web/big gets no new requests${unknown}`],
   ] as const) {
     const { code, out, err } = await vipair(...line.split(" "), "--runtime-dir", dir);
@@ -276,8 +291,8 @@ test("a standby that is ordered but waits ends with 1 and says what it waits for
 const refuse = async () => Promise.resolve({ kind: "refused", error: "not now" } as const);
 
 test("an order that is refused ends with 1 and the reason", async (t) => {
-  const runtimeDir = await runningNode(t, { standby: refuse, resume: refuse, drain: refuse });
-  for (const line of ["standby", "resume", "drain web/big", "ready web/big"]) {
+  const runtimeDir = await runningNode(t, { standby: refuse, resume: refuse, orderBackend: refuse });
+  for (const line of ["standby", "resume", "drain web/big", "ready web/big", "weight web/big 0"]) {
     const { code, out, err } = await vipair(...line.split(" "), "--runtime-dir", runtimeDir);
     assert.deepEqual({ code, out, err }, { code: 1, out: "", err: "vipair: not now\n" });
   }
@@ -294,6 +309,121 @@ test("a backend that is not written as POOL/BACKEND ends with 2, and nobody is a
     );
   }
   assert.equal((await vipair("drain", "--runtime-dir", runtimeDir)).code, 2);
+});
+
+test("a weight or a wait that is none ends with 2, and nobody is asked", async (t) => {
+  const runtimeDir = temporaryDir(t);
+  for (const [line, problem] of [
+    ["weight web/big 257", 'vipair: "257" is not a weight. Write 0 to 256, 50% or reset\n'],
+    ["weight web/big half", 'vipair: "half" is not a weight. Write 0 to 256, 50% or reset\n'],
+    ["drain web/big --wait=30", /'30' is invalid. Write|"30" is not a duration/],
+  ] as const) {
+    const { code, err } = await vipair(...line.split(" "), "--runtime-dir", runtimeDir);
+    assert.equal(code, 2, line);
+    if (typeof problem === "string") assert.equal(err, problem);
+    else assert.match(err, problem);
+  }
+});
+
+test("an order that leaves a pool without a backend is carried out with a warning", async (t) => {
+  const warning = "no backend of pool web gets new requests now";
+  const runtimeDir = await runningNode(t, {
+    orderBackend: async () =>
+      Promise.resolve({ kind: "done", result: { replicated: true, warning, weight: 0 } }),
+  });
+  for (const line of ["drain web/big", "weight web/big 0"]) {
+    const { code, err } = await vipair(...line.split(" "), "--runtime-dir", runtimeDir);
+    assert.deepEqual({ code, err }, { code: 0, err: `vipair: warning: ${warning}\n` });
+  }
+});
+
+interface Left {
+  readonly here: number;
+  readonly there: number | null;
+  readonly ordered?: "drain" | null;
+}
+
+/** A node that counts these connections, one after the other, and the last for ever. */
+async function countingNode(t: TestContext, ...looks: readonly Left[]): Promise<string> {
+  const left = [...looks];
+  return runningNode(t, {
+    countConnections: async () => {
+      const { here, there, ordered = "drain" } = (left.length > 1 ? left.shift() : left[0]) ?? raise();
+      const problem = there === null ? "it is not in touch" : null;
+      const peer = { node: "pi-b", connections: there, problem };
+      return Promise.resolve({ kind: "done", result: { node: "pi-a", connections: here, peer, ordered } });
+    },
+  });
+}
+
+function raise(): never {
+  throw new Error("no looks");
+}
+
+test("drain --wait shows what is left on each node, and ends when the last connection has gone on both", async (t) => {
+  const runtimeDir = await countingNode(
+    t,
+    { here: 2, there: 1 },
+    { here: 2, there: 1 },
+    { here: 0, there: null },
+    { here: 0, there: 1 },
+    // A worker that counted before it heard of the order.
+    { here: 0, there: 0 },
+    { here: 1, there: 0 },
+    { here: 0, there: 0 },
+  );
+  const { code, out, err } = await vipair("drain", "web/big", "--wait", "--runtime-dir", runtimeDir);
+  assert.deepEqual({ code, err }, { code: 0, err: "" });
+  assert.deepEqual(out.trimEnd().split("\n"), [
+    "web/big gets no new requests",
+    "web/big: 2 connections on pi-a, 1 on pi-b",
+    "web/big: 0 connections on pi-a, 1 on pi-b",
+    "web/big: 1 connection on pi-a, 0 on pi-b",
+    "web/big is drained: its last connection has gone",
+  ]);
+});
+
+test("drain --wait=DURATION ends with 1 when connections are left, and when the order is taken back", async (t) => {
+  for (const [looks, problem] of [
+    [[{ here: 3, there: 0 }], "web/big is not drained after 500ms: 3 connections on pi-a, 0 on pi-b"],
+    [
+      [{ here: 0, there: null }],
+      "web/big is not drained after 500ms: 0 connections on pi-a, pi-b does not say how many it has: it is not in touch",
+    ],
+    [
+      [
+        { here: 1, there: 0 },
+        { here: 1, there: 0, ordered: null },
+      ],
+      "web/big is ready again: somebody has ordered it",
+    ],
+  ] as const) {
+    const runtimeDir = await countingNode(t, ...looks);
+    const { code, err } = await vipair("drain", "web/big", "--wait=500ms", "--runtime-dir", runtimeDir);
+    assert.deepEqual({ code, err }, { code: 1, err: `vipair: ${problem}\n` });
+  }
+});
+
+test("status shows what becomes of a drained backend's connections, and the ordered weight", async (t) => {
+  const sample = sampleStatus();
+  const [first] = sample.pools[0]?.backends ?? [];
+  assert.ok(first !== undefined);
+  const order = { state: "drain", weight: 10, node: "pi-b" } as const;
+  for (const [state, activeConnections, shown] of [
+    ["drain", 3, "draining (3 connections)"],
+    ["drain", 0, "drained"],
+    ["maintenance", 1, "maintenance (1 connection)"],
+    ["maintenance", 0, "maintenance"],
+  ] as const) {
+    const backend = { ...first, state, activeConnections, order, reason: "ordered on pi-b" };
+    const pools = [{ name: "web", backends: [backend] }];
+    const runtimeDir = await runningNode(t, { status: async () => Promise.resolve({ ...sample, pools }) });
+    const { out } = await vipair("status", "--runtime-dir", runtimeDir);
+    const line = out.split("\n").find((one) => one.startsWith("pool web"));
+    assert.ok(line?.includes(`  ${shown}  weight `) === true, line);
+    assert.match(line, /now 10 \(ordered on pi-b\)/);
+    assert.match(line, /\(ordered on pi-b\)/);
+  }
 });
 
 test("status lists the groups when there are several, nodes in maintenance, and a lowered priority", async (t) => {

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { PoolConfig } from "../../src/config/config.ts";
-import { drainTable, noBackendProblem } from "../../src/control/backend-table.ts";
+import { type BackendOrders, noBackendProblem, orderTable } from "../../src/control/backend-table.ts";
 import type { BackendHealth, BackendState } from "../../src/routing/backend-state.ts";
 import { expectConfig } from "../config/pair-yaml.ts";
 
@@ -21,16 +21,29 @@ function states(x: BackendHealth, y: BackendHealth): Record<string, BackendState
   return { x: { health: x }, y: { health: y } };
 }
 
-test("a drained backend is drained whatever its health; one that nobody has looked at is up", () => {
-  const table = drainTable(
+test("a backend for which something is ordered has that state and weight whatever its health; one that nobody has looked at is up", () => {
+  const ordered = new Map<string, BackendOrders>([
+    ["web/x", { state: "drain", weight: null }],
+    ["web/y", { state: null, weight: 0 }],
+    ["api/y", { state: "maintenance", weight: 1.5 }],
+  ]);
+  const table = orderTable(
     pools({ web: "tcp", api: "tcp" }),
-    { web: states("down", "suspect"), api: { y: { health: "down", weightPercent: 50 } } },
-    (pool, backend) => `${pool}/${backend}` === "web/x" || `${pool}/${backend}` === "api/y",
+    { web: states("down", "suspect"), api: { y: { health: "drain", weightPercent: 50 } } },
+    (pool, backend) => ordered.get(`${pool}/${backend}`) ?? { state: null, weight: null },
   );
   assert.deepEqual(table, {
-    web: states("drain", "suspect"),
-    api: { x: { health: "up" }, y: { health: "drain", weightPercent: 50 } },
+    web: { x: { health: "drain" }, y: { health: "suspect", weight: 0 } },
+    api: { x: { health: "up" }, y: { health: "maintenance", weight: 1.5, weightPercent: 50 } },
   });
+});
+
+test("a backend whose agent says maintenance stays so when it is drained", () => {
+  const table = orderTable(pools({ web: "tcp" }), { web: states("maintenance", "up") }, () => ({
+    state: "drain",
+    weight: null,
+  }));
+  assert.deepEqual(table, { web: states("maintenance", "drain") });
 });
 
 for (const [what, web, api, problem] of [

@@ -55,6 +55,42 @@ test("a backend that goes silent is suspect after one timeout, with the time in 
   assert.equal(reason(), "no answer within 200 ms");
 });
 
+test("a backend in maintenance is not looked at, and what was known of it is forgotten; out of it, it is looked at at once and starts slowly", async (t) => {
+  const looks = { a: 0, b: 0 };
+  let status = 503;
+  const open = async (name: "a" | "b") =>
+    serve(t, (_request, response) => {
+      looks[name] += 1;
+      response.writeHead(status).end();
+    });
+  const pool = patient(web(HTTP, { a: await open("a"), b: await open("b") }));
+  const { checker, state, events, inMaintenance } = watch(t, [pool]);
+  await until(() => state("a") === "down" && state("b") === "down", "down");
+  events.length = 0;
+
+  inMaintenance.add("a");
+  checker.noteOrders();
+  assert.equal(state("a"), "up");
+  const looksBefore = { ...looks };
+  // Neither a hint nor a reload brings a look.
+  checker.noteFailure("web", "a");
+  checker.configure([pool]);
+  checker.noteOrders();
+  await until(() => looks.b > looksBefore.b + 3, "more looks at the other one");
+  // One may have been under way.
+  assert.ok(looks.a <= looksBefore.a + 1, `${String(looks.a - looksBefore.a)} looks`);
+  assert.deepEqual(events, []);
+
+  status = 200;
+  const looksInMaintenance = looks.a;
+  inMaintenance.delete("a");
+  checker.noteOrders();
+  const { recoveredAgoMs } = checker.table()["web"]?.["a"] ?? {};
+  assert.ok(recoveredAgoMs !== undefined && recoveredAgoMs < 5_000);
+  await until(() => looks.a > looksInMaintenance && state("b") === "up", "looked at again");
+  assert.equal(state("a"), "up");
+});
+
 test("each kind of check finds its backends, and says what the last check was", async (t) => {
   const page = await serve(t, (_request, response) => response.writeHead(204).end());
   const wire = await accept(t, (socket) => socket.write("hello"));

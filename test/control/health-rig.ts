@@ -15,6 +15,8 @@ export interface Watch {
   readonly tables: HealthTable[];
   /** Messages of the log. */
   readonly events: string[];
+  /** Backends that an operator has in maintenance; noteOrders() makes the checker look. */
+  readonly inMaintenance: Set<string>;
   readonly state: (backend?: string) => string;
   readonly reason: (backend?: string) => string | null;
 }
@@ -31,11 +33,13 @@ export function watch(
     events.push(event);
   };
   const log: Log = { debug: note, info: note, warn: note, error: note };
+  const inMaintenance = new Set<string>();
   const checker = new HealthChecker({
     log,
     clock: monotonicClock,
     random,
     configDir,
+    isInMaintenance: (_pool, backend) => inMaintenance.has(backend),
     onChange: (table) => tables.push(table),
   });
   checker.configure(pools);
@@ -46,6 +50,7 @@ export function watch(
     checker,
     tables,
     events,
+    inMaintenance,
     state: (backend = "a") => checker.status("web", backend).state,
     reason: (backend = "a") => checker.status("web", backend).reason,
   };

@@ -26,6 +26,8 @@ const MESSAGES: readonly Message[] = [
   { kind: "changes", id: 9, changes: [CHANGE, { ...CHANGE, key: "weight/web/big", value: 2.5 }] },
   { kind: "changes", id: 10, changes: [] },
   { kind: "changes-stored", id: 9 },
+  { kind: "changes", id: 2 ** 40 + 1, changes: [CHANGE], count: [CHANGE.key] },
+  { kind: "changes-stored", id: 2 ** 40 + 1, counts: [3] },
 ];
 
 function frameOf(message: Message): Frame {
@@ -85,7 +87,12 @@ test("a frame with a wrong field is invalid and says which part", () => {
     [changes, { id: 0 }, "no counter"],
     [changes, { changes: CHANGE }, "not run-time changes"],
     [changes, { changes: [CHANGE, { ...CHANGE, value: "yes" }] }, "not run-time changes"],
+    [changes, { count: CHANGE.key }, "no keys to count for"],
+    [changes, { count: ["x".repeat(257)] }, "no keys to count for"],
+    [changes, { count: ["1", "2", "3", "4", "5"] }, "no keys to count for"],
     [stored, { id: "9" }, "no counter"],
+    [stored, { counts: [-1] }, "not counts"],
+    [stored, { counts: { length: 1 } }, "not counts"],
   ];
   for (const [message, change, reason] of cases) {
     assert.deepEqual(
@@ -115,6 +122,16 @@ test("around the longest list of changes there is room for the rest of the frame
   const message: Message = { kind: "changes", id: Number.MAX_SAFE_INTEGER, changes: [] };
   const around = Buffer.byteLength(encodeFrame({ ...head, message }));
   assert.ok(around + FRAME_CHANGES_BYTES_MAX <= FRAME_BYTES_MAX, String(around));
+});
+
+test("a question for the connections of any backend fits into a frame, with its order", () => {
+  const widest = "€".repeat(64);
+  const key = "€".repeat(256);
+  const id = Number.MAX_SAFE_INTEGER;
+  const change = { key, value: 1 / 7, epoch: id, counter: id, node: widest };
+  const message: Message = { kind: "changes", id, changes: [change], count: [key] };
+  const bytes = Buffer.byteLength(encodeFrame({ n: id, boot: widest, node: widest, message }));
+  assert.ok(bytes <= FRAME_BYTES_MAX, String(bytes));
 });
 
 test("the addresses of any group fit into a frame", () => {

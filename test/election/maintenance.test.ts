@@ -210,6 +210,17 @@ suite("switchover by force", () => {
     );
   });
 
+  test("not even by force to a peer in maintenance: it would not claim however long the address is free", () => {
+    story(
+      A,
+      SETTLED,
+      `
+      10000  hears maintenance 1 ...  active
+      10100  forced-switchover        active: refused (b is not ready: it is in maintenance)
+      `,
+    );
+  });
+
   test("to a peer that is worse off only by force", () => {
     const worse = `10000  hears standby 1 ready impaired-100 ...  active`;
     story(

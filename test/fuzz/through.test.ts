@@ -10,6 +10,7 @@ import { after, before, test } from "node:test";
 import * as fc from "fast-check";
 import type { FromWorker } from "../../src/protocol/worker.ts";
 import { Engine } from "../../src/proxy/engine.ts";
+import { resolveTarget } from "../../src/routing/path.ts";
 import { createLog } from "../../src/system/log.ts";
 import { LIMITS, eventually, pool, workerConfig } from "../proxy/harness.ts";
 import { readCorpus } from "./corpus.ts";
@@ -87,6 +88,12 @@ async function send(pieces: readonly string[]): Promise<string> {
   return got;
 }
 
+/** The engine resolves dot segments; test/routing holds that against another reading of URLs. */
+function resolved(message: Message): Message {
+  const [method = "", target = "", version = ""] = message.start.split(" ");
+  return { ...message, start: `${method} ${resolveTarget(target)} ${version}` };
+}
+
 test("what a backend reads is what was accepted, one for one and in order", async () => {
   let accepted = 0;
   const cases = requestCases(readCorpus().requests.map(({ bytes }) => bytes));
@@ -99,7 +106,7 @@ test("what a backend reads is what was accepted, one for one and in order", asyn
     const expected: Message[] = [];
     for (const text of forwarded) {
       const { messages } = await readRequests(text.replaceAll(SENDER.address, "127.0.0.1"));
-      expected.push(...messages);
+      expected.push(...messages.map(resolved));
     }
     assert.equal(expected.length, ends.length);
     read = [];

@@ -2,7 +2,7 @@
 // good site unsafe, in one of the ways in which that happens: wrong mode, wrong owner, wrong directory.
 
 import assert from "node:assert/strict";
-import { chmodSync, chownSync, mkdirSync, symlinkSync } from "node:fs";
+import { chmodSync, chownSync, copyFileSync, mkdirSync, rmSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
 import { describe, test } from "node:test";
 import { ask } from "../support/http-client.ts";
@@ -78,6 +78,41 @@ describe("what others can write", { concurrency: 4, skip: NEEDS_ROOT }, () => {
     );
     chmodSync(hook, 0o755);
     await a.becomes("active");
+  });
+
+  test("rule 14: a hook that becomes anybody's while the node runs is not run any more, and the node is in fault until the chmod", async (t) => {
+    const site = Site.open(t);
+    const pair = await site.pair();
+    const hook = join(site.folder, "hook");
+    const a = pair.start("a");
+    await a.becomes("active");
+    chmodSync(hook, 0o777);
+    const opened = pair.hookCalls().length;
+    const { reason } = await a.becomes("fault");
+    assert.match(reason ?? "", new RegExp(`the hook ${hook} could be changed.*Run chmod go-w ${hook},`));
+    const { virtualAddresses } = await a.until("the address gone", (now) => !now.virtualAddresses[0]?.held);
+    assert.equal(virtualAddresses[0]?.held, false);
+    // One that had begun before the chmod may have ended after it.
+    assert.ok(pair.hookCalls().length <= opened + 1, JSON.stringify(pair.hookCalls().slice(opened)));
+    chmodSync(hook, 0o755);
+    await a.becomes("active");
+  });
+
+  test("a standby whose hook has gone is in fault, and says so before it is needed", async (t) => {
+    const site = Site.open(t);
+    const pair = await site.pair();
+    const a = pair.start("a");
+    await a.becomes("active");
+    const hook = join(site.folder, "hook-of-b");
+    copyFileSync(join(site.folder, "hook"), hook);
+    const b = pair.start("b", { changes: { pair: { hook } } });
+    await pair.isWell(b);
+    rmSync(hook);
+    const { reason } = await b.becomes("fault");
+    assert.match(reason ?? "", new RegExp(`the hook ${hook} does not exist`));
+    assert.equal((await a.status()).role, "active");
+    copyFileSync(join(site.folder, "hook"), hook);
+    await b.becomes("standby");
   });
 
   test("rule 14: a secret that somebody else could write is not used; one that everybody can read is, with a warning", async (t) => {

@@ -11,7 +11,7 @@ import { labIsMissing } from "./requirements.ts";
 
 const VIPAIR = join(import.meta.dirname, "../../scripts/vipair");
 /** The vipair commands that ask a running node, and so take the option that says which. */
-const ASKING = ["status", "role", "switchover", "standby", "resume", "drain", "ready"];
+const ASKING = ["status", "role", "switchover", "standby", "resume", "drain", "ready", "route"];
 const lab = new Lab({ name: "vl-hand" });
 const hand = new ByHand(lab);
 
@@ -85,7 +85,7 @@ const COMMANDS: Readonly<Record<string, Command>> = {
   ),
   vipair: {
     usage: "a|b COMMAND...",
-    what: "a vipair command on a node: status, switchover, standby, resume",
+    what: `a vipair command on a node: ${ASKING.join(", ")}`,
     run: async ([name, ...command]) => {
       const node = nodeOf(name);
       if (!ASKING.includes(command[0] ?? "")) {

@@ -86,6 +86,23 @@ test("a rewrite changes target, Host and fields of the request, and fields of th
   );
 });
 
+test("what a rewrite takes out of the head does not come in by the trailers", async () => {
+  const body = "0|Cookie: c=1|X-Client: forged|X-Checksum: 5||";
+  rig.backend.script = (connection) => {
+    if (connection.text.includes("X-Checksum: 5\r\n\r\n")) connection.send(wire(OK));
+  };
+  await ask(`POST /v1/t HTTP/1.1|Host: a|Transfer-Encoding: chunked||${body}`);
+  assert.equal(rig.backend.received[0]?.split("chunked||")[1], "0|X-Checksum: 5||");
+});
+
+test("dot segments are resolved before the backend sees them, and the routes compare what it sees", async () => {
+  const asked = ["GET /split//../x HTTP/1.1|Host: a|", "GET /away/..//split/%2e/%41 HTTP/1.1|Host: a|"];
+  const forwarded = ["/split/x", "//split/A"].map((target) => `GET ${target} HTTP/1.1|Host: a|${told("a")}|`);
+  rig.backend.script = answerEach(forwarded, () => wire(OK));
+  for (const request of asked) assert.match(await ask(`${request}|`), /^HTTP\/1.1 200 /u);
+  assert.deepEqual(rig.backend.received, [forwarded.join("")]);
+});
+
 test("a split and a route by method lead to their pool; what no route matches gets 404", async () => {
   const asked = ["GET /split HTTP/1.1|Host: a|", "POST / HTTP/1.1|Host: a|Content-Length: 0|"];
   const forwarded = [

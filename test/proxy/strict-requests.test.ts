@@ -28,6 +28,11 @@ const REQUEST_LINE: readonly Refused[] = [
   [400, "3.2: a space in the target", "GET /a b HTTP/1.1|Host: a"],
   [400, "3.2: a tab in the target", "GET /a\tb HTTP/1.1|Host: a"],
   [400, "3.2: a fragment in the target", "GET /a#b HTTP/1.1|Host: a"],
+  [
+    400,
+    "3.2: a backslash in the path, which some servers take for a slash",
+    "GET /x\\..\\admin HTTP/1.1|Host: a",
+  ],
   [400, "3.2: a byte above ASCII in the target", "GET /\xe9 HTTP/1.1|Host: a"],
   [400, "3.2: NUL in the target", "GET /\0 HTTP/1.1|Host: a"],
   [400, "3.2: DEL in the target", "GET /\x7f HTTP/1.1|Host: a"],

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import * as fc from "fast-check";
-import { normalizePath } from "../../src/routing/path.ts";
+import { normalizePath, resolveTarget } from "../../src/routing/path.ts";
 import { renderLocation, type Rewrite, type Surroundings } from "../../src/routing/rewrite.ts";
 import { factsOf, findRoute } from "../../src/routing/route.ts";
 import { request, routes } from "./routes.ts";
@@ -56,10 +56,27 @@ test("without a path to match the new one stands in front; OPTIONS * stays", () 
   assert.equal(rewritten(route, "OPTIONS x*").target, "*");
 });
 
-test("a target that is not rewritten goes on as it was written", () => {
-  assert.equal(
-    rewritten("{ rewrite: { host: b.lan }, pool: a }", "GET x//a/../%61?q").target,
-    "//a/../%61?q",
+function targetOf(line: string): string {
+  return rewritten("{ rewrite: { host: b.lan }, pool: a }", line).target;
+}
+
+test("a target that is not rewritten goes on as it was written, but for dot segments", () => {
+  assert.equal(targetOf("GET x//a/%61/.x?../y"), "//a/%61/.x?../y");
+  assert.equal(targetOf("GET x//a/../%61?q/../r"), "//a?q/../r");
+});
+
+test("a target with dot segments goes on as browsers resolve it", () => {
+  const segment = fc.constantFrom("", ".", "..", "a", "%2e", "%2E%2e", "b.c", "..d", "%2f");
+  fc.assert(
+    fc.property(fc.array(segment, { minLength: 1, maxLength: 8 }), (segments) => {
+      const path = `/${segments.join("/")}`;
+      const resolved = resolveTarget(`${path}?q`);
+      assert.equal(
+        new URL(`http://h${resolved}`).pathname.toUpperCase(),
+        new URL(`http://h${path}`).pathname.toUpperCase(),
+      );
+      assert.equal(resolveTarget(resolved), resolved);
+    }),
   );
 });
 

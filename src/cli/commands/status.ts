@@ -140,11 +140,16 @@ function formatPeer(peer: PeerStatus): string[] {
 }
 
 function formatBackend(backend: BackendStatus): string[] {
-  const { name, address, state, reason, weight, weightPercent, degraded, activeConnections } = backend;
+  const { name, address, reason, weight, order, weightPercent, degraded, activeConnections } = backend;
+  const isWeightOrdered = order !== null && order.weight !== null;
   return [
     name === address ? name : `${name} ${address}`,
-    state,
-    words(`weight ${String(weight)}`, weightPercent !== 100 && `at ${String(weightPercent)} %`),
+    formatState(backend),
+    words(
+      `weight ${String(weight)}`,
+      isWeightOrdered && `now ${String(order.weight)} (ordered on ${order.node})`,
+      weightPercent !== 100 && `at ${String(weightPercent)} %`,
+    ),
     `${String(activeConnections)} active`,
     plural(backend.requests, "request"),
     plural(backend.failures, "failure"),
@@ -155,6 +160,13 @@ function formatBackend(backend: BackendStatus): string[] {
       backend.agent !== null && formatAgent(backend.agent),
     ),
   ];
+}
+
+/** What becomes of its connections says more than that nobody comes. */
+function formatState({ state, activeConnections }: BackendStatus): string {
+  const left = plural(activeConnections, "connection");
+  if (state === "drain") return activeConnections === 0 ? "drained" : `draining (${left})`;
+  return state === "maintenance" && activeConnections > 0 ? `${state} (${left})` : state;
 }
 
 /** What the last check found, not what follows from it: that is the state. */

@@ -1,0 +1,196 @@
+// The ends of clients' connections on which something is under way: what is lost shows, to the client and in the log, and
+// whoever still takes what it is sent is not given up. In this process, with sockets, so that a deadline can be said to
+// have passed.
+
+import assert from "node:assert/strict";
+import { once } from "node:events";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { type AddressInfo, type Socket, createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { type TestContext, test } from "node:test";
+import { AccessLog } from "../../src/proxy/access-log.ts";
+import type { ClientConnection } from "../../src/proxy/client-connection.ts";
+import { RawBackend, type RawPeer, eventually, get, openClient } from "./harness.ts";
+import { type StreamRig, openStreamRig } from "./stream-rig.ts";
+
+interface Ends extends StreamRig {
+  readonly backend: RawBackend;
+  /** A new client, and the worker's side of it. */
+  readonly open: () => Promise<{ client: RawPeer; socket: Socket; connection: ClientConnection }>;
+  /** The lines of the access log; waits for as many. */
+  readonly lines: (count: number) => Promise<readonly Readonly<Record<string, unknown>>[]>;
+}
+
+async function openEnds(t: TestContext, backend = new RawBackend()): Promise<Ends> {
+  await backend.start();
+  const folder = mkdtempSync(join(tmpdir(), "vipair-ends-"));
+  const file = join(folder, "access.log");
+  const rig = openStreamRig(t, [backend.port]);
+  const accessLog = new AccessLog({ config: { file }, node: "test", log: rig.context.log });
+  rig.context.accessLog = accessLog;
+  const server = createServer({ allowHalfOpen: true, noDelay: true });
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  t.after(async () => {
+    server.close();
+    backend.close();
+    await accessLog.close({ withinMs: 1000 });
+    rmSync(folder, { recursive: true });
+  });
+  const { port } = server.address() as AddressInfo;
+  return {
+    ...rig,
+    backend,
+    open: async () => {
+      const accepted = once(server, "connection") as Promise<[Socket]>;
+      const client = await openClient(t, port);
+      const [socket] = await accepted;
+      return { client, socket, connection: rig.take(socket) };
+    },
+    lines: async (count) => {
+      await eventually(`${String(count)} lines`, () => readLines(file).length >= count);
+      return readLines(file).map((line) => JSON.parse(line) as Readonly<Record<string, unknown>>);
+    },
+  };
+}
+
+function readLines(file: string): string[] {
+  return readFileSync(file, "latin1").split("\n").slice(0, -1);
+}
+
+const CHUNK_BYTES = 16_384;
+/** So small that the backend is not stopped when the first one waits. */
+const CHUNK = `4000\r\n${"x".repeat(CHUNK_BYTES)}\r\n`;
+
+/** Sends chunks until the kernel takes no more for the client and a part waits in this process. Returns how many. */
+async function fill(atBackend: RawPeer, socket: Socket): Promise<number> {
+  for (let sent = 1; sent < 2000; sent += 1) {
+    atBackend.send(CHUNK);
+    await eventually("taken", () => atBackend.socket.writableLength === 0);
+    for (let turn = 0; turn < 5; turn += 1) await new Promise(setImmediate);
+    if (socket.writableLength > 0) return sent;
+  }
+  throw new Error("the kernel takes everything");
+}
+
+/** Its deadline passes. */
+async function expire(ends: Ends, connection: ClientConnection): Promise<void> {
+  assert.equal(ends.context.tally.connections, 1, "closed before its time");
+  connection.deadlineAt = 0;
+  await eventually("the tick", () => connection.deadlineAt !== 0);
+  for (let turn = 0; turn < 5; turn += 1) await new Promise(setImmediate);
+}
+
+/** A client that reads nothing has asked for an answer without a length, and a part of it waits in the worker. */
+async function unread(ends: Ends) {
+  const { client, socket, connection } = await ends.open();
+  client.socket.pause();
+  client.send("GET / HTTP/1.0\r\nHost: a\r\n\r\n");
+  const atBackend = await ends.backend.peer();
+  await atBackend.receives("\r\n\r\n");
+  atBackend.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n");
+  const chunks = await fill(atBackend, socket);
+  return { client, socket, connection, atBackend, bodyBytes: chunks * CHUNK_BYTES };
+}
+
+/** Reads about as many bytes and no more. */
+async function take({ socket, received }: RawPeer, bytes: number): Promise<void> {
+  const before = socket.bytesRead;
+  const stop = (): void => {
+    if (socket.bytesRead >= before + bytes) socket.pause();
+  };
+  socket.on("data", stop);
+  socket.resume();
+  await eventually(`${String(bytes)} more than ${String(received.length)} bytes`, () => socket.isPaused());
+  socket.off("data", stop);
+}
+
+function bodyOf(client: RawPeer): number {
+  return client.received.length - client.received.indexOf("\r\n\r\n") - 4;
+}
+
+async function assertCut(client: RawPeer): Promise<void> {
+  client.socket.resume();
+  await eventually("the end", () => client.hasClosed || client.hasEnded);
+  assert.equal(client.hasEnded, false, "an orderly end looks whole");
+  assert.match(client.error?.message ?? "", /ECONNRESET/u);
+}
+
+test("a client that takes no more of a whole answer is cut so that it shows, and the log says so", async (t) => {
+  const ends = await openEnds(t);
+  const { client, connection, atBackend, bodyBytes } = await unread(ends);
+  atBackend.send("0\r\n\r\n");
+  await eventually("all of it is written", () => ends.inFlight() === 0);
+  // The first look cannot tell whether anything moves.
+  await expire(ends, connection);
+  await expire(ends, connection);
+  await eventually("closed", () => ends.context.tally.connections === 0);
+  await assertCut(client);
+  const [line] = await ends.lines(1);
+  assert.equal(line?.["end"], "client-timeout");
+  assert.equal(line["status"], 200);
+  assert.ok(Number(line["bytesOut"]) < bodyBytes, `${String(line["bytesOut"])} of ${String(bodyBytes)}`);
+});
+
+test("a client that takes the rest of an answer slowly gets all of it, and its line then", async (t) => {
+  const ends = await openEnds(t);
+  const { client, connection, atBackend, bodyBytes } = await unread(ends);
+  atBackend.send("0\r\n\r\n");
+  await eventually("all of it is written", () => ends.inFlight() === 0);
+  for (let i = 0; i < 3; i += 1) {
+    // A sixteenth of what its kernel holds is free: before that it says nothing of it.
+    await take(client, 500_000);
+    // The tables of the kernel are read twice a second.
+    await new Promise((resolve) => {
+      setTimeout(resolve, 600);
+    });
+    await expire(ends, connection);
+    assert.equal(ends.context.tally.connections, 1, "given up");
+  }
+  client.socket.resume();
+  await eventually("the end", () => client.hasClosed || client.hasEnded);
+  assert.equal(client.error, null);
+  assert.equal(bodyOf(client), bodyBytes);
+  const [line] = await ends.lines(1);
+  assert.equal(line?.["end"], "ok");
+  client.close();
+});
+
+test("a grace that ends inside an answer without a length cuts it so that it shows", async (t) => {
+  const ends = await openEnds(t);
+  const { client, connection } = await ends.open();
+  client.send("GET / HTTP/1.0\r\nHost: a\r\n\r\n");
+  const atBackend = await ends.backend.peer();
+  await atBackend.receives("\r\n\r\n");
+  atBackend.send(`HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n${CHUNK}`);
+  await client.receives("xxx");
+  connection.cut();
+  await assertCut(client);
+  const [line] = await ends.lines(1);
+  assert.equal(line?.["end"], "shutdown");
+});
+
+test("a grace that ends while the end of an answer waits cuts it so that it shows", async (t) => {
+  const ends = await openEnds(t);
+  const { client, connection, atBackend, bodyBytes } = await unread(ends);
+  atBackend.send("0\r\n\r\n");
+  await eventually("all of it is written", () => ends.inFlight() === 0);
+  connection.cut();
+  await assertCut(client);
+  const [line] = await ends.lines(1);
+  assert.equal(line?.["end"], "shutdown");
+  assert.ok(Number(line["bytesOut"]) < bodyBytes);
+});
+
+test("a grace that ends in a tunnel cuts it so that it shows", async (t) => {
+  const ends = await openEnds(t);
+  const { client, connection } = await ends.open();
+  client.send(get("/", "Connection: Upgrade", "Upgrade: x"));
+  const atBackend = await ends.backend.peer();
+  await atBackend.receives("\r\n\r\n");
+  atBackend.send("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n");
+  await client.receives("\r\n\r\n");
+  connection.cut();
+  await assertCut(client);
+});
