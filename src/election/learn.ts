@@ -144,7 +144,8 @@ function learnTimes(turn: Turn, { intervalMs, leaseGoneMs }: Advertisement): Pee
 
 /** Its connections told its newest words up to its end, so a peer in touch that was no contender has no lease. */
 function hadNoLease(turn: Turn): boolean {
-  const { peer } = turn.state;
+  const { peer, peerTimes } = turn.state;
+  if (peerTimes?.longerUntil !== undefined && turn.now < peerTimes.longerUntil) return false;
   if (peer.kind === "dead") return !peer.mayHold;
   return peer.kind === "heard" && isFresh(turn) && !isContender(peer) && peer.said.role !== "leaving";
 }

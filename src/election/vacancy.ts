@@ -170,6 +170,7 @@ function findVacancy(turn: Turn, phase: Waiting): Vacancy | undefined {
   if (silentMs >= activeDown) {
     return guess(turn, `no advertisement for ${String(Math.round(silentMs))} ms`);
   }
+  if (settings.claim === "safe" && mayKeepLonger(turn)) return undefined;
   const { said } = peer;
   const isOffered = said.intent === "offer" || said.intent === "order";
   const ordered = said.intent === "order";
@@ -188,11 +189,11 @@ function findVacancy(turn: Turn, phase: Waiting): Vacancy | undefined {
         ? { reason: "the active resigned", ordered, handover: false, mayHold: true }
         : undefined;
     case "fault":
-      return fact("the peer is in fault", { mayHold: mayKeepLonger(turn) });
+      return fact("the peer is in fault", { mayHold: false });
     case "maintenance":
-      return { ...fact("the peer is in maintenance", { mayHold: mayKeepLonger(turn) }), ordered: true };
+      return { ...fact("the peer is in maintenance", { mayHold: false }), ordered: true };
     case "stopped":
-      return fact("the peer is stopped", { mayHold: mayKeepLonger(turn) });
+      return fact("the peer is stopped", { mayHold: false });
     case "listening":
     case "standby":
     case "awaiting-lease":
@@ -201,7 +202,7 @@ function findVacancy(turn: Turn, phase: Waiting): Vacancy | undefined {
       // claim. With only one active-down interval both would claim in the same moment. Even the first waits
       // an interval: after a silence TCP delivers old words first, and the newest follow at once.
       return now >= since + (outranksPeer(turn) ? pairIntervalMs(turn) : VACANCY_ACTIVE_DOWNS * activeDown)
-        ? fact("no node is active", { mayHold: mayKeepLonger(turn) })
+        ? fact("no node is active", { mayHold: false })
         : undefined;
   }
 }

@@ -169,12 +169,25 @@ suite("claim: safe: leases that differ", () => {
         LEASE_1S,
         back,
         `
-         1500  hears ${role} 1 lease-1000 ...  awaiting-lease: says awaiting-lease
-        12299                                  awaiting-lease
+         1500  hears ${role} 1 lease-1000 ...  standby
+        12299                                  standby
         12301  hears stopped 1 lease-1000      claiming: claim 2, says claiming
         `,
       );
     }
+  });
+
+  test("and when it dies meanwhile the longer lease is waited for", () => {
+    story(
+      LEASE_1S,
+      STANDBY.replace("active 1", "active 1 lease-10000"),
+      `
+       1500  hears maintenance 1 lease-1000  standby
+       1600  dead                            awaiting-lease: says awaiting-lease
+      12399                                  awaiting-lease
+      12400                                  claiming: claim 2, says claiming
+      `,
+    );
   });
 
   test("a standby that is restarted with a shorter lease has left none", () => {
