@@ -90,7 +90,7 @@ export class ClientConnection implements StreamOwner, ExchangeClient, Expiring {
   private tunnel: Tunnel | null = null;
   private hasServed = false;
   private requests = 0;
-  /** RFC 9112 9.6: a client that has asked for the close "MUST NOT send further requests on that connection". */
+  /** As saysLast: of the last request. */
   private hasSaidLast = false;
   private hasInputEnded = false;
   private isAdvancing = false;
@@ -335,10 +335,6 @@ export class ClientConnection implements StreamOwner, ExchangeClient, Expiring {
     }
   }
 
-  private get isBodyMissing(): boolean {
-    return this.exchange?.isBodyMissing ?? this.head?.framing.kind !== "none";
-  }
-
   private steerReading(): void {
     if (this.phase === "tunnel") return;
     const mustWait = this.input !== null && (this.phase === "exchange" || this.phase === "idle");
@@ -385,7 +381,7 @@ export class ClientConnection implements StreamOwner, ExchangeClient, Expiring {
 
   exchangeEnded(maySpeak: boolean): void {
     if (this.record !== null) this.logAnswered(this.record);
-    this.hasSaidLast = this.head?.isPersistent === false && !this.isBodyMissing;
+    this.hasSaidLast = this.head !== null && saysLast(this.head);
     this.exchange = null;
     this.head = null;
     this.hasServed = true;
@@ -486,12 +482,21 @@ export class ClientConnection implements StreamOwner, ExchangeClient, Expiring {
     const hasUnread = this.input !== null;
     this.phase = "leaving";
     this.input = null;
-    const isSilent = !hasUnread && (this.hasInputEnded || this.hasSaidLast);
-    if (isSilent && closeStream(this.stream)) return;
+    const { hasInputEnded } = this;
+    const isSilent = !hasUnread && (hasInputEnded || this.hasSaidLast);
+    if (isSilent && closeStream(this.stream, { hasInputEnded })) return;
     this.deadlineAt = this.context.timers.after(FLUSH_MS);
     this.stream.end(() => {
       this.deadlineAt = this.context.timers.after(LINGER_MS);
     });
     this.stream.resume();
   }
+}
+
+/**
+ * RFC 9112 9.6: a client that has asked for the close "MUST NOT send further requests on that connection". One of HTTP/1.0 has
+ * promised nothing, and behind a body some send an empty line (RFC 9112 2.2).
+ */
+function saysLast({ minor, isPersistent, framing }: RequestHead): boolean {
+  return minor === 1 && !isPersistent && framing.kind === "none";
 }

@@ -12,7 +12,7 @@ import type { ByteStream } from "./stream.ts";
 /** The tables of all connections are read at most this often: they grow with the connections. */
 const TABLES_KEPT_MS = 500;
 /** RFC 6928: what leaves at once on a new connection, ten segments. Whether so little is on its way is not worth a look. */
-const FIRST_FLIGHT_BYTES = 14_600;
+export const FIRST_FLIGHT_BYTES = 14_600;
 
 /** The part of Node's handles that is used here. */
 interface Handle {

@@ -8,6 +8,7 @@
 import { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { AcceptedSocket } from "./accepted-socket.ts";
+import { FIRST_FLIGHT_BYTES } from "./kernel-state.ts";
 import { READ_BYTES, readingInto } from "./lent-bytes.ts";
 
 /**
@@ -177,10 +178,15 @@ export function portOf(stream: ByteStream): number | undefined {
 
 /**
  * Closes a connection on which nothing more will be read, at once. False: something has still to leave, or the stream is
- * of a kind that wants an end.
+ * of a kind that wants an end; or the client could destroy the answer. If it sends all the same, the kernel answers with
+ * a reset and drops what waits to be sent: unless it has ended, only what left in the first flight is out of its reach.
  */
-export function closeStream(stream: ByteStream): boolean {
-  return stream instanceof AcceptedSocket && stream.closeAtOnce();
+export function closeStream(
+  stream: ByteStream,
+  { hasInputEnded }: { readonly hasInputEnded: boolean },
+): boolean {
+  if (!(stream instanceof AcceptedSocket)) return false;
+  return (hasInputEnded || stream.bytesWritten <= FIRST_FLIGHT_BYTES) && stream.closeAtOnce();
 }
 
 /**

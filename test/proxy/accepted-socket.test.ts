@@ -5,6 +5,7 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import { type AddressInfo, Server, Socket, connect } from "node:net";
 import { describe, test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
 import { AcceptedSocket, areHandlesKnown, takeConnections } from "../../src/proxy/accepted-socket.ts";
 import { LIMITS } from "./harness.ts";
 import { type Script, answerHead, openRig, settle, told, until, wire } from "./strict-rig.ts";
@@ -135,9 +136,70 @@ for (const ownsSockets of [true, false]) {
       // Our end is a FIN; what the client sends on is read and thrown away, not answered with a reset.
       client.send("x".repeat(1000));
       await settle(10);
+      // A socket that has read the end hears of a reset when it writes once more.
+      client.send("x");
+      await settle(10);
       assert.equal(client.error, null);
       assert.equal(client.hasClosed, false);
     });
+
+    for (const [what, request] of [
+      ["asked in HTTP/1.0", "POST / HTTP/1.0|Host: a|Content-Length: 2||hi"],
+      ["asked for the close", "GET / HTTP/1.1|Host: a|Connection: close||"],
+      [
+        "asked for the close behind a body",
+        "POST / HTTP/1.1|Host: a|Connection: close|Content-Length: 2||hi",
+      ],
+    ] as const) {
+      test(`an empty line from a client that ${what} does not destroy a long answer`, async () => {
+        const body = "x".repeat(1_000_000);
+        rig.backend.script = answerHead(
+          wire(`HTTP/1.1 200 OK|Content-Length: ${String(body.length)}||${body}`),
+        );
+        const client = await rig.client();
+        client.socket.pause();
+        client.send(wire(request));
+        // All of it is on its way, most of it in the kernel on the worker's side.
+        await until(
+          () => "the worker lets the backend go",
+          () => rig.backend.connections[0]?.socket.writableLength === 0,
+        );
+        await sleep(100);
+        client.send("\r\n");
+        await sleep(50);
+        client.socket.resume();
+        await until(
+          () => String(client.received.length),
+          () => client.hasEnded || client.hasClosed,
+        );
+        assert.equal(client.error, null);
+        assert.equal(client.received.length - client.received.indexOf("\r\n\r\n") - 4, body.length);
+      });
+    }
+
+    for (const [what, request] of [
+      ["asked in HTTP/1.0", "GET / HTTP/1.0|Host: a||"],
+      [
+        "asked for the close behind a body",
+        "POST / HTTP/1.1|Host: a|Connection: close|Content-Length: 2||hi",
+      ],
+    ] as const) {
+      test(`an empty line from a client that ${what} is no reason for a reset`, async () => {
+        rig.backend.script = answerHead(OK);
+        const client = await rig.client();
+        client.send(wire(request));
+        await until(
+          () => client.text,
+          () => client.hasEnded,
+        );
+        client.send("\r\n");
+        await settle(10);
+        client.send("\r\n");
+        await settle(10);
+        assert.ok(client.text.endsWith("ok"), client.text);
+        assert.equal(client.error, null);
+      });
+    }
 
     test("a body that still comes behind its early answer does not destroy the answer", async () => {
       rig.backend.script = answerHead(wire("HTTP/1.1 413 No|Content-Length: 2||no"));
