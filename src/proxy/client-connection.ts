@@ -208,12 +208,6 @@ export class ClientConnection implements StreamOwner, ExchangeClient, Expiring {
     dropStream(stream);
   }
 
-  /** The client has taken something of what waits for it since the last look, as far as can be known. */
-  private hasTaken(): boolean {
-    this.watch ??= new SendWatch();
-    return this.watch.hasMoved(this.stream);
-  }
-
   // ── requests ─────────────────────────────────────────────────────────────────────────────────
 
   /** Moves as far as the input allows. */
@@ -347,6 +341,11 @@ export class ClientConnection implements StreamOwner, ExchangeClient, Expiring {
 
   get isFull(): boolean {
     return this.stream.writableNeedDrain;
+  }
+
+  hasTaken(): boolean {
+    this.watch ??= new SendWatch();
+    return this.watch.hasMoved(this.stream);
   }
 
   framingFor(head: ResponseHead): OutFraming {

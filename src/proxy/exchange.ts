@@ -24,6 +24,7 @@ import type { Backend } from "./backend.ts";
 import type { Bond } from "./sticky.ts";
 import type { BackendConnection, BackendUser } from "./backend-connection.ts";
 import type { Context } from "./context.ts";
+import { SendWatch } from "./kernel-state.ts";
 import { keptBytes } from "./lent-bytes.ts";
 import type { Pool, PoolRequest } from "./pool.ts";
 import { writeParts } from "./stream.ts";
@@ -41,6 +42,8 @@ export interface ExchangeClient {
   readonly isLeaving: boolean;
   /** What was sent waits in this process; clientWritable is called when it has left. */
   readonly isFull: boolean;
+  /** Whether the client takes what was sent, however slowly; asked when a deadline has passed. As SendWatch.hasMoved. */
+  hasTaken(): boolean;
   /** Try to move the request body on. */
   advance(): void;
   /** How the body of this response is to be given to sendHead and sendBody. */
@@ -92,6 +95,8 @@ export class Exchange implements BackendUser, PoolRequest {
   /** Rendered and not written yet: it leaves with the first bytes of the body. */
   private unsentHead = "";
   private hasTakenBody = false;
+  /** Of what the backend takes; made when a deadline has passed. */
+  private watch: SendWatch | null = null;
   private isRetry = false;
   /** When the backend had the whole request; 0: it has not, or nobody wants to know. */
   private sentAtMs = 0;
@@ -229,9 +234,8 @@ export class Exchange implements BackendUser, PoolRequest {
     if (this.connection === null) return;
     this.request = "sent";
     if (this.pool.isTiming) this.sentAtMs = monotonicClock();
-    const { responseMs, bodyMs } = this.pool.timeouts;
-    const isAwaited = this.response === "awaited";
-    this.connection.deadlineAt = this.context.timers.after(isAwaited ? responseMs : bodyMs);
+    if (this.response === "awaited") this.awaitResponse();
+    else this.touch();
   }
 
   /**
@@ -433,6 +437,11 @@ export class Exchange implements BackendUser, PoolRequest {
       this.lose("timed out");
       return;
     }
+    if (this.isMoving()) {
+      if (this.request === "sent" && this.response === "awaited") this.awaitResponse();
+      else this.touch();
+      return;
+    }
     const isClientStalled =
       this.response === "body"
         ? this.client.isFull
@@ -485,6 +494,18 @@ export class Exchange implements BackendUser, PoolRequest {
   private countRequest(): void {
     this.context.tally.requests += 1;
     this.context.tally.hasChanged = true;
+  }
+
+  /** Who is slow has not stalled: something is taken of what waits to be. */
+  private isMoving(): boolean {
+    if (this.response === "body" && this.client.isFull && this.client.hasTaken()) return true;
+    this.watch ??= new SendWatch();
+    return this.connection !== null && this.watch.hasMoved(this.connection.stream);
+  }
+
+  private awaitResponse(): void {
+    if (this.connection !== null)
+      this.connection.deadlineAt = this.context.timers.after(this.pool.timeouts.responseMs);
   }
 
   /** A byte moved. */

@@ -9,8 +9,11 @@ import { type AddressInfo, type Socket, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
 import { AccessLog } from "../../src/proxy/access-log.ts";
+import { BackendConnection } from "../../src/proxy/backend-connection.ts";
 import type { ClientConnection } from "../../src/proxy/client-connection.ts";
+import type { Expiring } from "../../src/proxy/timers.ts";
 import { RawBackend, type RawPeer, eventually, get, openClient } from "./harness.ts";
 import { type StreamRig, openStreamRig } from "./stream-rig.ts";
 
@@ -18,6 +21,8 @@ interface Ends extends StreamRig {
   readonly backend: RawBackend;
   /** A new client, and the worker's side of it. */
   readonly open: () => Promise<{ client: RawPeer; socket: Socket; connection: ClientConnection }>;
+  /** The worker's side of the connection to the backend that was made last. */
+  readonly toBackend: () => BackendConnection;
   /** The lines of the access log; waits for as many. */
   readonly lines: (count: number) => Promise<readonly Readonly<Record<string, unknown>>[]>;
 }
@@ -27,6 +32,7 @@ async function openEnds(t: TestContext, backend = new RawBackend()): Promise<End
   const folder = mkdtempSync(join(tmpdir(), "vipair-ends-"));
   const file = join(folder, "access.log");
   const rig = openStreamRig(t, [backend.port]);
+  const watch = t.mock.method(rig.context.timers, "watch");
   const accessLog = new AccessLog({ config: { file }, node: "test", log: rig.context.log });
   rig.context.accessLog = accessLog;
   const server = createServer({ allowHalfOpen: true, noDelay: true });
@@ -47,6 +53,12 @@ async function openEnds(t: TestContext, backend = new RawBackend()): Promise<End
       const client = await openClient(t, port);
       const [socket] = await accepted;
       return { client, socket, connection: rig.take(socket) };
+    },
+    toBackend: () => {
+      const watched = watch.mock.calls.map(({ arguments: [one] }) => one);
+      const last = watched.findLast((one) => one instanceof BackendConnection);
+      assert.ok(last instanceof BackendConnection);
+      return last;
     },
     lines: async (count) => {
       await eventually(`${String(count)} lines`, () => readLines(file).length >= count);
@@ -74,8 +86,11 @@ async function fill(atBackend: RawPeer, socket: Socket): Promise<number> {
   throw new Error("the kernel takes everything");
 }
 
+/** The tables of the kernel are read twice a second. */
+const TABLES_MS = 600;
+
 /** Its deadline passes. */
-async function expire(ends: Ends, connection: ClientConnection): Promise<void> {
+async function expire(ends: Ends, connection: Expiring): Promise<void> {
   assert.equal(ends.context.tally.connections, 1, "closed before its time");
   connection.deadlineAt = 0;
   await eventually("the tick", () => connection.deadlineAt !== 0);
@@ -104,6 +119,15 @@ async function take({ socket, received }: RawPeer, bytes: number): Promise<void>
   socket.resume();
   await eventually(`${String(bytes)} more than ${String(received.length)} bytes`, () => socket.isPaused());
   socket.off("data", stop);
+}
+
+/** Sends chunks without end, as fast as they are taken. */
+function pour(peer: RawPeer): void {
+  const more = (): void => {
+    while (!peer.hasClosed && peer.socket.writable && peer.socket.write(CHUNK));
+  };
+  peer.socket.on("drain", more);
+  more();
 }
 
 function bodyOf(client: RawPeer): number {
@@ -141,10 +165,7 @@ test("a client that takes the rest of an answer slowly gets all of it, and its l
   for (let i = 0; i < 3; i += 1) {
     // A sixteenth of what its kernel holds is free: before that it says nothing of it.
     await take(client, 500_000);
-    // The tables of the kernel are read twice a second.
-    await new Promise((resolve) => {
-      setTimeout(resolve, 600);
-    });
+    await sleep(TABLES_MS);
     await expire(ends, connection);
     assert.equal(ends.context.tally.connections, 1, "given up");
   }
@@ -193,4 +214,45 @@ test("a grace that ends in a tunnel cuts it so that it shows", async (t) => {
   await client.receives("\r\n\r\n");
   connection.cut();
   await assertCut(client);
+});
+
+test("a client that takes an answer slowly while it comes is not given up, and one that takes nothing is", async (t) => {
+  const ends = await openEnds(t);
+  const { client, atBackend } = await unread(ends);
+  pour(atBackend);
+  await eventually("the backend is stopped", () => ends.toBackend().stream.isPaused());
+  for (let i = 0; i < 3; i += 1) {
+    await take(client, 500_000);
+    await sleep(TABLES_MS);
+    await expire(ends, ends.toBackend());
+    assert.equal(ends.context.tally.connections, 1, "given up");
+  }
+  await sleep(TABLES_MS);
+  await expire(ends, ends.toBackend());
+  await eventually("closed", () => ends.context.tally.connections === 0);
+  await assertCut(client);
+  const [line] = await ends.lines(1);
+  assert.equal(line?.["end"], "client-timeout");
+});
+
+test("a backend that takes a body slowly is not given up, and one that takes nothing is", async (t) => {
+  const ends = await openEnds(t);
+  const { client } = await ends.open();
+  client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 900000000\r\n\r\n");
+  const atBackend = await ends.backend.peer();
+  await atBackend.receives("\r\n\r\n");
+  atBackend.socket.pause();
+  pour(client);
+  await eventually("the client is stopped", () => ends.toBackend().stream.writableNeedDrain);
+  for (let i = 0; i < 3; i += 1) {
+    await take(atBackend, 500_000);
+    await sleep(TABLES_MS);
+    await expire(ends, ends.toBackend());
+    assert.equal(ends.inFlight(), 1, "given up");
+  }
+  await sleep(TABLES_MS);
+  await expire(ends, ends.toBackend());
+  assert.match(await client.receives("\r\n\r\n"), /^HTTP\/1\.1 504 /u);
+  const [line] = await ends.lines(1);
+  assert.equal(line?.["end"], "backend-timeout");
 });
