@@ -22,7 +22,7 @@ const CHECKS = ["types", "lint", "format", "unused"] as const;
 /** What the processes of all layers compile is compiled once; a vipair starts with it in half the time. */
 process.env["NODE_COMPILE_CACHE"] ??= join(process.cwd(), "node_modules/.cache/vipair");
 
-const CHECK_LIMIT_MS = 120_000;
+const CHECK_LIMIT_MS = 300_000;
 /** Between the polite and the hard end of a layer that takes too long. */
 const GRACE_MS = 5_000;
 
@@ -77,15 +77,15 @@ function layers(): Layer[] {
     ...files("lab", WAITING, areWaiting),
   ];
   return [
-    { name: "unit", globs: units.map(glob), concurrency: 2, limitMs: 400_000 },
-    { name: "sim", globs: [glob("sim")], concurrency: 2, limitMs: 240_000 },
-    { name: "integration", globs: files("integration", CALM, false), concurrency: 1, limitMs: 300_000 },
-    { name: "integration", globs: files("integration", CALM, true), concurrency: 2, limitMs: 240_000 },
-    { name: "load", globs: [glob("load")], concurrency: 1, limitMs: 240_000 },
+    { name: "unit", globs: units.map(glob), concurrency: 2, limitMs: 900_000 },
+    { name: "sim", globs: [glob("sim")], concurrency: 2, limitMs: 480_000 },
+    { name: "integration", globs: files("integration", CALM, false), concurrency: 1, limitMs: 600_000 },
+    { name: "integration", globs: files("integration", CALM, true), concurrency: 2, limitMs: 480_000 },
+    { name: "load", globs: [glob("load")], concurrency: 1, limitMs: 480_000 },
     // In this order: two at once must not be the first on a machine to make a network namespace, because iproute2 sets up
     // /run/netns then, without a lock.
-    { name: "lab", globs: labFiles(false), concurrency: 1, limitMs: 600_000 },
-    { name: "lab", globs: labFiles(true), concurrency: 2, limitMs: 300_000 },
+    { name: "lab", globs: labFiles(false), concurrency: 1, limitMs: 1_200_000 },
+    { name: "lab", globs: labFiles(true), concurrency: 2, limitMs: 600_000 },
   ];
 }
 

@@ -37,6 +37,10 @@ export interface AccessLogConfig {
 
 export type LogLevel = "debug" | "info" | "warn" | "error";
 
+/** What a file may say of the two times that each node tells the other; in an advertisement other figures are refused. */
+export const INTERVAL_MS = { from: 20, to: 10_000 } as const;
+export const LEASE_MS = { from: 1000, to: 60_000 } as const;
+
 /** `fast` claims as soon as the peer is judged dead; `safe` waits until the predecessor's lease has ended. */
 export type ClaimMode = "fast" | "safe";
 

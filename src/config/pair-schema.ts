@@ -3,7 +3,7 @@
 // needs nothing of it.
 
 import { z } from "zod";
-import { SECRET_LENGTH_MIN } from "./config.ts";
+import { INTERVAL_MS, LEASE_MS, SECRET_LENGTH_MIN } from "./config.ts";
 import * as address from "./address.ts";
 import { byNode, choice, commandLine, count, duration, either, file, kindOf, list } from "./fields.ts";
 import { name, named, port, section, text, trueOnly, yesOrNo } from "./fields.ts";
@@ -188,7 +188,7 @@ export const pair = section(
         "A file with the secret, so that the configuration can be shown around. Relative to the configuration file.",
       ),
     port: port().prefault(PAIR_DEFAULTS.peerPort).describe("TCP port of the peer link, on both nodes."),
-    advertisementInterval: duration({ fromMs: 20, toMs: 10 * SECOND })
+    advertisementInterval: duration({ fromMs: INTERVAL_MS.from, toMs: INTERVAL_MS.to })
       .prefault("200ms")
       .describe(
         "How often a node tells its peer that it lives. A peer that falls silent is judged dead after three to four of these; a peer whose process died is known at once.",
@@ -206,7 +206,7 @@ export const pair = section(
       .describe(
         "`fast` claims as soon as the peer is judged dead and lets the lease clear the address there. `safe` first waits until the peer's lease must have ended, so that two nodes never hold the address at once.",
       ),
-    lease: duration({ fromMs: SECOND, toMs: MINUTE })
+    lease: duration({ fromMs: LEASE_MS.from, toMs: LEASE_MS.to })
       .refine((ms) => ms % SECOND === 0, {
         error: "The kernel counts leases in whole seconds. Use 1s to 1m.",
       })

@@ -3,6 +3,7 @@
 // peer-link.ts, which sees all connections.
 
 import type { WebSocket } from "ws";
+import type { Advertisement } from "../election/advertisement.ts";
 import type { Clock } from "../system/clock.ts";
 import { FRAME_BYTES_MAX, PROTOCOL_VERSION, decodeFrame, encodeFrame } from "./peer-frame.ts";
 import type { Frame, Message } from "./peer-frame.ts";
@@ -42,9 +43,10 @@ export interface PeerConnectionOptions {
   readonly peerName: string;
   /** Names this life of our process. */
   readonly boot: string;
+  /** While the peer has said nothing of its own interval, or one that is no longer than ours. */
   readonly silenceMs: number;
-  /** A silence timer that fires later than this was held up together with the messages it waits for. */
-  readonly stallMs: number;
+  /** Our advertisement interval. A silence timer that fires later than that was held up together with what it waits for. */
+  readonly intervalMs: number;
   readonly clock: Clock;
   readonly heard: (connection: PeerConnection, frame: Frame) => void;
   /** Called once; nothing is heard afterwards. */
@@ -62,6 +64,8 @@ export class PeerConnection {
   #boot: string | undefined;
   #silence: NodeJS.Timeout | undefined;
   #heardAtMs: number;
+  /** Nothing for so long means that the connection is dead. */
+  #silenceMs: number;
   #hasEnded = false;
 
   constructor(options: PeerConnectionOptions) {
@@ -70,6 +74,7 @@ export class PeerConnection {
     this.#options = options;
     this.#webSocket = options.webSocket;
     this.#heardAtMs = options.clock();
+    this.#silenceMs = options.silenceMs;
     this.#webSocket.on("message", (data, isBinary) => {
       if (isBinary || !Buffer.isBuffer(data)) this.#reject("binary");
       else this.#receive(data.toString("utf8"));
@@ -151,7 +156,14 @@ export class PeerConnection {
     this.#boot = frame.boot;
     this.#isProven ||= frame.message.kind === "advertisement";
     this.#heardAtMs = this.#options.clock();
+    if (frame.message.kind === "advertisement") this.#noteInterval(frame.message.advertisement);
     this.#options.heard(this, frame);
+  }
+
+  /** A peer that speaks more rarely than we do is silent later (rule 11: files may differ). */
+  #noteInterval({ intervalMs }: Advertisement): void {
+    const { silenceMs, intervalMs: oursMs } = this.#options;
+    this.#silenceMs = silenceMs * Math.max(1, intervalMs / oursMs);
   }
 
   #reject(reason: string): void {
@@ -173,13 +185,13 @@ export class PeerConnection {
   }
 
   #watchSilence(delayMs: number): void {
-    const { clock, silenceMs, stallMs } = this.#options;
+    const { clock, intervalMs: stallMs } = this.#options;
     const dueAtMs = clock() + delayMs;
     this.#silence = setTimeout(() => {
       const now = clock();
       const quietMs = now - this.#heardAtMs;
-      if (quietMs < silenceMs) {
-        this.#watchSilence(silenceMs - quietMs);
+      if (quietMs < this.#silenceMs) {
+        this.#watchSilence(this.#silenceMs - quietMs);
       } else if (now - dueAtMs > stallMs) {
         // We were held up ourselves: read what has come meanwhile before judging the peer.
         this.#watchSilence(stallMs);

@@ -8,10 +8,10 @@ import type { Advertisement } from "../election/advertisement.ts";
 import { KEY_LENGTH_MAX, parseChanges } from "../election/changes.ts";
 import type { Change } from "../election/changes.ts";
 
-/** 2: several groups, run-time changes. 3: the addresses of a group. */
-export const PROTOCOL_VERSION = 3;
+/** 2: several groups, run-time changes. 3: the addresses of a group. 4: the sender's own times. */
+export const PROTOCOL_VERSION = 4;
 
-/** An advertisement is about 250 bytes, and changes are cut to fit; more than this is no frame. */
+/** An advertisement is about 300 bytes, and changes are cut to fit; more than this is no frame. */
 export const FRAME_BYTES_MAX = 4096;
 
 /** The list of changes in one frame, as JSON: what is around it fits into the rest. */

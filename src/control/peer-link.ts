@@ -65,7 +65,7 @@ export interface PeerLinkOptions {
   readonly secret: string;
   /** The advertisement interval. */
   readonly intervalMs: number;
-  /** The active-down interval. A connection that was silent for half as long again is given up. */
+  /** The active-down interval, as if the peer had our advertisement interval. A connection that was silent for half as long again is given up. */
   readonly silenceMs: number;
   readonly events: PeerLinkEvents;
   readonly log: Log;

@@ -263,7 +263,7 @@ export class PeerPath {
       peerName: peer.name,
       boot,
       silenceMs: silenceMs * 1.5,
-      stallMs: intervalMs,
+      intervalMs,
       clock,
       heard: (from, frame) => this.#hear(from, frame),
       ended: (which, end) => this.#noteEnd(which, end),

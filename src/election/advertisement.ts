@@ -2,6 +2,9 @@
 // state, not an event: a lost or repeated one does no harm, because the next says the same again.
 // The words follow RFC 9568; parseAdvertisement is the only door for what comes off the wire.
 
+import { INTERVAL_MS, LEASE_MS } from "../config/config.ts";
+import { expiryLateMs, leaseGoneMs } from "./timing.ts";
+
 /**
  * `listening`: may not claim yet. `claiming`: has decided to be active, its hooks are still running.
  * `awaiting-lease`: hears no active, and claims when the lease of the last one has ended (claim: safe).
@@ -47,7 +50,16 @@ export interface Advertisement {
   readonly ready: boolean;
   readonly intent: Intent;
   readonly configHash: string;
+  /** The sender's advertisement interval (RFC 9568 5.2.7): its silence is judged by that. */
+  readonly intervalMs: number;
+  /** So long after its last renewal the lease of the sender has ended for certain: the receiver's file may say another. */
+  readonly leaseGoneMs: number;
 }
+
+const LEASE_GONE_MS = {
+  from: leaseGoneMs({ leaseMs: LEASE_MS.from, expiryLateMs: expiryLateMs(1) }),
+  to: leaseGoneMs({ leaseMs: LEASE_MS.to, expiryLateMs: expiryLateMs(2) }),
+} as const;
 
 const ROLES: ReadonlySet<string> = new Set<PeerRole>([
   "listening",
@@ -73,8 +85,11 @@ function isIntent(value: unknown): value is Intent {
   return typeof value === "string" && INTENTS.has(value);
 }
 
-function isWholeNumber(value: unknown, range: { readonly to: number }): value is number {
-  return typeof value === "number" && Number.isSafeInteger(value) && value >= 0 && value <= range.to;
+function isWholeNumber(
+  value: unknown,
+  { from = 0, to }: { readonly from?: number; readonly to: number },
+): value is number {
+  return typeof value === "number" && Number.isSafeInteger(value) && value >= from && value <= to;
 }
 
 function isShortText(value: unknown): value is string {
@@ -86,6 +101,7 @@ export function parseAdvertisement(value: unknown): Advertisement | undefined {
   if (typeof value !== "object" || value === null) return undefined;
   const words: Partial<Record<string, unknown>> = { ...value };
   const { group, node, role, priority, impairment, damped, epoch, heard, ready, intent, configHash } = words;
+  const { intervalMs, leaseGoneMs: goneMs } = words;
   if (!isShortText(group) || !isShortText(node) || !isShortText(configHash)) return undefined;
   if (!isPeerRole(role) || !isIntent(intent)) return undefined;
   if (!isWholeNumber(priority, { to: 254 })) return undefined;
@@ -93,5 +109,20 @@ export function parseAdvertisement(value: unknown): Advertisement | undefined {
   if (!isWholeNumber(heard, { to: Number.MAX_SAFE_INTEGER })) return undefined;
   if (!isWholeNumber(impairment, { to: IMPAIRMENT_MAX })) return undefined;
   if (typeof ready !== "boolean" || typeof damped !== "boolean") return undefined;
-  return { group, node, role, priority, impairment, damped, epoch, heard, ready, intent, configHash };
+  if (!isWholeNumber(intervalMs, INTERVAL_MS) || !isWholeNumber(goneMs, LEASE_GONE_MS)) return undefined;
+  return {
+    group,
+    node,
+    role,
+    priority,
+    impairment,
+    damped,
+    epoch,
+    heard,
+    ready,
+    intent,
+    configHash,
+    intervalMs,
+    leaseGoneMs: goneMs,
+  };
 }

@@ -26,6 +26,7 @@ import {
   isPeerReady,
   log,
   outranks,
+  pairIntervalMs,
   priorityOf,
   type Turn,
   update,
@@ -108,7 +109,7 @@ function decideListening(turn: Turn, phase: ListeningPhase): void {
   const isLate = now >= phase.aloneAt;
   // The first connection of a pair may stall before there is a second one, and that is not yet a silent active.
   const { peer } = state;
-  const isFaint = peer.kind === "heard" && isContender(peer) && now - peer.at >= 2 * settings.intervalMs;
+  const isFaint = peer.kind === "heard" && isContender(peer) && now - peer.at >= 2 * pairIntervalMs(turn);
   if (isFaint && !isLate) return;
   const isVouchedFor =
     settings.arbiter && state.arbiter.kind === "answered" && isLate && arbiterVouches(turn);

@@ -5,11 +5,11 @@ import type { Advertisement } from "./advertisement.ts";
 import { endDamping } from "./damping.ts";
 import { announceTimes, isCountedOn, isLeaseStale, leaseGoneAt } from "./lease.ts";
 import { answerDone } from "./phases.ts";
-import type { Impairment, Input, Lease, Settings } from "./state.ts";
+import type { Impairment, Input, Lease, PeerTimes, Settings } from "./state.ts";
 import {
-  activeDownMs,
   CLAIM_RETRY_MS,
   CLAIM_RETRY_MS_MAX,
+  HOOK_SLACK_MS,
   LOSS_WINDOW_MS,
   LOSSES_MAX,
   reunionMs,
@@ -22,6 +22,8 @@ import {
   isFresh,
   isInTouch,
   log,
+  pairIntervalMs,
+  peerDownMs,
   type Turn,
   update,
 } from "./turn.ts";
@@ -84,7 +86,7 @@ export function learn(turn: Turn, input: Input): void {
 }
 
 function hear(turn: Turn, said: Advertisement): void {
-  const { settings, now } = turn;
+  const { now } = turn;
   const before = turn.state.peer;
   const wasInTouch = isFresh(turn);
   // What waited while this process stood still may be as old as that. That the peer was active then is as
@@ -92,7 +94,13 @@ function hear(turn: Turn, said: Advertisement): void {
   const isActive = said.role === "active" || said.role === "claiming";
   const at = isActive ? now : (turn.state.stalledSince ?? now);
   const peer = { kind: "heard", said, at } as const;
-  update(turn, { peer, epoch: Math.max(turn.state.epoch, said.epoch) });
+  // Of what was known of the peer before these words.
+  const peerTimes = learnTimes(turn, said);
+  update(turn, {
+    peer,
+    peerTimes,
+    epoch: Math.max(turn.state.epoch, said.epoch),
+  });
   endForce(turn);
   const { phase } = turn.state;
   switch (phase.kind) {
@@ -112,7 +120,7 @@ function hear(turn: Turn, said: Advertisement): void {
       // from silence may have been active unheard.
       if (isContender(peer)) update(turn, { advertiseAt: now });
       else if (isContender(before) || !wasInTouch)
-        update(turn, { phase: { ...phase, announceAt: announceTimes(settings, now) } });
+        update(turn, { phase: { ...phase, announceAt: announceTimes(turn) } });
       return;
     case "listening":
     case "announcing":
@@ -123,12 +131,29 @@ function hear(turn: Turn, said: Advertisement): void {
   }
 }
 
+/** A peer that was restarted with a shorter lease may have left a longer one in its kernel. */
+function learnTimes(turn: Turn, { intervalMs, leaseGoneMs }: Advertisement): PeerTimes {
+  const { now } = turn;
+  const { peerTimes: known } = turn.state;
+  const newest = { intervalMs, leaseGoneMs, longerUntil: undefined };
+  if (known === undefined || leaseGoneMs >= known.leaseGoneMs) return newest;
+  // Counted from its first word: unheard, the earlier life may have renewed its lease up to its end.
+  const longerUntil = known.longerUntil ?? (hadNoLease(turn) ? now : now + known.leaseGoneMs + HOOK_SLACK_MS);
+  return now < longerUntil ? { intervalMs, leaseGoneMs: known.leaseGoneMs, longerUntil } : newest;
+}
+
+/** Its connections told its newest words up to its end, so a peer in touch that was no contender has no lease. */
+function hadNoLease(turn: Turn): boolean {
+  const { peer, peerTimes } = turn.state;
+  if (peerTimes?.longerUntil !== undefined && turn.now < peerTimes.longerUntil) return false;
+  if (peer.kind === "dead") return !peer.mayHold;
+  return peer.kind === "heard" && isFresh(turn) && !isContender(peer) && peer.said.role !== "leaving";
+}
+
 function learnDeath(turn: Turn, { everHeard }: { readonly everHeard: boolean }): void {
   const { peer } = turn.state;
   if (peer.kind === "dead") return update(turn, { peer: { ...peer, at: turn.now } });
-  // Its connections told its newest words up to its end, so a peer in touch that was no contender had no lease.
-  const hadNone =
-    peer.kind === "heard" && isFresh(turn) && !isContender(peer) && peer.said.role !== "leaving";
+  const hadNone = hadNoLease(turn);
   log(turn, "warn", "the peer's process is dead", { peer: turn.settings.peer });
   update(turn, { peer: { kind: "dead", mayHold: !hadNone, everHeard, at: turn.now } });
   const { phase } = turn.state;
@@ -147,7 +172,7 @@ function hearArbiter(turn: Turn): void {
   update(turn, { arbiter: { kind: "answered", at: now } });
   endForce(turn);
   if (!wasSilent || isInTouch(turn)) return;
-  const aloneAt = now + reunionMs(settings.priority, settings.intervalMs);
+  const aloneAt = now + reunionMs(settings.priority, pairIntervalMs(turn));
   const { phase } = turn.state;
   switch (phase.kind) {
     case "listening":
@@ -159,7 +184,7 @@ function hearArbiter(turn: Turn): void {
       return update(turn, {
         phase: {
           kind: "listening",
-          until: now + activeDownMs(settings.priority, settings.intervalMs),
+          until: now + peerDownMs(turn),
           aloneAt,
           giveUpAt: now + START_WAIT_MS,
         },
@@ -211,7 +236,7 @@ function learnClaimed(turn: Turn, { epoch, startedAt }: Extract<Input, { kind: "
   const { settings, now } = turn;
   const { phase } = turn.state;
   const lease = freshLease(settings, startedAt);
-  const announceAt = announceTimes(settings, now);
+  const announceAt = announceTimes(turn);
   update(turn, { failedClaims: 0 });
   if (phase.kind === "active" && phase.epoch === epoch) {
     // Claimed again after it had vanished (rule 10).

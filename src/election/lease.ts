@@ -2,7 +2,7 @@
 // ended, and the network is told where the address is.
 
 import { listen, enterFault, releaseIfHeld, standBy } from "./phases.ts";
-import type { Lease, Settings } from "./state.ts";
+import type { Lease } from "./state.ts";
 import {
   ANNOUNCE_AFTER_LEASE_MS,
   ANNOUNCE_AFTER_MS,
@@ -66,14 +66,24 @@ export function tendAddress(turn: Turn): void {
   update(turn, { phase: { ...tended, announceAt } });
 }
 
+/**
+ * How long a lease of the peer runs after its last renewal: what its words said, as its file may differ from this
+ * node's, and no less than what this node's own says.
+ */
+function peerLeaseGoneMs({ settings, state: { peerTimes } }: Turn): number {
+  return Math.max(leaseGoneMs(settings), peerTimes?.leaseGoneMs ?? 0);
+}
+
 /** When a lease that the peer set just now has ended, however slow its hook was. */
-export function leaseGoneAt({ settings, now }: Turn): number {
-  return now + leaseGoneMs(settings) + HOOK_SLACK_MS;
+export function leaseGoneAt(turn: Turn): number {
+  return turn.now + peerLeaseGoneMs(turn) + HOOK_SLACK_MS;
 }
 
 /** The moments after a claim, or after a duel, at which the network is told (rule 3); ascending. */
-export function announceTimes({ leaseMs, expiryLateMs }: Settings, now: number): readonly number[] {
-  return [...ANNOUNCE_AFTER_MS, leaseMs + expiryLateMs + ANNOUNCE_AFTER_LEASE_MS]
-    .map((ms) => now + ms)
+export function announceTimes(turn: Turn): readonly number[] {
+  const { leaseMs, expiryLateMs } = turn.settings;
+  const longerMs = peerLeaseGoneMs(turn) - leaseGoneMs(turn.settings);
+  return [...ANNOUNCE_AFTER_MS, leaseMs + expiryLateMs + longerMs + ANNOUNCE_AFTER_LEASE_MS]
+    .map((ms) => turn.now + ms)
     .toSorted((a, b) => a - b);
 }

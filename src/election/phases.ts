@@ -2,8 +2,18 @@
 // run, facts to forget, a line in the log, an answer to the operator.
 
 import type { Lease } from "./state.ts";
-import { activeDownMs, leaseGoneMs, LEASE_TRUST, OFFER_MS, reunionMs, START_WAIT_MS } from "./timing.ts";
-import { freshWords, holdsAddress, isContender, isFresh, log, type Turn, update } from "./turn.ts";
+import { leaseGoneMs, LEASE_TRUST, OFFER_MS, reunionMs, START_WAIT_MS } from "./timing.ts";
+import {
+  freshWords,
+  holdsAddress,
+  isContender,
+  isFresh,
+  log,
+  pairIntervalMs,
+  peerDownMs,
+  type Turn,
+  update,
+} from "./turn.ts";
 
 /** Starts over: nothing that was known of the peer counts any more. */
 export function listen(turn: Turn, reason: string): void {
@@ -12,8 +22,8 @@ export function listen(turn: Turn, reason: string): void {
   update(turn, {
     phase: {
       kind: "listening",
-      until: now + activeDownMs(settings.priority, settings.intervalMs),
-      aloneAt: now + reunionMs(settings.priority, settings.intervalMs),
+      until: now + peerDownMs(turn),
+      aloneAt: now + reunionMs(settings.priority, pairIntervalMs(turn)),
       giveUpAt: now + START_WAIT_MS,
     },
     peer: { kind: "unknown" },

@@ -3,6 +3,7 @@
 import type { Advertisement, Intent, PeerRole } from "./advertisement.ts";
 import type { State } from "./state.ts";
 import { isDamped } from "./damping.ts";
+import { leaseGoneMs } from "./timing.ts";
 import { impairmentOf, isContender, priorityOf, type Turn, update } from "./turn.ts";
 
 /** Advertises each interval, and at once when there is news. */
@@ -36,6 +37,8 @@ function advertisementOf(turn: Turn): Advertisement {
     ready: role === "standby" && !state.stopping,
     intent: intentOf(state),
     configHash: settings.configHash,
+    intervalMs: settings.intervalMs,
+    leaseGoneMs: leaseGoneMs(settings),
   };
 }
 

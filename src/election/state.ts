@@ -136,6 +136,16 @@ export type Peer =
   /** It answers but cannot be understood. */
   | { readonly kind: "estranged"; readonly problem: string; readonly at: number };
 
+/** Two files may differ, as they do while somebody changes them, so each node tells the other its own times. */
+export interface PeerTimes {
+  /** The peer's advertisement interval. */
+  readonly intervalMs: number;
+  /** So long after its last renewal the peer's lease has ended: the longest that may still run there. */
+  readonly leaseGoneMs: number;
+  /** The peer says a shorter one by now: until then an earlier life of it may have left the longer one in its kernel. */
+  readonly longerUntil: number | undefined;
+}
+
 export interface Fault {
   /** What raised it; one fault per cause. */
   readonly cause: string;
@@ -180,6 +190,8 @@ export interface State {
   /** The newest claim of the pair that this node knows of. Only grows. */
   readonly epoch: number;
   readonly peer: Peer;
+  /** What the peer's words have told of its times since this node began; undefined: nothing was heard yet. */
+  readonly peerTimes: PeerTimes | undefined;
   readonly faults: readonly Fault[];
   readonly impairments: readonly Impairment[];
   readonly arbiter: Arbiter;

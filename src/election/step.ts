@@ -22,7 +22,7 @@ import {
   START_WAIT_MS,
   VACANCY_ACTIVE_DOWNS,
 } from "./timing.ts";
-import { arbiterLostAt, log, type Turn, update } from "./turn.ts";
+import { arbiterLostAt, log, pairIntervalMs, peerDownMs, type Turn, update } from "./turn.ts";
 
 /** What an earlier life of the node has left behind. */
 export interface Memory {
@@ -42,6 +42,7 @@ export function start(settings: Settings, now: number, memory: Memory = {}): Ste
     },
     epoch: memory.epoch ?? 0,
     peer: { kind: "unknown" },
+    peerTimes: undefined,
     faults: [],
     impairments: [],
     arbiter: { kind: "unheard" },
@@ -89,7 +90,8 @@ export function nextDeadline(settings: Settings, state: State): number {
   const look = (moment: number | undefined) => {
     if (moment !== undefined && moment > at && moment < next) next = moment;
   };
-  const activeDown = activeDownMs(settings.priority, settings.intervalMs);
+  const interval = pairIntervalMs({ settings, state });
+  const activeDown = activeDownMs(settings.priority, interval);
   look(state.advertiseAt);
   look(state.releasing?.until);
   look(state.offer?.until);
@@ -101,7 +103,7 @@ export function nextDeadline(settings: Settings, state: State): number {
   if (peer.kind === "estranged") look(peer.at + REDIAL_MEMORY_MS);
   if (peer.kind === "dead") look(peer.at + deathMemoryMs(settings.peerPriority, settings.intervalMs));
   if (peer.kind === "estranged" || peer.kind === "dead") {
-    look(peer.at + refusalMemoryMs(settings.priority, settings.intervalMs));
+    look(peer.at + refusalMemoryMs(settings.priority, interval));
   }
   if (arbiter.kind === "answered") look(arbiter.at + ARBITER_SILENT * arbiterIntervalMs(settings.intervalMs));
   look(arbiterLostAt({ settings, state, now: at }));
@@ -113,8 +115,8 @@ export function nextDeadline(settings: Settings, state: State): number {
       break;
     case "standby":
       if (phase.vacantSince === undefined) break;
-      look(phase.vacantSince + skewMs(settings.priority, settings.intervalMs));
-      look(phase.vacantSince + settings.intervalMs);
+      look(phase.vacantSince + skewMs(settings.priority, interval));
+      look(phase.vacantSince + interval);
       look(phase.vacantSince + activeDown);
       look(phase.vacantSince + VACANCY_ACTIVE_DOWNS * activeDown);
       break;
@@ -160,8 +162,8 @@ function noticeStall(turn: Turn, input: Input): void {
  * to be heard, as after a start, before its silence or its old words count.
  */
 function listenAfterStall(turn: Turn, lateMs: number): void {
-  const { settings, now, state } = turn;
-  const activeDown = activeDownMs(settings.priority, settings.intervalMs);
+  const { now, state } = turn;
+  const activeDown = peerDownMs(turn);
   if (lateMs < activeDown) return;
   const until = now + activeDown;
   const { phase } = state;

@@ -54,9 +54,9 @@ export function expiryLateMs(addresses: number): number {
   return addresses > 1 ? 1000 : 0;
 }
 
-/** A lease that is set now has ended so long from now, on the other node's clock, too. */
+/** A lease that is set now has ended so long from now, on the other node's clock, too. In whole milliseconds. */
 export function leaseGoneMs({ leaseMs, expiryLateMs: lateMs }: LeaseTimes): number {
-  return leaseMs * LEASE_MARGIN + lateMs;
+  return Math.round(leaseMs * LEASE_MARGIN) + lateMs;
 }
 
 interface LeaseTimes {

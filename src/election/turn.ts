@@ -47,9 +47,23 @@ export function isContender(peer: Peer): boolean {
   return peer.kind === "heard" && (peer.said.role === "active" || peer.said.role === "claiming");
 }
 
+/**
+ * The advertisement interval by which silence is judged. RFC 9568 6.1 takes the active's (Active_Adver_Interval); here it
+ * is the longer of the two, so that files that differ move no role (rule 11).
+ */
+export function pairIntervalMs({ settings, state: { peerTimes } }: Omit<Knowledge, "now">): number {
+  return Math.max(settings.intervalMs, peerTimes?.intervalMs ?? 0);
+}
+
+/** This node's active-down interval, as long as the peer's interval makes it. */
+export function peerDownMs(knowledge: Omit<Knowledge, "now">): number {
+  return activeDownMs(knowledge.settings.priority, pairIntervalMs(knowledge));
+}
+
 /** Heard within the active-down interval. */
-export function isFresh({ settings, now, state: { peer } }: Turn): boolean {
-  return peer.kind === "heard" && now - peer.at < activeDownMs(settings.priority, settings.intervalMs);
+export function isFresh(turn: Turn): boolean {
+  const { peer } = turn.state;
+  return peer.kind === "heard" && turn.now - peer.at < peerDownMs(turn);
 }
 
 /** What a peer that is in touch says; undefined when it is not. */
@@ -72,7 +86,7 @@ export function isInTouch(turn: Turn): boolean {
       return isFresh(turn);
     case "dead":
     case "estranged":
-      return turn.now - peer.at < refusalMemoryMs(turn.settings.priority, turn.settings.intervalMs);
+      return turn.now - peer.at < refusalMemoryMs(turn.settings.priority, pairIntervalMs(turn));
   }
 }
 

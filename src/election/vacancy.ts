@@ -4,7 +4,7 @@ import { isDamped } from "./damping.ts";
 import { leaseGoneAt } from "./lease.ts";
 import { answerDone, standBy } from "./phases.ts";
 import type { Phase, Vacancy } from "./state.ts";
-import { activeDownMs, REDIAL_MEMORY_MS, skewMs, VACANCY_ACTIVE_DOWNS } from "./timing.ts";
+import { REDIAL_MEMORY_MS, skewMs, VACANCY_ACTIVE_DOWNS } from "./timing.ts";
 import {
   arbiterVouches,
   freshWords,
@@ -12,6 +12,8 @@ import {
   isInTouch,
   log,
   outranksPeer,
+  pairIntervalMs,
+  peerDownMs,
   type Turn,
   update,
 } from "./turn.ts";
@@ -133,10 +135,18 @@ function fact(reason: string, { mayHold }: { readonly mayHold: boolean }): Vacan
   return { reason, ordered: false, handover: false, mayHold };
 }
 
+/**
+ * The peer says that it holds nothing, and counts that by its own file. If its hook failed, what an earlier life with
+ * a longer lease has left may be there still.
+ */
+function mayKeepLonger({ now, state: { peerTimes } }: Turn): boolean {
+  return peerTimes?.longerUntil !== undefined && now < peerTimes.longerUntil;
+}
+
 /** Why the address is free for us now; undefined when it is not. */
 function findVacancy(turn: Turn, phase: Waiting): Vacancy | undefined {
   const { settings, now, state } = turn;
-  const activeDown = activeDownMs(settings.priority, settings.intervalMs);
+  const activeDown = peerDownMs(turn);
   const since = phase.kind === "standby" ? (phase.vacantSince ?? now) : -Infinity;
   const { peer } = state;
   switch (peer.kind) {
@@ -160,6 +170,7 @@ function findVacancy(turn: Turn, phase: Waiting): Vacancy | undefined {
   if (silentMs >= activeDown) {
     return guess(turn, `no advertisement for ${String(Math.round(silentMs))} ms`);
   }
+  if (settings.claim === "safe" && mayKeepLonger(turn)) return undefined;
   const { said } = peer;
   const isOffered = said.intent === "offer" || said.intent === "order";
   const ordered = said.intent === "order";
@@ -174,7 +185,7 @@ function findVacancy(turn: Turn, phase: Waiting): Vacancy | undefined {
       // It may renew its lease until it has drained; being careful means to wait until it says that it is through.
       if (settings.claim === "safe") return undefined;
       // RFC 9568 6.4.3: after priority 0, one skew time.
-      return now >= since + skewMs(settings.priority, settings.intervalMs)
+      return now >= since + skewMs(settings.priority, pairIntervalMs(turn))
         ? { reason: "the active resigned", ordered, handover: false, mayHold: true }
         : undefined;
     case "fault":
@@ -190,7 +201,7 @@ function findVacancy(turn: Turn, phase: Waiting): Vacancy | undefined {
       // Neither is active. The one that ranks higher goes first; the other gives it time to listen and to
       // claim. With only one active-down interval both would claim in the same moment. Even the first waits
       // an interval: after a silence TCP delivers old words first, and the newest follow at once.
-      return now >= since + (outranksPeer(turn) ? settings.intervalMs : VACANCY_ACTIVE_DOWNS * activeDown)
+      return now >= since + (outranksPeer(turn) ? pairIntervalMs(turn) : VACANCY_ACTIVE_DOWNS * activeDown)
         ? fact("no node is active", { mayHold: false })
         : undefined;
   }

@@ -9,6 +9,8 @@ import {
   encodeFrame,
 } from "../../src/control/peer-frame.ts";
 import type { Frame, Message } from "../../src/control/peer-frame.ts";
+import { INTERVAL_MS, LEASE_MS } from "../../src/config/config.ts";
+import { expiryLateMs, leaseGoneMs } from "../../src/election/timing.ts";
 import { advertisementOf } from "./peer-pair.ts";
 
 const SAID = advertisementOf("pi-a", { role: "active", priority: 150, epoch: 7 });
@@ -74,6 +76,14 @@ test("a frame with a wrong field is invalid and says which part", () => {
     [advertisement, { role: "king" }, "not an advertisement"],
     [advertisement, { priority: 255 }, "not an advertisement"],
     [advertisement, { group: "x".repeat(65) }, "not an advertisement"],
+    [advertisement, { intervalMs: undefined }, "not an advertisement"],
+    [advertisement, { intervalMs: 19 }, "not an advertisement"],
+    [advertisement, { intervalMs: 10_001 }, "not an advertisement"],
+    [advertisement, { intervalMs: 200.5 }, "not an advertisement"],
+    [advertisement, { leaseGoneMs: undefined }, "not an advertisement"],
+    [advertisement, { leaseGoneMs: 1049 }, "not an advertisement"],
+    [advertisement, { leaseGoneMs: 64_001 }, "not an advertisement"],
+    [advertisement, { leaseGoneMs: "2100" }, "not an advertisement"],
     [changes, { id: 0 }, "no counter"],
     [changes, { changes: CHANGE }, "not run-time changes"],
     [changes, { changes: [CHANGE, { ...CHANGE, value: "yes" }] }, "not run-time changes"],
@@ -90,6 +100,19 @@ test("a frame with a wrong field is invalid and says which part", () => {
       { kind: "invalid", reason },
       JSON.stringify(change),
     );
+  }
+});
+
+test("every interval and every lease that a file may say can be advertised", () => {
+  const intervals = [INTERVAL_MS.from, INTERVAL_MS.to];
+  for (const intervalMs of intervals) {
+    assert.equal(decodeFrame(altered(MESSAGES[0], { intervalMs })).kind, "frame", String(intervalMs));
+  }
+  for (let leaseMs: number = LEASE_MS.from; leaseMs <= LEASE_MS.to; leaseMs += 1000) {
+    for (const addresses of [1, 64]) {
+      const goneMs = leaseGoneMs({ leaseMs, expiryLateMs: expiryLateMs(addresses) });
+      assert.equal(decodeFrame(altered(MESSAGES[0], { leaseGoneMs: goneMs })).kind, "frame", String(goneMs));
+    }
   }
 });
 

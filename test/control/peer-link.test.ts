@@ -178,6 +178,19 @@ test("the silence of one connection is noticed and the link dials anew", async (
   assert.ok(!a.events.includes("dead") && !a.events.includes("estranged"));
 });
 
+test("rule 11: a peer that says that it speaks more rarely is not silent between two of its words", async (t) => {
+  const place = await newPlace();
+  const a = nodeOf(t, "a", place);
+  const b = nodeOf(t, "b", place);
+  keepTalking(t, a);
+  b.say({ intervalMs: 1000 });
+  await eventually(() => a.link.status().connections === 2);
+  // By its own interval it would have given up the connections after 263 ms.
+  await eventually(() => (a.link.status().lastHeardMs ?? 0) > 800);
+  assert.equal(a.link.status().connections, 2);
+  assert.ok(!a.events.includes("disconnected"));
+});
+
 test("what an older connection holds of a former life of the peer is not heard", async (t) => {
   const place = await newPlace();
   const older: WebSocket[] = [];

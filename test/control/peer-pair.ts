@@ -155,6 +155,8 @@ export function advertisementOf(
     ready: true,
     intent: "none",
     configHash: "x",
+    intervalMs: INTERVAL_MS,
+    leaseGoneMs: 2100,
   } as const;
   return { node, ...base, ...change };
 }

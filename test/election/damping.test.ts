@@ -92,8 +92,8 @@ suite("flap damping", () => {
     assert.equal(isDamped(state), false);
   });
 
-  test("`vipair resume` ends it at once", () => {
-    story(
+  test("`vipair resume` ends it at once, and what was counted counts no more", () => {
+    const state = story(
       A,
       SETTLED,
       FLAPPING,
@@ -102,6 +102,8 @@ suite("flap damping", () => {
       12020  resume            fault: release, says leaving
       `,
     );
+    assert.equal(isDamped(state), false);
+    assert.equal(state.roleChangesAt.length, 1);
   });
 
   test("what an operator orders is never counted", () => {

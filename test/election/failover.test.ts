@@ -288,6 +288,14 @@ suite("stalled process", () => {
     );
   });
 
+  test("rule 5: later than one interval is a stall, one interval is not", () => {
+    const due = `1020  hears active 1  standby
+                 1020  freezes         standby`;
+    // It would have advertised at 1088.
+    story(A, STANDBY, due, `1344  wakes  standby`);
+    story(A, STANDBY, due, `1345  wakes  standby: read-queue`);
+  });
+
   test("it claims when nothing was waiting", () => {
     story(
       A,

@@ -61,6 +61,8 @@ const anyAdvertisement: fc.Arbitrary<Advertisement> = fc.record(
     ready: fc.boolean(),
     intent: fc.constantFrom("none", "offer", "order", "request"),
     configHash: fc.constant("hash"),
+    intervalMs: fc.constantFrom(20, 256, 1000),
+    leaseGoneMs: fc.constantFrom(1050, 2100, 10_500),
   },
   { noNullPrototype: true },
 );
@@ -267,7 +269,9 @@ suite("timing (RFC 9568 section 6.1)", () => {
 
   test("announcements are planned in ascending order for every lease", () => {
     for (const leaseMs of [1000, 2000, 60_000]) {
-      const times = announceTimes({ ...A, leaseMs }, 100);
+      const settings = { ...A, leaseMs };
+      const { state } = start(settings, 100);
+      const times = announceTimes({ settings, state, now: 100, effects: [] });
       assert.deepEqual(
         times,
         times.toSorted((a, b) => a - b),

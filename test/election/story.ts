@@ -9,12 +9,13 @@
 // afterwards and, behind a colon, all that it has done since the line before. Between two lines the node
 // wakes at its deadlines; renewals succeed by themselves and are not listed, and neither are advertisements
 // that repeat what was said. `...` after what the node hears: the peer says it again each interval.
+// `interval-1000`, `lease-10000`: the peer's own times, where its file differs.
 
 import assert from "node:assert/strict";
 import type { Advertisement, Intent, PeerRole } from "../../src/election/advertisement.ts";
 import type { Effect, Input, Settings, State, Step } from "../../src/election/state.ts";
 import { nextDeadline, start, step } from "../../src/election/step.ts";
-import { arbiterIntervalMs } from "../../src/election/timing.ts";
+import { arbiterIntervalMs, leaseGoneMs } from "../../src/election/timing.ts";
 
 /** The active-down interval of a is 3 * 256 + 64 = 832 ms, of b 3 * 256 + 128 = 896 ms. */
 export const A: Settings = {
@@ -183,7 +184,7 @@ class Teller {
   #hear([role = "", epoch = "0", ...rest]: readonly string[]): void {
     const isResigned = ["leaving", "fault", "maintenance", "stopped"].includes(role);
     const intents: readonly Intent[] = ["offer", "order", "request"];
-    const impairment = Number(/impaired-(\d+)/.exec(rest.join(" "))?.[1] ?? 0);
+    const impairment = numberIn(rest, "impaired") ?? 0;
     const said: Advertisement = {
       group: this.#settings.group,
       node: this.#settings.peer,
@@ -192,12 +193,17 @@ class Teller {
       impairment,
       damped: rest.includes("damped"),
       epoch: Number(epoch),
-      heard: Number(/heard-(\d+)/.exec(rest.join(" "))?.[1] ?? 0),
+      heard: numberIn(rest, "heard") ?? 0,
       ready: rest.includes("ready"),
       intent: intents.find((intent) => rest.includes(intent)) ?? "none",
       configHash: "hash",
+      intervalMs: numberIn(rest, "interval") ?? this.#settings.intervalMs,
+      leaseGoneMs: leaseGoneMs({
+        leaseMs: numberIn(rest, "lease") ?? this.#settings.leaseMs,
+        expiryLateMs: numberIn(rest, "late") ?? this.#settings.expiryLateMs,
+      }),
     };
-    this.#heartbeat = rest.includes("...") ? { said, at: this.#now + this.#settings.intervalMs } : undefined;
+    this.#heartbeat = rest.includes("...") ? { said, at: this.#now + said.intervalMs } : undefined;
     this.#give({ kind: "advertisement", advertisement: said });
   }
 
@@ -225,7 +231,7 @@ class Teller {
         continue;
       }
       if (this.#heartbeat !== undefined && beat === next) {
-        this.#heartbeat.at += this.#settings.intervalMs;
+        this.#heartbeat.at += this.#heartbeat.said.intervalMs;
         this.#give({ kind: "advertisement", advertisement: this.#heartbeat.said });
       } else this.#give({ kind: "deadline" });
     }
@@ -275,4 +281,10 @@ class Teller {
         this.#done.push(effect.kind);
     }
   }
+}
+
+/** The number behind the dash: `interval-1000`. */
+function numberIn(words: readonly string[], name: string): number | undefined {
+  const found = words.find((word) => word.startsWith(`${name}-`));
+  return found === undefined ? undefined : Number(found.slice(name.length + 1));
 }

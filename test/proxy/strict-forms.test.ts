@@ -71,9 +71,14 @@ const FORMS: readonly Form[] = [
     forwarded: [`GET /?x HTTP/1.1|Host: a|${told("a")}|`],
   },
   {
-    rule: "9112 3.2.1: a target is passed on as it came, dots, escapes and all",
-    request: 'GET //a/../%2e/%00?a=%0d%0a&b[]="<>^`{|}\\ HTTP/1.1|Host: a||'.replace("{|}", "{}"),
-    forwarded: [`GET //a/../%2e/%00?a=%0d%0a&b[]="<>^\`{}\\ HTTP/1.1|Host: a|${told("a")}|`],
+    rule: "9112 3.2.1: a target is passed on as it came, escapes and all",
+    request: 'GET //a/%00%2F.b?a=%0d%0a&b[]=/../"<>^`{|}\\ HTTP/1.1|Host: a||'.replace("{|}", "{}"),
+    forwarded: [`GET //a/%00%2F.b?a=%0d%0a&b[]=/../"<>^\`{}\\ HTTP/1.1|Host: a|${told("a")}|`],
+  },
+  {
+    rule: "3986 6.2.2.3: dot segments are resolved, since servers disagree on them",
+    request: "GET //a/../%2e/%00?x=/../y HTTP/1.1|Host: a||",
+    forwarded: [`GET //%00?x=/../y HTTP/1.1|Host: a|${told("a")}|`],
   },
   {
     rule: "9112 3.2.4: the asterisk form",

@@ -28,7 +28,6 @@ const EXPIRY_LATE_MS = 40;
 export interface AddressOptions {
   readonly agenda: Agenda;
   readonly random: Random;
-  readonly leaseMs: number;
   /** Beside other addresses the kernel may keep it for so much longer. */
   readonly expiryLateMs: number;
   readonly clockRate: number;
@@ -94,6 +93,10 @@ export class Address {
   /** When a hook last set the lease. */
   setAt = -Infinity;
   #expiry: Planned | undefined;
+  /** What the file of the present life of the process says. */
+  leaseMs = 0;
+  /** The length of the lease that a hook last set. */
+  setLeaseMs = 0;
   /** A mutant's kernel: renewing an address that has gone brings it back. */
   renewCreates = false;
 
@@ -106,9 +109,11 @@ export class Address {
   }
 
   set(): void {
-    const { agenda, random, leaseMs, expiryLateMs, clockRate, changed } = this.#options;
+    const { agenda, random, expiryLateMs, clockRate, changed } = this.#options;
+    const { leaseMs } = this;
     const wasHeld = this.isHeld;
     this.setAt = agenda.now;
+    this.setLeaseMs = leaseMs;
     this.#expiresAt = agenda.now + leaseMs / clockRate + random.between(0, EXPIRY_LATE_MS + expiryLateMs);
     agenda.cancel(this.#expiry);
     this.#expiry = agenda.at(this.#expiresAt, () => changed("expired"));
@@ -141,7 +146,7 @@ export class Address {
     { probes }: { readonly probes: boolean },
     ended: (end: HookEnd) => void,
   ): Hook {
-    const { agenda, random, conditions, leaseMs } = this.#options;
+    const { agenda, random, conditions } = this.#options;
     const hook = new Hook(agenda);
     this.hooks.add(hook);
     const finish = (end: HookEnd): void => {
@@ -164,7 +169,7 @@ export class Address {
         if (!isTroubled || outcome !== "done") end = outcome;
       });
     }
-    hook.plan(isHanging ? timeoutMs(action, leaseMs) : durationMs, () => finish(end));
+    hook.plan(isHanging ? timeoutMs(action, this.leaseMs) : durationMs, () => finish(end));
     return hook;
   }
 

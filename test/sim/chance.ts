@@ -3,7 +3,7 @@
 
 import { type NodeId, NODES } from "./network.ts";
 import { Random } from "./random.ts";
-import type { Event, Fault, Scenario, Target } from "./scenario.ts";
+import type { Event, Fault, Scenario, Target, Times } from "./scenario.ts";
 
 /** The short ones cost most and differ least, so they are rarer. */
 const INTERVALS_MS: readonly number[] = weighted([
@@ -30,6 +30,7 @@ const STEADY_SHARE = 0.05;
 /** Most pairs live among faults of all kinds; some see the same few again and again. */
 const FLAPPING_SHARE = 0.04;
 const BACKEND_SHARE = 0.08;
+const OTHER_TIMES_SHARE = 0.12;
 const TWO_GROUPS_SHARE = 0.04;
 
 type Shape = Omit<Scenario, "events" | "healedAt">;
@@ -39,11 +40,13 @@ export function makeScenario(seed: number): Scenario {
   const random = new Random(seed, "events");
   if (shape.isSteady) {
     const healedAt = Math.max(...shape.startsAt) + STEADY_MS;
-    return { ...shape, events: makeQuietEvents(seed, healedAt), healedAt };
+    const quiet = makeQuietEvents(seed, healedAt);
+    return { ...shape, events: [...quiet, ...makeQuietTimes(shape, healedAt)], healedAt };
   }
   const isFlapping = random.chance(FLAPPING_SHARE);
   const events = [...(isFlapping ? makeFlapping(random, shape) : makeEvents(random, shape))];
   events.push(...makeBackendLeave(seed, events));
+  events.push(...makeOtherTimes(seed, events));
   const healedAt = Math.max(0, ...events.map(({ time, fault }) => time + fault.forMs));
   return { ...shape, events, healedAt };
 }
@@ -155,6 +158,35 @@ function makeQuietEvents(seed: number, until: number): readonly Event[] {
   return events;
 }
 
+/** One node is restarted with a file of other times, before all else, amid it, or after it. */
+function makeOtherTimes(seed: number, events: readonly Event[]): readonly Event[] {
+  const random = new Random(seed, "other times");
+  if (!random.chance(OTHER_TIMES_SHARE)) return [];
+  const lastAt = Math.max(4000, ...events.map(({ time }) => time));
+  const on = random.pick<Target>(["active", "standby", "standby", 0, 1]);
+  const forMs = random.between(0, random.pick([2000, lastAt]));
+  const time = random.between(0, lastAt);
+  const restart: Event = { time, fault: { kind: "other times", on, forMs, ...makeTimes(random) } };
+  if (random.chance(0.5)) return [restart];
+  // What the other node has heard of the times is what it needs when a node dies.
+  const diesAt = time + random.between(0, 5000);
+  const death: Fault = { kind: "crash", on: "active", forMs: random.between(0, 6000) };
+  return [restart, { time: diesAt, fault: death }];
+}
+
+/** On the standby of a pair to which nothing else happens: no role may move. */
+function makeQuietTimes({ seed, priorities }: Shape, until: number): readonly Event[] {
+  const random = new Random(seed, "other times");
+  // With two groups each node may be active in one.
+  if (priorities.length > 1 || !random.chance(OTHER_TIMES_SHARE)) return [];
+  const time = until - random.between(10_000, 20_000);
+  return [{ time, fault: { kind: "other times", on: "standby", forMs: until - time, ...makeTimes(random) } }];
+}
+
+function makeTimes(random: Random): Times {
+  return { intervalMs: random.pick(INTERVALS_MS), leaseMs: random.pick([1000, 2000, 5000, 10_000]) };
+}
+
 /** A backend is drained, leaves both files, comes back, and may be drained again, amid all else. */
 function makeBackendLeave(seed: number, events: readonly Event[]): readonly Event[] {
   const random = new Random(seed, "backend");
@@ -197,7 +229,7 @@ const KINDS = weighted<Fault["kind"]>([
   ["drain", 2],
 ]);
 
-export const FAULT_KINDS: ReadonlySet<Fault["kind"]> = new Set([...KINDS, "backend leaves"]);
+export const FAULT_KINDS: ReadonlySet<Fault["kind"]> = new Set([...KINDS, "backend leaves", "other times"]);
 
 /** Each choice as often as its weight says. */
 function weighted<T>(weights: readonly (readonly [T, number])[]): readonly T[] {
@@ -223,6 +255,8 @@ function makeFaultOf(random: Random, kind: Fault["kind"]): Fault {
     case "switchover":
     case "standby":
       return { ...timed, kind, force: random.chance(0.3) };
+    case "other times":
+      return { ...timed, kind, ...makeTimes(random) };
     case "crash":
     case "power off":
     case "cable":

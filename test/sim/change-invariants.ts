@@ -8,7 +8,7 @@ import { CONFIGS_AGREE_MS } from "../../src/election/timing.ts";
 import type { Machine } from "./machine.ts";
 import { type NodeId, otherOf } from "./network.ts";
 import { DRAIN } from "./process.ts";
-import { settingsOf } from "./scenario.ts";
+import { extremesOf, settingsOf } from "./scenario.ts";
 import { CLOCKS, type ObservedWorld } from "./truth.ts";
 import { Violation } from "./violation.ts";
 
@@ -119,7 +119,7 @@ export class ChangeInvariants {
     if (scenario.network.loss > 0 || scenario.network.delayed > 0) return;
     const bareSince = Math.max(this.#bareSince ?? Infinity, this.#changedAt, truth.inTouchSince ?? Infinity);
     if (
-      now - bareSince > AGREED_MS + CONFIGS_AGREE_MS * CLOCKS + 2 * scenario.intervalMs &&
+      now - bareSince > AGREED_MS + CONFIGS_AGREE_MS * CLOCKS + 2 * extremesOf(scenario).longest.intervalMs &&
       machines.some(hasDrain)
     ) {
       throw new Violation("an order about what neither file names is taken back");

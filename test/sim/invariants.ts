@@ -47,7 +47,7 @@ import { SLOW_HOOK_MS } from "./address.ts";
 import type { Elector } from "./elector.ts";
 import { otherOf } from "./network.ts";
 import type { NodeId } from "./network.ts";
-import { type Fault, settingsOf } from "./scenario.ts";
+import { extremesOf, type Fault, settingsOf, type Times } from "./scenario.ts";
 import { Settling } from "./settling.ts";
 import { Takeover } from "./takeover.ts";
 import { CLOCKS, type End, type ObservedWorld, reunionMs } from "./truth.ts";
@@ -97,6 +97,8 @@ function nothingTold(): Told {
 export class Invariants {
   readonly #world: ObservedWorld;
   readonly #group: number;
+  readonly #longest: Times;
+  readonly #shortest: Times;
   readonly #reunionMs: number;
   readonly #leaseEndMs: number;
   readonly #hasHookTrouble: boolean;
@@ -117,10 +119,13 @@ export class Invariants {
     const { scenario } = world;
     this.#world = world;
     this.#group = group;
+    const { longest, shortest } = extremesOf(scenario);
+    this.#longest = longest;
+    this.#shortest = shortest;
     this.#reunionMs = reunionMs(scenario);
     this.#hasHookTrouble = scenario.hooks.failing > 0 || scenario.hooks.hanging > 0;
     this.#leaseEndMs =
-      scenario.leaseMs * CLOCKS + SLOW_HOOK_MS + EXPIRY_MS + settingsOf(scenario, 0, group).expiryLateMs;
+      longest.leaseMs * CLOCKS + SLOW_HOOK_MS + EXPIRY_MS + settingsOf(scenario, 0).expiryLateMs;
     this.#takeover = new Takeover(world, group);
     this.#settling = new Settling(world, group);
   }
@@ -191,7 +196,8 @@ export class Invariants {
     else if (kind === "resume") told.roleChangesAt = [];
     else if (kind === "peer-dead" || kind === "peer-estranged") told.peerUntil = clock + REDIAL_MEMORY_MS;
     else if (kind === "advertisement") {
-      const until = clock + activeDownMs(settings.priority, settings.intervalMs);
+      const intervalMs = Math.max(settings.intervalMs, input.advertisement.intervalMs);
+      const until = clock + activeDownMs(settings.priority, intervalMs);
       told.peerUntil = Math.max(told.peerUntil, until);
     }
   }
@@ -283,20 +289,22 @@ export class Invariants {
 
   /** The first word that did not arrive came up to one interval after the last that did. */
   #silenceMs(of: NodeId): number {
-    const { priority, intervalMs } = settingsOf(this.#world.scenario, otherOf(of), this.#group);
+    const { priority, intervalMs } = settingsOf(this.#world.scenario, otherOf(of), {
+      group: this.#group,
+      times: this.#shortest,
+    });
     return activeDownMs(priority, intervalMs) - intervalMs;
   }
 
   #leaseWaitMs(): number {
-    const { claim, leaseMs } = this.#world.scenario;
-    return claim === "safe" ? leaseMs : 0;
+    return this.#world.scenario.claim === "safe" ? this.#shortest.leaseMs : 0;
   }
 
   /** There is no arbiter, or so short a time ago it still answered that the lease may run. */
   #isVouchedFor(node: NodeId): boolean {
     const { now, scenario, truth } = this.#world;
     if (!scenario.arbiter) return true;
-    const silentMs = ARBITER_SILENT * arbiterIntervalMs(scenario.intervalMs) * CLOCKS;
+    const silentMs = ARBITER_SILENT * arbiterIntervalMs(this.#longest.intervalMs) * CLOCKS;
     return now - truth.arbiterAt[node] < silentMs + this.#leaseEndMs;
   }
 
@@ -304,7 +312,10 @@ export class Invariants {
   #mayTrustArbiter(node: NodeId): boolean {
     const { now, scenario, truth } = this.#world;
     if (!scenario.arbiter) return true;
-    const { priority, intervalMs } = settingsOf(scenario, node, this.#group);
+    const { priority, intervalMs } = settingsOf(scenario, node, {
+      group: this.#group,
+      times: this.#longest,
+    });
     const noticeMs = Math.max(
       activeDownMs(priority, intervalMs),
       ARBITER_SILENT * arbiterIntervalMs(intervalMs),
@@ -315,7 +326,10 @@ export class Invariants {
   /** The peer refuses its secret, or has ceased to too short a time ago to be noticed. */
   #hearsRefusal(node: NodeId): boolean {
     const { now, scenario, truth } = this.#world;
-    const { priority, intervalMs } = settingsOf(scenario, node, this.#group);
+    const { priority, intervalMs } = settingsOf(scenario, node, {
+      group: this.#group,
+      times: this.#longest,
+    });
     return now - truth.refusedAt < refusalMemoryMs(priority, intervalMs) * CLOCKS + ROUNDING_MS;
   }
 
@@ -409,7 +423,7 @@ export class Invariants {
       fail("two leases overlap for one lease period at most", `${String(now - since)} ms`);
     }
     const touchedMs = Math.min(truth.inTouchMs, now - since);
-    if (!isHandover && !isThawed && touchedMs > 2 * scenario.intervalMs + releaseMs) {
+    if (!isHandover && !isThawed && touchedMs > 2 * this.#longest.intervalMs + releaseMs) {
       fail("two nodes in touch do not both hold the address", `${String(now - since)} ms`);
     }
   }
@@ -424,7 +438,7 @@ export class Invariants {
   }
 
   #checkBothActive(): void {
-    const { now, processes, truth, scenario } = this.#world;
+    const { now, processes, truth } = this.#world;
     const a = processes[0]?.electors[this.#group]?.state.phase.kind;
     const b = processes[1]?.electors[this.#group]?.state.phase.kind;
     if (a !== "active" || b !== "active") {
@@ -432,7 +446,7 @@ export class Invariants {
       return;
     }
     const since = (this.#bothActiveSince ??= now);
-    if (Math.min(now - since, truth.inTouchMs) > 2 * scenario.intervalMs + 100) {
+    if (Math.min(now - since, truth.inTouchMs) > 2 * this.#longest.intervalMs + 100) {
       fail("two nodes in touch are not both active", "");
     }
   }

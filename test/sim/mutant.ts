@@ -8,6 +8,8 @@ export const MUTANTS = [
   "renews an expired lease",
   "ignores the tie-break",
   "does not wait for the lease",
+  "waits for its own lease only",
+  "judges by its own interval only",
   "does not wait anew for one that died",
   "skips the queue",
   "ignores the arbiter",
@@ -30,6 +32,14 @@ export function mutateState(mutant: Mutant | undefined, state: State, now: numbe
   }
   if (mutant === "claims during maintenance" && phase.kind === "standby") {
     return { ...state, maintenance: "off" };
+  }
+  if (state.peerTimes !== undefined) {
+    if (mutant === "waits for its own lease only") {
+      return { ...state, peerTimes: { ...state.peerTimes, leaseGoneMs: 0 } };
+    }
+    if (mutant === "judges by its own interval only") {
+      return { ...state, peerTimes: { ...state.peerTimes, intervalMs: 0 } };
+    }
   }
   if (mutant === "forgets damping") return { ...state, dampedUntil: undefined };
   return state;

@@ -13,6 +13,8 @@ const RULES: Readonly<Record<Mutant, RegExp>> = {
   "renews an expired lease": /^rule 4/,
   "ignores the tie-break": /^rule 7|both active|two leases/,
   "does not wait for the lease": /^claim: safe/,
+  "waits for its own lease only": /^claim: safe/,
+  "judges by its own interval only": /^no role changes on a steady network/,
   "does not wait anew for one that died": /^claim: safe/,
   "skips the queue": /^rule 5/,
   "ignores the arbiter": /^rule 6/,

@@ -71,6 +71,8 @@ export interface LinkOptions {
 interface Known {
   readonly connection: Connection;
   heardAt: number;
+  /** Nothing for so long means that it is dead: longer when the peer speaks more rarely than we do. */
+  silenceMs: number;
   isProven: boolean;
 }
 
@@ -139,8 +141,9 @@ export class PeerLink implements EndListener {
   /** After the event loop was held up: what waits is read before silence is judged. */
   forgiveSilence(): void {
     const { agenda, settings } = this.#options;
-    const heardAt = agenda.now - silenceMs(settings) + settings.intervalMs;
-    for (const known of this.#known.values()) known.heardAt = Math.max(known.heardAt, heardAt);
+    for (const known of this.#known.values()) {
+      known.heardAt = Math.max(known.heardAt, agenda.now - known.silenceMs + settings.intervalMs);
+    }
   }
 
   #dialNow(): void {
@@ -220,8 +223,13 @@ export class PeerLink implements EndListener {
   }
 
   #add(connection: Connection): void {
-    const { agenda, network, owner } = this.#options;
-    this.#known.set(connection, { connection, heardAt: agenda.now, isProven: false });
+    const { agenda, network, owner, settings } = this.#options;
+    this.#known.set(connection, {
+      connection,
+      heardAt: agenda.now,
+      silenceMs: silenceMs(settings),
+      isProven: false,
+    });
     for (const segment of this.#said.values()) network.send(connection, owner.node, segment);
     const told = owner.changes.everything();
     if (told !== undefined) network.send(connection, owner.node, { kind: "changes", told });
@@ -229,15 +237,15 @@ export class PeerLink implements EndListener {
   }
 
   #watchSilence(connection: Connection): void {
-    const { agenda, settings, owner, network } = this.#options;
+    const { agenda, owner, network } = this.#options;
     const known = this.#known.get(connection);
     if (known === undefined) return;
     // The 1 ms is a timer's rounding.
-    agenda.at(known.heardAt + silenceMs(settings) + 1, () =>
+    agenda.at(known.heardAt + known.silenceMs + 1, () =>
       owner.deliver(() => {
         const still = this.#known.get(connection);
         if (still === undefined) return;
-        if (agenda.now - still.heardAt < silenceMs(settings)) {
+        if (agenda.now - still.heardAt < still.silenceMs) {
           this.#watchSilence(connection);
           return;
         }
@@ -274,8 +282,14 @@ export class PeerLink implements EndListener {
         owner.changes.confirmed(segment.id);
         return;
       case "advertisement":
+        this.#noteInterval(known, segment.said);
         this.#hear(connection, known, segment);
     }
+  }
+
+  #noteInterval(known: Known, { intervalMs }: Advertisement): void {
+    const { settings } = this.#options;
+    known.silenceMs = silenceMs(settings) * Math.max(1, intervalMs / settings.intervalMs);
   }
 
   #takeChanges(connection: Connection, { id, changes }: Told): void {

@@ -18,6 +18,12 @@ interface Timed {
   readonly forMs: number;
 }
 
+/** What two files may say differently of a pair, though they should not. */
+export interface Times {
+  readonly intervalMs: number;
+  readonly leaseMs: number;
+}
+
 export type Fault = Timed &
   (
     | /** SIGKILL; systemd starts it again. */
@@ -47,6 +53,8 @@ export type Fault = Timed &
     | { readonly kind: "reload" }
     /** A reload with a file that has lost the backend that operators drain; when it is over, with one that has it. */
     | { readonly kind: "backend leaves" }
+    /** Restarted with a file of other times (rule 11); when it is over, with the first one again. */
+    | ({ readonly kind: "other times" } & Times)
     /** Somebody else removes the address. `seen`: who follows the interface says so at once. */
     | { readonly kind: "address removed"; readonly seen: boolean }
     | { readonly kind: "switchover"; readonly force: boolean }
@@ -62,13 +70,11 @@ export interface Event {
   readonly fault: Fault;
 }
 
-export interface Scenario {
+export interface Scenario extends Times {
   /** Of the weather's dice. */
   readonly seed: number;
   /** No fault at all: then no role may change once there is an active. */
   readonly isSteady: boolean;
-  readonly intervalMs: number;
-  readonly leaseMs: number;
   readonly claim: ClaimMode;
   readonly preempt: boolean;
   readonly preemptDelayMs: number;
@@ -115,11 +121,27 @@ export function nameOf(node: NodeId): string {
   return NAMES[node];
 }
 
-export function settingsOf(scenario: Scenario, node: NodeId, group = 0): Settings {
+/** What a rule must allow for: the longest that any file of the run says, or the shortest. */
+export function extremesOf(scenario: Scenario): { readonly longest: Times; readonly shortest: Times } {
+  const others = scenario.events.flatMap(({ fault }) => (fault.kind === "other times" ? [fault] : []));
+  const intervals = [scenario, ...others].map(({ intervalMs }) => intervalMs);
+  const leases = [scenario, ...others].map(({ leaseMs }) => leaseMs);
+  return {
+    longest: { intervalMs: Math.max(...intervals), leaseMs: Math.max(...leases) },
+    shortest: { intervalMs: Math.min(...intervals), leaseMs: Math.min(...leases) },
+  };
+}
+
+/** Of the file that the pair began with, or of one that says other times. */
+export function settingsOf(
+  scenario: Scenario,
+  node: NodeId,
+  { group = 0, times = scenario }: { readonly group?: number; readonly times?: Times } = {},
+): Settings {
   const other = node === 0 ? 1 : 0;
   const priorities = scenario.priorities[group]!;
-  const { intervalMs, leaseMs, claim, preempt, preemptDelayMs, stopGraceMs, roleChangesMax, arbiter } =
-    scenario;
+  const { intervalMs, leaseMs } = times;
+  const { claim, preempt, preemptDelayMs, stopGraceMs, roleChangesMax, arbiter } = scenario;
   return {
     group: String(group),
     node: NAMES[node],

@@ -4,7 +4,7 @@
 import type { State } from "../../src/election/state.ts";
 import { CLAIM_RETRY_MS_MAX, LOSS_WINDOW_MS } from "../../src/election/timing.ts";
 import { type NodeId, otherOf } from "./network.ts";
-import type { Scenario } from "./scenario.ts";
+import { extremesOf, type Scenario } from "./scenario.ts";
 import { type ObservedWorld, reunionMs } from "./truth.ts";
 import { fail } from "./violation.ts";
 
@@ -71,7 +71,8 @@ function rests(state: State | undefined): boolean {
 
 /** Claims that failed are tried again after a while; a node may wait out what flaps; then the way back. */
 function settledBy(scenario: Scenario): number {
-  const { leaseMs, intervalMs, stopGraceMs, healedAt, hooks } = scenario;
+  const { stopGraceMs, healedAt, hooks } = scenario;
+  const { leaseMs, intervalMs } = extremesOf(scenario).longest;
   const hasHookTrouble = hooks.failing > 0 || hooks.hanging > 0;
   const retryMs = hasHookTrouble ? CLAIM_RETRY_MS_MAX : 0;
   const isWatched = scenario.events.some(({ fault }) => fault.kind === "address removed");

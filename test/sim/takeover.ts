@@ -13,7 +13,7 @@ import {
 } from "../../src/election/timing.ts";
 import { SLOW_HOOK_MS } from "./address.ts";
 import { type NodeId, otherOf } from "./network.ts";
-import { type Fault, settingsOf } from "./scenario.ts";
+import { extremesOf, type Fault, settingsOf, type Times } from "./scenario.ts";
 import { CLOCKS, type ObservedWorld } from "./truth.ts";
 import { fail } from "./violation.ts";
 
@@ -30,6 +30,7 @@ export class Takeover {
   readonly #group: number;
   /** Hooks that fail, and words that get lost, excuse from a bound; what has to happen then is to settle. */
   readonly #isRough: boolean;
+  readonly #times: Times;
   #expected: { readonly of: NodeId; readonly by: number; readonly after: string } | undefined;
   /** By node: since when it could take over. */
   readonly #ableSince: [number | undefined, number | undefined] = [undefined, undefined];
@@ -37,6 +38,7 @@ export class Takeover {
   constructor(world: ObservedWorld, group: number) {
     this.#world = world;
     this.#group = group;
+    this.#times = extremesOf(world.scenario).longest;
     const { hooks, network } = world.scenario;
     this.#isRough = hooks.failing > 0 || hooks.hanging > 0 || network.loss > 0 || network.delayed > 0;
   }
@@ -45,7 +47,8 @@ export class Takeover {
     this.#expected = undefined;
     if (!FATAL.has(fault.kind)) return;
     const { now, scenario, truth, network } = this.#world;
-    const { intervalMs, claim } = scenario;
+    const { claim } = scenario;
+    const { intervalMs } = this.#times;
     const other = otherOf(node);
     if (this.#isRough || truth.inTouchMs < CALM_MS || scenario.loop.late > 0) return;
     if (scenario.arbiter && !network.reachesArbiter(other)) return;
@@ -55,7 +58,7 @@ export class Takeover {
     if (active.stopping || active.maintenance !== "off") return;
     if (standby?.phase.kind !== "standby" || standby.phase.vacantSince !== undefined) return;
     if (standby.requestUntil !== undefined || !isAble(standby)) return;
-    const settings = settingsOf(scenario, other, this.#group);
+    const settings = settingsOf(scenario, other, { group: this.#group, times: this.#times });
     const knownMs =
       fault.kind === "crash" ? DEATH_KNOWN_MS : activeDownMs(settings.priority, intervalMs) + ROUNDING_MS;
     const waitMs = claim === "safe" ? leaseGoneMs(settings) + HOOK_SLACK_MS : 0;
@@ -92,8 +95,9 @@ export class Takeover {
       return;
     }
     const since = (this.#ableSince[node] ??= now);
-    const settings = settingsOf(scenario, node, this.#group);
-    const { intervalMs, leaseMs, claim } = scenario;
+    const settings = settingsOf(scenario, node, { group: this.#group, times: this.#times });
+    const { claim } = scenario;
+    const { intervalMs, leaseMs } = this.#times;
     // The last word of the other may still be on its way; a node that ranks lower leaves it some time.
     // One that was not understood is taken for silent late (decision 0006).
     const estrangedMs = this.#stateOf(node)?.peer.kind === "estranged" ? REDIAL_MEMORY_MS : 0;

@@ -6,7 +6,7 @@ import type { Machine } from "./machine.ts";
 import { type Network, type NodeId, otherOf } from "./network.ts";
 import { connectTimeoutMs, paceMs, silenceMs } from "./peer-link.ts";
 import type { File, Process } from "./process.ts";
-import { type Scenario, settingsOf } from "./scenario.ts";
+import { extremesOf, type Scenario, settingsOf } from "./scenario.ts";
 
 /** Clocks differ by at most 2 %. */
 export const CLOCKS = 1.02;
@@ -40,8 +40,9 @@ export interface ObservedWorld extends TrueWorld {
 
 /** How long two nodes may take to find each other again once the network lets them. */
 export function reunionMs(scenario: Scenario): number {
-  const a = settingsOf(scenario, 0);
-  const b = settingsOf(scenario, 1);
+  const times = extremesOf(scenario).longest;
+  const a = settingsOf(scenario, 0, { times });
+  const b = settingsOf(scenario, 1, { times });
   const silent = Math.max(silenceMs(a), silenceMs(b));
   const redial = connectTimeoutMs(a) + HANDSHAKE_MS + 2 * paceMs(a);
   return (silent + redial) * (scenario.network.loss > 0 ? 2 : 1) + 100;
@@ -72,7 +73,8 @@ export class Truth {
 
   constructor(world: TrueWorld) {
     this.#world = world;
-    const { priorities, intervalMs } = world.scenario;
+    const { priorities } = world.scenario;
+    const { intervalMs } = extremesOf(world.scenario).shortest;
     this.#groups = priorities.length;
     this.#cutMs = Math.min(...priorities.flat().map((priority) => activeDownMs(priority, intervalMs))) * 0.9;
   }

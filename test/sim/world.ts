@@ -16,7 +16,16 @@ import { PeerLink } from "./peer-link.ts";
 import { DRAIN, type File, type LoopConditions, Process } from "./process.ts";
 import { Prober } from "./prober.ts";
 import { Random } from "./random.ts";
-import { CONFIG_HASH, type Fault, nameOf, type Scenario, settingsOf, type Target } from "./scenario.ts";
+import {
+  CONFIG_HASH,
+  extremesOf,
+  type Fault,
+  nameOf,
+  type Scenario,
+  settingsOf,
+  type Target,
+  type Times,
+} from "./scenario.ts";
 import { Truth } from "./truth.ts";
 
 const RIGHT_SECRET = "right";
@@ -60,6 +69,7 @@ export class SimWorld {
   readonly #arbiterCuts: [number, number] = [0, 0];
   readonly #wrongSecrets: [number, number] = [0, 0];
   readonly #otherFiles: [number, number] = [0, 0];
+  readonly #otherTimes: readonly [Times[], Times[]] = [[], []];
   readonly #lessFiles: [number, number] = [0, 0];
   #arbiterDeaths = 0;
   /** By node and cause: what its watches would find out about the node at this moment. */
@@ -95,7 +105,8 @@ export class SimWorld {
 
   /** Throws a Violation when something does not hold. */
   run(): void {
-    const { startsAt, events, healedAt, isSteady, leaseMs, intervalMs } = this.scenario;
+    const { startsAt, events, healedAt, isSteady } = this.scenario;
+    const { leaseMs, intervalMs } = extremesOf(this.scenario).longest;
     for (const node of NODES) this.#agenda.at(startsAt[node], () => this.#up(node));
     for (const { time, fault } of events) this.#agenda.at(time, () => this.#strike(fault));
     this.#agenda.at(healedAt, () => {
@@ -119,7 +130,6 @@ export class SimWorld {
       const address = new Address({
         agenda: this.#agenda,
         random: new Random(scenario.seed, `hooks ${nameOf(node)} ${String(group)}`),
-        leaseMs: scenario.leaseMs,
         expiryLateMs: settingsOf(scenario, node).expiryLateMs,
         clockRate: machine.clockRate,
         conditions: this.#weather.hooks,
@@ -158,7 +168,9 @@ export class SimWorld {
     const machine = this.machines[node];
     for (const address of machine.addresses) address.endHooks();
     const secret = this.#wrongSecrets[node] > 0 ? "wrong" : RIGHT_SECRET;
-    const settings = scenario.priorities.map((_, group) => settingsOf(scenario, node, group));
+    const times = this.#otherTimes[node].at(-1) ?? scenario;
+    const settings = scenario.priorities.map((_, group) => settingsOf(scenario, node, { group, times }));
+    for (const address of machine.addresses) address.leaseMs = times.leaseMs;
     this.#changeInvariants.starts(node);
     const life = `${String(++this.#boots)} of ${nameOf(node)}`;
     const process = new Process({
@@ -198,7 +210,7 @@ export class SimWorld {
               node,
               agenda: this.#agenda,
               network: this.network,
-              intervalMs: arbiterIntervalMs(scenario.intervalMs),
+              intervalMs: arbiterIntervalMs(times.intervalMs),
               answered,
             })
         : undefined,
@@ -307,7 +319,12 @@ export class SimWorld {
           network.isArbiterCut[node] = this.#arbiterCuts[node] > 0;
         });
       case "wrong secret":
-        return this.#during((change) => this.#restart(node, change));
+        return this.#during((change) => {
+          this.#wrongSecrets[node] += change;
+          this.#restart(node);
+        });
+      case "other times":
+        return this.#changeTimes(node, fault);
       case "stop":
         this.#downs[node] += 1;
         process?.deliver(() => process.input({ kind: "stop" }));
@@ -376,8 +393,18 @@ export class SimWorld {
     };
   }
 
-  #restart(node: NodeId, change: 1 | -1): void {
-    this.#wrongSecrets[node] += change;
+  /** The last file that was written counts. */
+  #changeTimes(node: NodeId, times: Times): () => void {
+    const files = this.#otherTimes[node];
+    files.push(times);
+    this.#restart(node);
+    return () => {
+      files.splice(files.indexOf(times), 1);
+      this.#restart(node);
+    };
+  }
+
+  #restart(node: NodeId): void {
     this.#kill(node, { tells: true });
     this.#downs[node] += 1;
     this.#agenda.after(RESTART_MS, () => this.#up(node));
@@ -399,7 +426,8 @@ export class SimWorld {
 
   /** The configuration file on the disk of this node. */
   fileOf(node: NodeId): File {
-    const hash = this.#otherFiles[node] > 0 ? "another" : CONFIG_HASH;
+    const isOther = this.#otherFiles[node] > 0 || this.#otherTimes[node].length > 0;
+    const hash = isOther ? "another" : CONFIG_HASH;
     const hasBackend = this.#lessFiles[node] === 0;
     return { hash: hasBackend ? hash : `${hash} without ${DRAIN}`, hasBackend };
   }
