@@ -3,12 +3,13 @@
 //
 //   idle ──first byte──> head ──request──> exchange ──response──> idle …
 //   exchange ──101──> tunnel
-//   idle, head, exchange ──last response, refusal, drain──> leaving ──the client closes──> closed
+//   idle, head, exchange ──last response, refusal, drain──> leaving ──the client closes, or takes nothing more──> closed
+//   any ──the client is gone, or a cut: an answer cannot be completed, the grace is over──> closed
 //
 // Bytes that nobody can take yet stay in `input`, and the stream is paused: pipelined requests wait
 // their turn there, a body waits for its backend. Leaving means: our end is closed, what the client
 // still sends is thrown away, because closing on unread bytes would reset the connection and could
-// destroy the response on its way.
+// destroy the response on its way. Where that cannot happen it is left out, and the connection closes at once (closeStream).
 
 import type { OutFraming } from "../http1/body.ts";
 import {

@@ -7,6 +7,7 @@
 //   connect fails:                        next backend, each at most once; then 503
 //   a reused connection closes unheard:   again on a fresh one, if nothing can have happened twice
 //   lost or malformed before the head:    502; too slow: 504
+//   a body that is malformed, too large or too slow, before the head: 400, 413, 408
 //   lost or malformed after the head:     the client's connection is cut, so that it shows
 //
 // It pulls the request body from the client connection (takeBody) when the backend can take it, and
