@@ -89,6 +89,8 @@ listeners:
   - name: web
     bind: "${bind}"
     routes: [{ pool: web }]
+# The lines of a failed test are to be those that tell of it.
+logging: { access: false }
 pools:
   web:
     backends: [${BACKENDS.map((machine) => `"${ipv4Of(machine)}:${String(BACKEND_PORT)}"`).join(", ")}]
