@@ -106,7 +106,7 @@ test(
     await refuses("part a", "too much: a");
     await refuses("gateway", "off or on?");
     await refuses("gateway off b", "too much: b");
-    const which = "which command? status, role, switchover, standby, resume, drain or ready";
+    const which = "which command? status, role, switchover, standby, resume, drain, ready or route";
     for (const command of ["vipair a", "vipair a check"]) await refuses(command, which);
     await refuses("thaw a", "a is not frozen");
     await wouldRefuse(hand.gateway("on"), "the gateway is on already");
