@@ -71,7 +71,8 @@ function newTarget(
   const rest = old.slice(span.end);
   const joined = begin.endsWith("/") && rest.startsWith("/") ? begin + rest.slice(1) : begin + rest;
   const query = target.slice(pathOf(target).length);
-  return `${joined}${query}`;
+  // "/v1../x" without its "/v1" would be a path that no route has seen.
+  return resolveTarget(`${joined}${query}`);
 }
 
 function firstSpan(finders: readonly ((path: string) => PathSpan | null)[], path: string): PathSpan {
@@ -112,11 +113,11 @@ function valueOf(variable: Variable, facts: RequestFacts, around: Surroundings):
     case "request.host":
       return facts.host;
     case "request.path":
-      return pathOf(head.target);
+      return pathOf(resolveTarget(head.target));
     case "request.query":
       return queryOf(head.target);
     case "request.uri":
-      return head.target;
+      return resolveTarget(head.target);
     case "listener.name":
       return around.listener;
     case "route.name":
