@@ -32,6 +32,10 @@ describe("what a route matches", () => {
       '2:71  listeners[0].routes[0].match.path.regex: "(?=a)" is not a regular expression in the syntax of RE2, which has no look-around and no references back: invalid or unsupported Perl syntax: `(?=`.',
     ],
     [
+      "match: { path: { regex: '((a|b?){30}){30}' } }, pool: web",
+      '2:71  listeners[0].routes[0].match.path.regex: "((a|b?){30}){30}" repeats too much: it makes 5462 steps, where 1024 are allowed. Use smaller numbers, or + and *.',
+    ],
+    [
       "match: { path: {} }, pool: web",
       "2:56  listeners[0].routes[0].match.path: Write one of prefix, exact and regex.",
     ],
