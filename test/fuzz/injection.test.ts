@@ -127,7 +127,7 @@ test("a response head has no more lines than were passed on, whatever a backend 
 
 test("an error page says nothing of the request", () => {
   // Its only inputs are these; none of them is text.
-  const page = renderOwnResponse(errorContent(400), { staysOpen: false, minor: 1, isHead: false });
+  const page = renderOwnResponse(errorContent(400, null), { staysOpen: false, minor: 1, isHead: false });
   const lines = page.split("\r\n").map((line) => line.replace(/^Date: .*/u, "Date"));
   assert.deepEqual(lines, [
     "HTTP/1.1 400 Bad Request",
