@@ -18,7 +18,7 @@ const AROUND: Surroundings = {
 
 function rewritten(route: string, line: string, ...fields: readonly string[]) {
   const table = routes(route);
-  const facts = factsOf(table, request(line, ...fields), "10.1.2.3");
+  const facts = factsOf(table, request(line, ...fields), { clientAddress: "10.1.2.3" });
   const rewrite = findRoute(table, facts)?.rewrite as Rewrite;
   return {
     target: rewrite.target(facts, AROUND),
@@ -102,7 +102,7 @@ function location(to: string, line: string): string {
   const table = routes(`{ redirect: { to: "${to}" } }`);
   const action = table.routes[0]?.config.action;
   assert.ok(action?.kind === "redirect");
-  return renderLocation(action.to, factsOf(table, request(line), "10.1.2.3"), AROUND);
+  return renderLocation(action.to, factsOf(table, request(line), { clientAddress: "10.1.2.3" }), AROUND);
 }
 
 test("variables tell the path that the routes compared, without dot segments", () => {

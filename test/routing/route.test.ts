@@ -93,7 +93,7 @@ const CASES: readonly (readonly [holds: boolean, match: string, asked?: string, 
 for (const [holds, match, asked = ASKED, ...fields] of CASES) {
   test(`${match} ${holds ? "holds" : "does not hold"} for ${[asked, ...fields].join(" | ")}`, () => {
     const table = routes(`{ match: ${match}, pool: a }`);
-    const facts = factsOf(table, request(asked, ...fields), "10.1.2.3");
+    const facts = factsOf(table, request(asked, ...fields), { clientAddress: "10.1.2.3" });
     assert.equal(findRoute(table, facts) !== null, holds);
     const [verdict] = explainRoute(table, facts);
     assert.equal(verdict?.missed === null, holds);
@@ -102,7 +102,7 @@ for (const [holds, match, asked = ASKED, ...fields] of CASES) {
 
 /** Name of the route that decides; null: none. */
 function taken(table: RouteTable, head: RoutedHead): string | null {
-  return findRoute(table, factsOf(table, head, "10.1.2.3"))?.config.name ?? null;
+  return findRoute(table, factsOf(table, head, { clientAddress: "10.1.2.3" }))?.config.name ?? null;
 }
 
 test("the first route that matches decides", () => {
@@ -136,7 +136,7 @@ test("an explanation names the first condition that failed on each route, and en
     "{ match: { path: /v1 }, pool: b }",
     "{ pool: c }",
   );
-  const facts = factsOf(table, request("GET a/v1/x", "X-Beta: off"), "10.1.2.3");
+  const facts = factsOf(table, request("GET a/v1/x", "X-Beta: off"), { clientAddress: "10.1.2.3" });
   assert.deepEqual(
     explainRoute(table, facts).map(({ missed }) => missed),
     [
