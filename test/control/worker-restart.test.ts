@@ -50,6 +50,7 @@ pools:
   });
   workers.configure({
     node: "pi-a",
+    errorPages: new Map(),
     listeners,
     pools,
     logLevel: "error",

@@ -259,6 +259,7 @@ export function workerConfig(
     accessLog,
     workers: 1,
     stickyKey: STICKY_KEY,
+    errorPages: new Map(),
     pools,
     listeners: [
       {
@@ -278,6 +279,7 @@ export function workerConfig(
         trustedProxies: [],
         underscoreHeaders: "drop",
         trace: "refuse",
+        errorPages: {},
         ...listener,
       },
     ],
