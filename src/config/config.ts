@@ -5,6 +5,7 @@
 import type { AgentConfig, BackendCheckConfig, HealthConfig } from "./check-config.ts";
 import type { BalanceConfig, StickyConfig } from "./balance-config.ts";
 import type { ErrorPagesConfig } from "./error-page-config.ts";
+import type { QueueConfig, RetryConfig } from "./resilience-config.ts";
 import type { RouteConfig } from "./route-config.ts";
 
 /** A whole configuration file. The same file stands on both nodes of a pair. */
@@ -214,6 +215,9 @@ export interface PoolConfig {
   /** Absent: no backend has one. */
   readonly agent?: AgentConfig;
   readonly timeouts: PoolTimeouts;
+  readonly retry: RetryConfig;
+  /** null: no backend is ever full. */
+  readonly queue: QueueConfig | null;
 }
 
 export interface BackendConfig {
@@ -228,6 +232,8 @@ export interface BackendConfig {
   readonly check?: BackendCheckConfig;
   /** Serves only when none of the others can. */
   readonly isBackup: boolean;
+  /** Requests and tunnels at a time, over all workers. Absent: unlimited. */
+  readonly maxConnections?: number;
 }
 
 export interface PoolTimeouts {

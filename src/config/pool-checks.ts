@@ -7,6 +7,7 @@ import { formatAddress } from "./config.ts";
 import type { Mistake } from "./mistake.ts";
 import { virtualAddressesOf } from "./pair-checks.ts";
 import { quote } from "./reading.ts";
+import { checkResilience } from "./resilience-checks.ts";
 import { duplicates, isMap, type Spot } from "./spot.ts";
 
 /** Names that must differ, backends that would be the pair itself, checks that contradict themselves. */
@@ -31,7 +32,12 @@ export function checkPools(top: Spot): readonly Mistake[] {
         (name, first) => `${quote(name)} is ${first} already. Remove one, or give it another name.`,
       ),
     ];
-    return [...found, ...checkBalance(pool), ...checkHealth(pool)];
+    return [
+      ...found,
+      ...checkBalance(pool),
+      ...checkHealth(pool),
+      ...checkResilience(pool, top.at("workers")),
+    ];
   });
 }
 

@@ -229,10 +229,22 @@ export function pool({
         isBackup: false,
       })),
     health: { kind: "none" },
+    retry: RETRY,
+    queue: null,
     timeouts: { connectMs: 2000, responseMs: 5000, bodyMs: 5000, tunnelIdleMs: 60_000, ...timeouts },
     ...settings,
   };
 }
+
+/** The defaults of the configuration. */
+export const RETRY: PoolConfig["retry"] = {
+  attempts: 3,
+  on: { connect: true, reset: true, timeout: false, statuses: [] },
+  perTryMs: Infinity,
+  totalMs: Infinity,
+  bodyBytes: 65_536,
+  budget: { percent: 20, floor: 3 },
+};
 
 /** The defaults of the configuration. */
 export const LIMITS: ListenerLimits = {
