@@ -28,6 +28,7 @@ import { pairMembers, resolveHook } from "./pair-members.ts";
 import { RunTimeChanges } from "./run-time-changes.ts";
 import { StateFile } from "./state-file.ts";
 import { StickyKey } from "./sticky-key.ts";
+import { NO_POOL_COUNTERS } from "./worker-counters.ts";
 import { Workers } from "./workers.ts";
 
 export interface ControllerOptions {
@@ -469,6 +470,7 @@ export class Controller {
   #poolStatus(pool: PoolConfig, counters: WorkerCounters): PoolStatus {
     return {
       name: pool.name,
+      ...(counters.pools[pool.name] ?? NO_POOL_COUNTERS),
       backends: pool.backends.map((backend) => {
         const counted = counters.backends[pool.name]?.[backend.name];
         return {

@@ -1,7 +1,7 @@
 // The door for what workers say. Workers handle hostile bytes; if one is ever taken over, what it
 // sends must not be able to harm the control process, which may run as root.
 
-import type { BackendCounters, FromWorker, WorkerCounters } from "../protocol/worker.ts";
+import type { BackendCounters, FromWorker, PoolCounters, WorkerCounters } from "../protocol/worker.ts";
 
 /** Reasons are for people and for the log; this many characters are enough. */
 const REASON_LENGTH_MAX = 200;
@@ -45,7 +45,28 @@ function parseCounters(value: unknown): WorkerCounters | undefined {
     }
     pools.push([poolName, Object.fromEntries(backends)]);
   }
-  return { connections, requests, refusedConnections, backends: Object.fromEntries(pools) };
+  const poolCounters = parsePools(value.pools);
+  if (poolCounters === undefined) return undefined;
+  return {
+    connections,
+    requests,
+    refusedConnections,
+    backends: Object.fromEntries(pools),
+    pools: poolCounters,
+  };
+}
+
+function parsePools(value: unknown): Record<string, PoolCounters> | undefined {
+  if (!isRecord(value)) return undefined;
+  const pools: [string, PoolCounters][] = [];
+  for (const [name, pool] of Object.entries(value)) {
+    if (!isRecord(pool)) return undefined;
+    const { queued, overflows, retries, retriesRefused } = pool;
+    if (!isCount(queued) || !isCount(overflows) || !isCount(retries) || !isCount(retriesRefused))
+      return undefined;
+    pools.push([name, { queued, overflows, retries, retriesRefused }]);
+  }
+  return Object.fromEntries(pools);
 }
 
 function isRecord(value: unknown): value is Record<string, unknown> {

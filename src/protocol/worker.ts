@@ -81,6 +81,19 @@ export interface WorkerCounters {
   readonly refusedConnections: number;
   /** backends[pool][backend] */
   readonly backends: Readonly<Record<string, Readonly<Record<string, BackendCounters>>>>;
+  /** pools[pool] */
+  readonly pools: Readonly<Record<string, PoolCounters>>;
+}
+
+export interface PoolCounters {
+  /** Requests that wait now until a backend has room. */
+  readonly queued: number;
+  /** Requests that found the queue full, or waited in vain. */
+  readonly overflows: number;
+  /** Attempts behind the first one of their requests. */
+  readonly retries: number;
+  /** Requests that failed because the retry budget was spent. */
+  readonly retriesRefused: number;
 }
 
 export interface BackendCounters {

@@ -36,7 +36,8 @@ import {
 } from "./access-record.ts";
 import type { Context } from "./context.ts";
 import { dispatch, type HeadEdits } from "./dispatch.ts";
-import { Exchange, type ExchangeClient, type SwitchedTo } from "./exchange.ts";
+import { Exchange } from "./exchange.ts";
+import type { ExchangeClient, SwitchedTo } from "./exchange-client.ts";
 import { finalContent } from "./final-recipient.ts";
 import { GONE_CHECK_MS, SendWatch } from "./kernel-state.ts";
 import type { Listener } from "./listener.ts";

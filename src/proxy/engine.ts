@@ -216,10 +216,13 @@ export class Engine {
   private count(): WorkerCounters {
     const { connections, requests, refusedConnections } = this.context.tally;
     const backends: Record<string, WorkerCounters["backends"][string]> = {};
+    const pools: Record<string, WorkerCounters["pools"][string]> = {};
     for (const [name, pool] of this.pools) {
-      if (pool.isConfigured) backends[name] = pool.counters;
+      if (!pool.isConfigured) continue;
+      backends[name] = pool.backendCounters;
+      pools[name] = pool.counters;
     }
-    return { connections, requests, refusedConnections, backends };
+    return { connections, requests, refusedConnections, backends, pools };
   }
 }
 

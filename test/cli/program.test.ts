@@ -406,8 +406,9 @@ test("drain --wait=DURATION ends with 1 when connections are left, and when the 
 
 test("status shows what becomes of a drained backend's connections, and the ordered weight", async (t) => {
   const sample = sampleStatus();
-  const [first] = sample.pools[0]?.backends ?? [];
-  assert.ok(first !== undefined);
+  const [pool] = sample.pools;
+  const first = pool?.backends[0];
+  assert.ok(pool !== undefined && first !== undefined);
   const order = { state: "drain", weight: 10, node: "pi-b" } as const;
   for (const [state, activeConnections, shown] of [
     ["drain", 3, "draining (3 connections)"],
@@ -416,7 +417,7 @@ test("status shows what becomes of a drained backend's connections, and the orde
     ["maintenance", 0, "maintenance"],
   ] as const) {
     const backend = { ...first, state, activeConnections, order, reason: "ordered on pi-b" };
-    const pools = [{ name: "web", backends: [backend] }];
+    const pools = [{ ...pool, backends: [backend] }];
     const runtimeDir = await runningNode(t, { status: async () => Promise.resolve({ ...sample, pools }) });
     const { out } = await vipair("status", "--runtime-dir", runtimeDir);
     const line = out.split("\n").find((one) => one.startsWith("pool web"));
@@ -424,6 +425,24 @@ test("status shows what becomes of a drained backend's connections, and the orde
     assert.match(line, /now 10 \(ordered on pi-b\)/);
     assert.match(line, /\(ordered on pi-b\)/);
   }
+});
+
+test("status shows of a pool who waits, what overflowed and what was sent again, when there was any", async (t) => {
+  const [pool] = sampleStatus().pools;
+  assert.ok(pool !== undefined);
+  const show = async (counts: Partial<typeof pool>) => {
+    const pools = [{ ...pool, ...counts }];
+    const runtimeDir = await runningNode(t, {
+      status: async () => Promise.resolve(sampleStatus({ pools })),
+    });
+    return (await vipair("status", "--runtime-dir", runtimeDir)).out;
+  };
+  assert.doesNotMatch(await show({}), /waiting|overflow|retr/);
+  assert.match(
+    await show({ queued: 3, overflows: 1, retries: 12, retriesRefused: 2 }),
+    /\n +3 waiting  1 overflow  12 retries  2 refused by the budget\n/,
+  );
+  assert.match(await show({ retries: 1 }), /\n +1 retry\n/);
 });
 
 test("status lists the groups when there are several, nodes in maintenance, and a lowered priority", async (t) => {

@@ -229,7 +229,7 @@ export function pool({
         isBackup: false,
       })),
     health: { kind: "none" },
-    retry: RETRY,
+    retry: ONCE,
     queue: null,
     timeouts: { connectMs: 2000, responseMs: 5000, bodyMs: 5000, tunnelIdleMs: 60_000, ...timeouts },
     ...settings,
@@ -244,6 +244,12 @@ export const RETRY: PoolConfig["retry"] = {
   totalMs: Infinity,
   bodyBytes: 65_536,
   budget: { percent: 20, floor: 3 },
+};
+
+/** Nothing that a backend has got is sent again, so that each failure shows. */
+const ONCE: PoolConfig["retry"] = {
+  ...RETRY,
+  on: { connect: true, reset: false, timeout: false, statuses: [] },
 };
 
 /** The defaults of the configuration. */

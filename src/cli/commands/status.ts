@@ -1,7 +1,7 @@
 // `vipair status`: what one node knows, for people; `--json` gives programs the Status as it is.
 
 import type { AgentStatus, ArbiterStatus, BackendStatus, GroupStatus } from "../../protocol/status.ts";
-import type { LastCheck, PeerStatus, Status } from "../../protocol/status.ts";
+import type { LastCheck, PeerStatus, PoolStatus, Status } from "../../protocol/status.ts";
 import type { Terminal } from "../terminal.ts";
 import { withStatus } from "./role.ts";
 
@@ -71,7 +71,8 @@ function formatStatus(status: Status, { nowMs }: { readonly nowMs: number }): st
       ),
     ],
     ...status.pools.map(
-      ({ name, backends }) => [`pool ${name}`, align(backends.map(formatBackend))] as const,
+      (pool) =>
+        [`pool ${pool.name}`, [...align(pool.backends.map(formatBackend)), ...formatTroubles(pool)]] as const,
     ),
     ["requests", [String(status.requests)]],
     ...(status.refusedConnections === 0
@@ -137,6 +138,17 @@ function formatPeer(peer: PeerStatus): string[] {
     lines.push(words(`path ${self} to ${other}`, state, why !== null && `(${why})`));
   }
   return lines;
+}
+
+/** What is worth a line only if it was there. */
+function formatTroubles({ queued, overflows, retries, retriesRefused }: PoolStatus): string[] {
+  const line = words(
+    queued > 0 && `${String(queued)} waiting`,
+    overflows > 0 && plural(overflows, "overflow"),
+    retries > 0 && (retries === 1 ? "1 retry" : `${String(retries)} retries`),
+    retriesRefused > 0 && `${String(retriesRefused)} refused by the budget`,
+  );
+  return line === "" ? [] : [line];
 }
 
 function formatBackend(backend: BackendStatus): string[] {
