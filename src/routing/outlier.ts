@@ -77,7 +77,7 @@ export function judgeRow(
 ): Verdict {
   const member = members.find(({ name }) => name === backend);
   const record = state.get(backend);
-  if (member === undefined || record?.ejection != null || !isHealthy(member.health) || !isOffered(member))
+  if (member === undefined || !isHealthy(member.health) || !isOffered(member) || isEjected(state, backend))
     return { kind: "out-already" };
   const obstacle = findObstacle(member, { settings, members, panicThreshold });
   if (obstacle !== null) return { kind: "spared", reason: obstacle };
@@ -93,6 +93,15 @@ export function judgeRow(
   };
   const next = new Map(state).set(backend, { ejection, count, wellSinceMs: ejection.untilMs });
   return { kind: "ejected", state: next, ejection };
+}
+
+export function isEjected(state: OutlierState, backend: string): boolean {
+  return ejectionOf(state, backend) !== null;
+}
+
+/** null: it is not ejected. */
+export function ejectionOf(state: OutlierState, backend: string): Ejection | null {
+  return state.get(backend)?.ejection ?? null;
 }
 
 /** Why it must stay; null: it need not. */

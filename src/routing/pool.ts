@@ -9,7 +9,7 @@
 
 import type { BalanceConfig } from "../config/balance-config.ts";
 import type { PoolConfig } from "../config/config.ts";
-import { ASSUMED_UP, type BackendHealth, type BackendState } from "./backend-state.ts";
+import { ASSUMED_UP, type BackendHealth, type BackendState, weightNow } from "./backend-state.ts";
 import { type MaglevTable, buildTable, sortByName } from "./maglev.ts";
 import { isPanic } from "./panic.ts";
 import { type Asker, type Moment, chooseEntry } from "./policies.ts";
@@ -119,10 +119,11 @@ function createCandidate(
     load,
     credit,
   }: Pick<Candidate, "name" | "index" | "isBackup" | "configuredWeight" | "load" | "credit">,
-  { health, weight = configuredWeight, weightPercent = 100, recoveredAgoMs }: BackendState,
+  state: BackendState,
   nowMs: number,
 ): Candidate {
-  const settledWeight = (weight * weightPercent) / 100;
+  const { health, weight = configuredWeight, recoveredAgoMs } = state;
+  const settled = weightNow(state, configuredWeight);
   return {
     name,
     index,
@@ -131,8 +132,8 @@ function createCandidate(
     load,
     credit,
     health,
-    fullWeight: Math.max(configuredWeight, weight, settledWeight),
-    settledWeight,
+    fullWeight: Math.max(configuredWeight, weight, settled),
+    settledWeight: settled,
     recoveredAtMs: recoveredAgoMs === undefined ? -Infinity : nowMs - recoveredAgoMs,
     weight: 0,
     share: 0,

@@ -34,7 +34,8 @@ class Story {
 
   /** What became of requests that would end so. */
   play(outcomes: string): string {
-    return [...outcomes]
+    return outcomes
+      .split("")
       .map((outcome) => {
         const pass = this.begin();
         if (pass === null) return ".";

@@ -7,6 +7,7 @@ import type { BackendHealth } from "../../src/routing/backend-state.ts";
 import { FailureRows } from "../../src/routing/failure-row.ts";
 import {
   endEjections,
+  isEjected,
   judgeRow,
   keepRecords,
   nextEndMs,
@@ -40,8 +41,7 @@ class Story {
   get members(): readonly OutlierMember[] {
     return this.names.map((name) => {
       const checked = this.checked.get(name) ?? "up";
-      const isEjected = this.state.get(name)?.ejection != null;
-      const health = isEjected && isHealthy(checked) ? "ejected" : checked;
+      const health = isEjected(this.state, name) && isHealthy(checked) ? "ejected" : checked;
       return { name, health, isBackup: name.endsWith("+"), settledWeight: 1 };
     });
   }
@@ -281,7 +281,8 @@ function rows(
   lengths: { consecutive5xx?: number | null; consecutiveFailures?: number | null },
 ) {
   const counted = new FailureRows({ consecutive5xx: 3, consecutiveFailures: 2, ...lengths });
-  return [...events]
+  return events
+    .split("")
     .map((event) => {
       if (event === "x") return counted.isFullWithFailure() ? "x!" : "x";
       const isFull = counted.isFullWithStatus(event === "5" ? 500 : 200);
