@@ -93,8 +93,10 @@ function sectionsOf(section: Section): readonly Section[] {
 function sectionsIn({ path, node }: Section): readonly Section[] {
   if (node.properties !== undefined) return sectionsOf({ path, node });
   if (node.items !== undefined) return sectionsIn({ path: `${path}[]`, node: asNode(node.items) });
-  if (isMapOfNames(node))
-    return sectionsIn({ path: `${path}.NAME`, node: asNode(node.additionalProperties) });
+  if (isMapOfNames(node)) {
+    const key = asNode(node.propertyNames).title ?? "NAME";
+    return sectionsIn({ path: `${path}.${key}`, node: asNode(node.additionalProperties) });
+  }
   const variants = [...(node.oneOf ?? []), ...(node.anyOf ?? [])].map((variant) => asNode(variant));
   const sections = variants.flatMap((variant) => {
     const kind = asNode(variant.properties?.["kind"]).const;

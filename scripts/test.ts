@@ -33,6 +33,7 @@ const NOT_UNIT: ReadonlySet<string> = new Set(["sim", "integration", "load", "ho
 const CALM: ReadonlySet<string> = new Set([
   "alone.test.ts",
   "bad-input.test.ts",
+  "error-pages.test.ts",
   "notify.test.ts",
   "package.test.ts",
   "reload.test.ts",

@@ -3,15 +3,17 @@
 
 import { readFileSync } from "node:fs";
 import { hostname } from "node:os";
-import { resolve } from "node:path";
+import { dirname, resolve } from "node:path";
 import { AdminServer } from "./admin/server.ts";
+import { readErrorPages } from "./cli/error-page-files.ts";
 import type { RunOptions } from "./cli/program.ts";
 import { runCommandLine, stateDirOf } from "./cli/program.ts";
 import { EXIT } from "./cli/terminal.ts";
 import type { Config } from "./config/config.ts";
-import { formatConfigError, parseConfig } from "./config/parse.ts";
+import { formatConfigError, locateMistakes, parseConfig } from "./config/parse.ts";
 import { Controller } from "./control/controller.ts";
 import { pairMembers } from "./control/pair-members.ts";
+import type { ErrorPages } from "./protocol/worker.ts";
 import { monotonicClock } from "./system/clock.ts";
 import { startLauncher, stopLauncher } from "./system/launcher.ts";
 import { createLog, type Log } from "./system/log.ts";
@@ -29,7 +31,7 @@ async function run(options: RunOptions): Promise<number> {
     for (const line of loaded.problems) process.stderr.write(`${line}\n`);
     return EXIT.failed;
   }
-  const { config } = loaded;
+  const { config, errorPages } = loaded;
   const node = options.node ?? hostname();
   if (config.pair !== undefined && pairMembers(config.pair, node) === undefined) {
     const names = config.pair.nodes.map(({ name }) => name).join(", ");
@@ -46,6 +48,7 @@ async function run(options: RunOptions): Promise<number> {
 
   const controller = new Controller({
     config,
+    errorPages,
     configPath,
     node,
     runtimeDir: resolve(options.runtimeDir),
@@ -103,7 +106,7 @@ async function run(options: RunOptions): Promise<number> {
 }
 
 type Loaded =
-  | { readonly kind: "config"; readonly config: Config }
+  | { readonly kind: "config"; readonly config: Config; readonly errorPages: ErrorPages }
   | { readonly kind: "invalid"; readonly problems: readonly string[] };
 
 function loadConfig(path: string): Loaded {
@@ -116,8 +119,11 @@ function loadConfig(path: string): Loaded {
     return { kind: "invalid", problems: [`${path}: cannot be read: ${String(error)}`] };
   }
   const parsed = parseConfig(text, path);
-  if (parsed.kind === "config") return parsed;
-  return { kind: "invalid", problems: parsed.errors.map(formatConfigError) };
+  if (parsed.kind === "invalid") return { kind: "invalid", problems: parsed.errors.map(formatConfigError) };
+  const { config } = parsed;
+  const { pages, mistakes } = readErrorPages(config, dirname(path));
+  if (mistakes.length === 0) return { kind: "config", config, errorPages: pages };
+  return { kind: "invalid", problems: locateMistakes(text, { file: path, mistakes }).map(formatConfigError) };
 }
 
 /**
@@ -148,7 +154,7 @@ function obeySignals({
     process.on("SIGINT", stop);
     process.on("SIGHUP", () => {
       const loaded = loadConfig(configPath);
-      if (loaded.kind === "config") void controller.reload(loaded.config);
+      if (loaded.kind === "config") void controller.reload(loaded);
       else log.error({ problems: loaded.problems }, "the new configuration is not used");
     });
   });

@@ -44,13 +44,17 @@ export function describeNode(node: DemoNode): string {
 
 /** "outage 87 ms (17 of 231 requests failed), limit 300 ms; active: pi-b" */
 export function describeOutcome(account: Account): string {
-  const { outageMs, outageMsMax, failed, requests, active } = account;
+  const { outageMs, outageMsMax, heldUpMs, failed, requests, active } = account;
   const outage =
     failed === 0
       ? `no outage (0 of ${String(requests)} requests failed)`
       : `outage ${String(outageMs)} ms (${String(failed)} of ${String(requests)} requests failed)`;
   const limit = outageMsMax === null ? "" : `, limit ${String(outageMsMax)} ms`;
-  return `${outage}${limit}; active: ${active ?? "none"}`;
+  const heldUp =
+    outageMsMax !== null && outageMs > outageMsMax
+      ? ` (this machine itself was held up for ${String(heldUpMs)} ms)`
+      : "";
+  return `${outage}${limit}${heldUp}; active: ${active ?? "none"}`;
 }
 
 /** Subjects that say something to a person; the others are in the log file. */

@@ -33,6 +33,8 @@ export interface Account {
   readonly outageMs: number;
   /** Most that this act may cost; null: no limit of its own. */
   readonly outageMsMax: number | null;
+  /** How long the request loop itself was held up: no outage of the pair. */
+  readonly heldUpMs: number;
   readonly failed: number;
   readonly requests: number;
   /** Who is active afterwards. */
@@ -257,6 +259,7 @@ export class Stage {
       act,
       outageMs: Math.round(report.longestOutageMs),
       outageMsMax,
+      heldUpMs: report.stalledMs,
       failed: report.failed,
       requests: report.total,
       active: this.active?.name ?? null,
@@ -355,7 +358,7 @@ function trafficProblems(report: OpenLoopReport, outageMsMax: number | null): st
   const good = report.outcomes.ok ?? 0;
   if (good === 0) problems.push("no request was answered");
   if (report.outages.some(({ ended }) => !ended)) problems.push("the virtual address does not answer");
-  if (outageMsMax !== null && report.longestOutageMs > outageMsMax) {
+  if (outageMsMax !== null && report.longestOutageMs > outageMsMax + report.stalledMs) {
     problems.push(`the outage is longer than ${String(outageMsMax)} ms`);
   }
   return problems;

@@ -38,9 +38,9 @@ export interface TlsOptions {
 }
 
 export interface OpenLoopReport extends OutageReport {
-  /** Planned attempts that were never made, because this process was held up. */
+  /** Planned attempts since then that were never made, because this process was held up. */
   readonly missed: number;
-  /** How long this process was held up, over the whole run: a part of any outage seen may be its own. */
+  /** How long this process was held up since then: a part of any outage seen may be its own. */
   readonly stalledMs: number;
   /** The latest failure that its outcome does not explain, in words; null when there was none. */
   readonly lastProblem: string | null;
@@ -77,6 +77,9 @@ export class OpenLoopClient {
   readonly #tallies: {
     readonly label: string | null;
     readonly fromMs: number;
+    /** The client's totals at that time. */
+    readonly stalledBeforeMs: number;
+    readonly missedBefore: number;
     readonly tally: OutageTally;
   }[] = [];
   #startedMs = 0;
@@ -144,6 +147,8 @@ export class OpenLoopClient {
     this.#tallies.push({
       label,
       fromMs,
+      stalledBeforeMs: this.#stalledMs,
+      missedBefore: this.#missed,
       tally: new OutageTally({ fromMs, mergeMs, latencyMsMax: timeoutMs }),
     });
   }
@@ -153,8 +158,8 @@ export class OpenLoopClient {
     if (entry === undefined) throw new Error(label === null ? "not started" : `no mark "${label}"`);
     return {
       ...entry.tally.report(),
-      missed: this.#missed,
-      stalledMs: Math.round(this.#stalledMs),
+      missed: this.#missed - entry.missedBefore,
+      stalledMs: Math.round(this.#stalledMs - entry.stalledBeforeMs),
       lastProblem: this.#lastProblem,
     };
   }

@@ -4,6 +4,7 @@
 
 import type { AgentConfig, BackendCheckConfig, HealthConfig } from "./check-config.ts";
 import type { BalanceConfig, StickyConfig } from "./balance-config.ts";
+import type { ErrorPagesConfig } from "./error-page-config.ts";
 import type { CircuitBreakerConfig, OutlierConfig } from "./passive-config.ts";
 import type { RouteConfig } from "./route-config.ts";
 
@@ -163,6 +164,8 @@ export interface ListenerConfig {
   readonly trustedProxies: readonly string[];
   readonly underscoreHeaders: UnderscoreHeaders;
   readonly trace: "refuse" | "pass";
+  /** In place of the plain words of our own answers. */
+  readonly errorPages: ErrorPagesConfig;
 }
 
 /** What becomes of request fields with "_" in their name: left out, passed on, or the request gets 400. */

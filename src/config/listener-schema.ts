@@ -3,6 +3,7 @@
 
 import { z } from "zod";
 import * as address from "./address.ts";
+import { errorPages } from "./error-page-schema.ts";
 import { choice, count, countOrUnlimited, duration } from "./fields.ts";
 import { list, name, section, size, sizeOrUnlimited, text } from "./fields.ts";
 import { poolName, route } from "./route-schema.ts";
@@ -96,5 +97,10 @@ export const listener = section({
     .prefault("refuse")
     .describe(
       "TRACE requests. A backend that answers them shows the client every field that proxies have added. `refuse` answers 501; CONNECT is always refused.",
+    ),
+  errorPages: errorPages
+    .prefault({})
+    .describe(
+      "Pages for errors that vipair answers itself, by status (`503`) or class (`5xx`, for all that have no page of their own): a file (.html, .txt, .json or .xml, in UTF-8, at most 64 KiB), or a map with a body. Answers of backends and of `respond` pass as they are. Files are read at the start and at a reload.",
     ),
 }).meta({ oneOf: [{ required: ["pool"] }, { required: ["routes"] }] });

@@ -11,12 +11,14 @@ import type { Config, ConfigError } from "./config.ts";
 import { crossCheck } from "./cross-checks.ts";
 import { mistakesOf } from "./mistakes.ts";
 import { formatPath } from "./mistake.ts";
+import type { Mistake } from "./mistake.ts";
 import { configFile } from "./schema.ts";
 import type { ConfigFile } from "./schema.ts";
 import { toListener } from "./to-listener.ts";
 import { toGroups, toPair } from "./to-pair.ts";
 import { toPool } from "./to-pool.ts";
 import { readYaml } from "./yaml-source.ts";
+import type { YamlSource } from "./yaml-source.ts";
 
 export type Parsed =
   | { readonly kind: "config"; readonly config: Config }
@@ -36,14 +38,29 @@ export function parseConfig(text: string, file: string): Parsed {
   const checked = configFile.safeParse(source.value);
   const mistakes = [...mistakesOf(checked.error?.issues ?? []), ...crossCheck(source.value)];
   if (checked.success && mistakes.length === 0) return { kind: "config", config: toConfig(checked.data) };
-  return invalidConfig(
-    mistakes.map(({ path, at, message }) => ({
-      file,
-      ...source.locate(path, at),
-      path: formatPath(path),
-      message,
-    })),
-  );
+  return invalidConfig(locateIn(source, { file, mistakes }));
+}
+
+/** Mistakes that were found later, in what a good configuration names, with their places in its text. */
+export function locateMistakes(
+  text: string,
+  found: { readonly file: string; readonly mistakes: readonly Mistake[] },
+): readonly ConfigError[] {
+  if (found.mistakes.length === 0) return [];
+  const source = readYaml(text);
+  return source.kind === "source" ? locateIn(source, found) : [];
+}
+
+function locateIn(
+  source: YamlSource,
+  { file, mistakes }: { readonly file: string; readonly mistakes: readonly Mistake[] },
+): readonly ConfigError[] {
+  return mistakes.map(({ path, at, message }) => ({
+    file,
+    ...source.locate(path, at),
+    path: formatPath(path),
+    message,
+  }));
 }
 
 /** `vipair.yaml:14:7  pools.web.backends[1].address: "80800" is not a port. Use 1 to 65535.` */

@@ -4,11 +4,9 @@ import { z } from "zod";
 import * as address from "./address.ts";
 import * as http from "./http-values.ts";
 import { choice, count, either, list, name, section, text } from "./fields.ts";
-import { invalid, ok, type Reading } from "./reading.ts";
+import { ok, type Reading } from "./reading.ts";
 import { readRegex } from "./regex.ts";
 import * as value from "./route-values.ts";
-
-const KIB = 1024;
 
 /** One, or a list of them. */
 function oneOrMore<T extends z.core.$ZodType>(
@@ -238,14 +236,7 @@ const redirect = section({
 const respond = section({
   status: count({ from: 200, to: 599, noun: "a status" }).prefault(200).describe("The status of the answer."),
   body: z
-    .exactOptional(
-      text({
-        title: "text",
-        write: "a text",
-        read: (written) =>
-          written.length > 64 * KIB ? invalid("The text is longer than 64 KiB. Use a backend.") : ok(written),
-      }),
-    )
+    .exactOptional(text({ title: "text", write: "a text", read: value.readOwnBody }))
     .describe("The answer's body, in UTF-8."),
   contentType: text({
     title: "media type",

@@ -8,6 +8,8 @@ import type { Template } from "./route-config.ts";
 import { FIELD_VALUE, readTemplate, TARGET_TEXT } from "./template.ts";
 
 const NAME_CHARACTERS_MAX = 256;
+/** Answers of our own stay in memory, and each client is written its one whole. */
+export const OWN_BODY_BYTES_MAX = 64 * 1024;
 /** RFC 9110 5.6.2. */
 const TOKEN = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
 /** RFC 5646 2.1, without its finer points. */
@@ -98,6 +100,14 @@ export function readNewHost(text: string): Reading<Template> {
 
 export function readFieldValue(text: string): Reading<Template> {
   return readTemplate(text, FIELD_VALUE);
+}
+
+/** What an answer of our own says. */
+export function readOwnBody(text: string): Reading<string> {
+  // Characters are never more than bytes, so this is the looser of the two readings of the limit.
+  return text.length > OWN_BODY_BYTES_MAX
+    ? invalid("The text is longer than 64 KiB. Use a backend.")
+    : ok(text);
 }
 
 /** `text/html; charset=utf-8`: RFC 9110 8.3.1. */

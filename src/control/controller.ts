@@ -10,7 +10,7 @@ import { configHashInput } from "../config/hash-input.ts";
 import { noSuch } from "../config/nearest.ts";
 import type { BackendName, BackendOrder, ConnectionsResult } from "../protocol/admin.ts";
 import type { Status } from "../protocol/status.ts";
-import type { WorkerConfig } from "../protocol/worker.ts";
+import type { ErrorPages, WorkerConfig } from "../protocol/worker.ts";
 import type { ChangeValue } from "../election/changes.ts";
 import { type Clock, wallTime } from "../system/clock.ts";
 import type { Log } from "../system/log.ts";
@@ -30,6 +30,7 @@ import { Workers } from "./workers.ts";
 
 export interface ControllerOptions {
   readonly config: Config;
+  readonly errorPages: ErrorPages;
   /** Absolute; paths inside the file are relative to its directory. */
   readonly configPath: string;
   readonly node: string;
@@ -66,6 +67,7 @@ export class Controller {
   /** Of the role of a node alone; a pair keeps its own. */
   #since = wallTime();
   #config: Config;
+  #errorPages: ErrorPages;
   #configHash: string;
   #workersFault: string | undefined;
   /** Keys that the last reload found changed and could not apply. */
@@ -80,6 +82,7 @@ export class Controller {
     this.#options = options;
     const { config, clock, log } = options;
     this.#config = config;
+    this.#errorPages = options.errorPages;
     this.#configHash = hashConfig(config);
     this.#startedAt = clock();
     this.#stickyKey = new StickyKey(config.pair, dirname(options.configPath));
@@ -145,11 +148,17 @@ export class Controller {
   }
 
   /**
-   * Takes over a new configuration: listeners, routes, pools, health checks, access log. What belongs to the pair, the
+   * Takes over a new configuration: listeners, routes, error pages, pools, health checks, access log. What belongs to the pair, the
    * number of workers and the log level stay as they are until a restart (rule 11: a reload touches
    * neither address, lease nor heartbeats).
    */
-  async reload(config: Config): Promise<void> {
+  async reload({
+    config,
+    errorPages,
+  }: {
+    readonly config: Config;
+    readonly errorPages: ErrorPages;
+  }): Promise<void> {
     const { log } = this.#options;
     const kept = this.#config;
     this.#needsRestart = RESTART_KEYS.filter((key) => isChanged({ key, from: kept, to: config }));
@@ -159,6 +168,7 @@ export class Controller {
     const { listeners, pools, shutdownGraceMs } = config;
     const logging = { level: kept.logging.level, access: config.logging.access };
     this.#config = { ...kept, listeners, pools, logging, shutdownGraceMs };
+    this.#errorPages = errorPages;
     // Of what is in effect: a peer that runs with the rest of the file runs with something else.
     this.#configHash = hashConfig(this.#config);
     this.#pair?.setConfigHash(this.#configHash);
@@ -374,7 +384,8 @@ export class Controller {
     const accessLog = this.#prepareAccessLog();
     const { value: stickyKey } = this.#stickyKey;
     const workers = this.#workerCount;
-    return { node, listeners, pools, logLevel: logging.level, accessLog, stickyKey, workers };
+    const errorPages = this.#errorPages;
+    return { node, listeners, pools, logLevel: logging.level, accessLog, stickyKey, workers, errorPages };
   }
 
   /** With an absolute file, which the workers can open. */

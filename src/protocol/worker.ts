@@ -19,6 +19,15 @@ export interface WorkerConfig {
   readonly accessLog: AccessLogConfig | null;
   /** How many workers share the connections, and so the limits on them. */
   readonly workers: number;
+  readonly errorPages: ErrorPages;
+}
+
+/** By listener, and there by status (`503`) or class (`5xx`). A listener without pages is not named. */
+export type ErrorPages = ReadonlyMap<string, ReadonlyMap<string, ErrorPage>>;
+
+export interface ErrorPage {
+  readonly contentType: string;
+  readonly body: string;
 }
 
 /** health[pool][backend]; a backend that is not named is up. */

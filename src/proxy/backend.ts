@@ -2,6 +2,7 @@
 
 import type { BackendConfig, PoolConfig } from "../config/config.ts";
 import type { BackendCounters } from "../protocol/worker.ts";
+import type { Pass } from "../routing/circuit-breaker.ts";
 import { createLoad, observeResponse } from "../routing/response-time.ts";
 import { monotonicClock } from "../system/clock.ts";
 import { BackendConnection, type BackendUser } from "./backend-connection.ts";
@@ -16,6 +17,25 @@ const IDLE_MS_MAX = 4000;
 const IDLE_MARGIN_MS = 500;
 /** A dead backend fails every request; the control process needs to hear it only so often. */
 const FAILURE_REPORT_INTERVAL_MS = 100;
+
+/** What was wrong with an attempt, before or behind the head of its answer. */
+export interface Fault {
+  /**
+   * connect: refused, unreachable, timed out: no byte of the request was sent; reset: the connection was lost;
+   * malformed: what came is not to be believed; timeout: nothing came, or nothing more, in time.
+   */
+  readonly kind: "connect" | "reset" | "malformed" | "timeout";
+  /** Of the head behind which it went wrong; null: none had come. */
+  readonly status: number | null;
+  /** In words, for logs. */
+  readonly reason: string;
+}
+
+/**
+ * How an attempt went. A number is the status of its answer; "abandoned": whoever waited for the answer has gone, which
+ * says nothing of the backend.
+ */
+export type Outcome = number | Fault | "abandoned";
 
 export class Backend {
   readonly name: string;
@@ -115,8 +135,30 @@ export class Backend {
     observeResponse(this.load, nowMs - sentAtMs, nowMs);
   }
 
-  /** A request failed here: counted, and the health checker is asked to look. */
-  countFailure(reason: string): void {
+  /** An attempt begins, which its pool has accepted. The pass comes back with its outcome. */
+  admit(): Pass {
+    return this.watch === null ? 0 : this.watch.admit();
+  }
+
+  /**
+   * Each attempt says here how it went, as soon as that is known. Once; and a second time, with a fault, if the body was
+   * lost behind a head that came.
+   */
+  noteOutcome(outcome: Outcome, pass: Pass): void {
+    if (typeof outcome === "object") this.countFailure(outcome.reason);
+    if (this.watch === null) return;
+    if (typeof outcome === "object") this.watch.noteFailure(outcome.reason, outcome.status, pass);
+    else if (outcome === "abandoned") this.watch.noteAbandoned(pass);
+    else this.watch.noteStatus(outcome, pass);
+  }
+
+  /** The whole response of an attempt came, or all of it that is ours to see. */
+  noteWhole(): void {
+    if (this.watch !== null) this.watch.noteWhole();
+  }
+
+  /** Counted, and the health checker is asked to look. */
+  private countFailure(reason: string): void {
     this.counts.failures += 1;
     const { tally, timers } = this.context;
     tally.hasChanged = true;

@@ -302,19 +302,19 @@ export class ClientConnection implements StreamOwner, ExchangeClient, Expiring {
     if (head.maxForwards === 0) {
       this.answerSelf(head, finalContent(head), "answered");
     } else if (framing.kind === "length" && framing.length > this.listener.bodyBytesMax) {
-      this.answerSelf(head, errorContent(413), "refused");
+      this.answerSelf(head, errorContent(413, this.listener.errorPages), "refused");
     } else {
       const found = dispatch(this.listener, head, this);
       if (found.kind === "pool") this.askPool(head, found.pool, found.edits);
       else if (found.kind === "answer") this.answerSelf(head, found.content, "answered");
-      else this.answerSelf(head, errorContent(404), "no-route");
+      else this.answerSelf(head, errorContent(404, this.listener.errorPages), "no-route");
     }
   }
 
   private askPool(head: RequestHead, name: string, edits: HeadEdits | null): void {
     const pool = this.context.pools.get(name);
     if (pool === undefined) {
-      this.answerSelf(head, errorContent(404), "no-route");
+      this.answerSelf(head, errorContent(404, this.listener.errorPages), "no-route");
       return;
     }
     const { context, record } = this;
@@ -421,7 +421,7 @@ export class ClientConnection implements StreamOwner, ExchangeClient, Expiring {
   }
 
   exchangeFailed(status: number, maySpeak: boolean): void {
-    this.sendOwn(errorContent(status), maySpeak);
+    this.sendOwn(errorContent(status, this.listener.errorPages), maySpeak);
   }
 
   private sendOwn(content: OwnContent, staysOpen: boolean): void {

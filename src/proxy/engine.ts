@@ -108,8 +108,8 @@ export class Engine {
     // A listener that left the configuration keeps its routes until the control process closes its sockets.
     for (const listener of config.listeners) {
       const known = this.listeners.get(listener.name);
-      if (known === undefined) this.listeners.set(listener.name, new Listener(listener, config.workers));
-      else known.configure(listener, config.workers);
+      if (known === undefined) this.listeners.set(listener.name, new Listener(listener, config));
+      else known.configure(listener, config);
     }
   }
 

@@ -6,8 +6,13 @@ import type { ListenerConfig, ListenerTimeouts } from "../config/config.ts";
 import { listMembers } from "../http1/fields.ts";
 import type { Sender } from "../http1/forward.ts";
 import { DEFAULT_REQUEST_RULES, type RequestHead, type RequestRules } from "../http1/request.ts";
+import type { WorkerConfig } from "../protocol/worker.ts";
 import { compileRoutes, type RouteTable } from "../routing/route.ts";
+import { type OwnPages, preparePages } from "./own-response.ts";
 import { Room } from "./room.ts";
+
+/** What a listener needs of its worker's configuration. */
+type ListenerSurroundings = Pick<WorkerConfig, "workers" | "errorPages">;
 
 export class Listener {
   readonly name: string;
@@ -20,17 +25,17 @@ export class Listener {
   requestsPerConnectionMax = Infinity;
   /** Who is connected now, against the limits on that. */
   readonly room = new Room();
+  errorPages: OwnPages = null;
   /** null: nobody is trusted. */
   private trusted: BlockList | null = null;
 
-  /** `workers`: how many share the listener's connections. */
-  constructor(config: ListenerConfig, workers: number) {
+  constructor(config: ListenerConfig, worker: ListenerSurroundings) {
     this.name = config.name;
     this.timeouts = config.timeouts;
-    this.configure(config, workers);
+    this.configure(config, worker);
   }
 
-  configure(config: ListenerConfig, workers: number): void {
+  configure(config: ListenerConfig, { workers, errorPages }: ListenerSurroundings): void {
     const { limits } = config;
     this.table = compileRoutes(config.routes);
     this.timeouts = config.timeouts;
@@ -47,6 +52,8 @@ export class Listener {
       connections: limits.connections === null ? Infinity : Math.ceil(limits.connections / workers),
       perAddress: limits.connectionsPerAddress ?? Infinity,
     });
+    const pages = errorPages.get(config.name);
+    this.errorPages = pages === undefined ? null : preparePages(pages);
     this.trusted = config.trustedProxies.length === 0 ? null : createBlockList(config.trustedProxies);
   }
 

@@ -54,7 +54,7 @@ export class ConnectionGroup {
     if (admission.kind === "refused") {
       refuseConnection(this.context, socket, {
         sender,
-        listener: this.listener.name,
+        listener: this.listener,
         status: admission.status,
       });
       return;

@@ -1,7 +1,8 @@
-// The answers that a worker gives itself: fixed ones and redirects as configured, and error pages, which are short,
-// plain, and without a word about what is behind them.
+// The answers that a worker gives itself: fixed ones and redirects as configured, and errors. These say what the
+// operator has written for their status, or short plain words; nothing of the request and of what is behind vipair.
 
 import { STATUS_CODES } from "node:http";
+import type { ErrorPage } from "../protocol/worker.ts";
 
 export interface OwnContent {
   readonly status: number;
@@ -25,13 +26,23 @@ export interface OwnDelivery {
 /** Seconds after which asking again makes sense: about one health check interval. */
 const RETRY_AFTER_S = 1;
 
+/** By status or class, as configured; null: none. The bodies have a character for each byte. */
+export type OwnPages = ReadonlyMap<string, ErrorPage> | null;
+
+/** The pages of a listener, ready to be sent. */
+export function preparePages(pages: ReadonlyMap<string, ErrorPage>): OwnPages {
+  return new Map([...pages].map(([key, page]) => [key, { ...page, body: byteString(page.body) }]));
+}
+
 /** What a client is told when its request could not be answered. */
-export function errorContent(status: number): OwnContent {
+export function errorContent(status: number, pages: OwnPages): OwnContent {
   const retry = status === 503 || status === 429 ? `Retry-After: ${String(RETRY_AFTER_S)}\r\n` : "";
+  const name = String(status);
+  const page = pages?.get(name) ?? pages?.get(`${name.charAt(0)}xx`);
   return {
     status,
-    contentType: "text/plain; charset=utf-8",
-    body: `${String(status)} ${phraseOf(status)}\n`,
+    contentType: page?.contentType ?? "text/plain; charset=utf-8",
+    body: page?.body ?? `${name} ${phraseOf(status)}\n`,
     lines: `Cache-Control: no-store\r\n${retry}`,
   };
 }

@@ -6,7 +6,8 @@ import type { Socket } from "node:net";
 import type { Sender } from "../http1/forward.ts";
 import { describeClient } from "./access-record.ts";
 import type { Context } from "./context.ts";
-import { errorContent, renderOwnResponse } from "./own-response.ts";
+import type { Listener } from "./listener.ts";
+import { errorContent, type OwnContent, renderOwnResponse } from "./own-response.ts";
 import { type ByteStream, type StreamOwner, adoptStream } from "./stream.ts";
 import type { Expiring } from "./timers.ts";
 
@@ -29,11 +30,8 @@ class Refusal implements StreamOwner, Expiring {
     adoptStream(socket, this);
   }
 
-  answer(status: number): void {
-    this.stream.end(
-      renderOwnResponse(errorContent(status), { staysOpen: false, minor: 1, isHead: false }),
-      "latin1",
-    );
+  answer(content: OwnContent): void {
+    this.stream.end(renderOwnResponse(content, { staysOpen: false, minor: 1, isHead: false }), "latin1");
     this.stream.resume();
   }
 
@@ -63,7 +61,7 @@ class Refusal implements StreamOwner, Expiring {
 export function refuseConnection(
   context: Context,
   socket: Socket,
-  from: { readonly sender: Sender; readonly listener: string; readonly status: number },
+  from: { readonly sender: Sender; readonly listener: Listener; readonly status: number },
 ): void {
   const { sender, listener, status } = from;
   context.tally.refusedConnections += 1;
@@ -71,10 +69,10 @@ export function refuseConnection(
   const isAnswered = context.tally.refusing < LINGERING_MAX;
   context.accessLog?.writeRefusal({
     client: describeClient(sender.address, socket.remotePort),
-    listener,
+    listener: listener.name,
     status: isAnswered ? status : 0,
     id: context.requestIds.next(),
   });
-  if (isAnswered) new Refusal(context, socket).answer(status);
+  if (isAnswered) new Refusal(context, socket).answer(errorContent(status, listener.errorPages));
   else socket.resetAndDestroy();
 }

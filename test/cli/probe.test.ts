@@ -11,6 +11,7 @@ import { join } from "node:path";
 import { test, type TestContext } from "node:test";
 import { startBackend, type Backend } from "../support/backend.ts";
 import { waitUntil } from "../support/wait-until.ts";
+import { Stopwatch } from "../support/stopwatch.ts";
 
 const LAUNCHER = join(import.meta.dirname, "../../scripts/vipair");
 const FIXTURES = join(import.meta.dirname, "fixtures");
@@ -82,6 +83,7 @@ test("a service that dies and returns is one outage, told when it is over and in
   const first = await backendAt(t);
   const run = probe(t, urlOf(first), "--timeout", PATIENT);
   await run.says(/ up {4}[1-9]\d* requests {2}0 failed/);
+  const stopwatch = new Stopwatch(t);
   const diedAtMs = performance.now();
   await first.close();
   await run.says(/ DOWN .*away for/);
@@ -94,7 +96,8 @@ test("a service that dies and returns is one outage, told when it is over and in
   assert.equal(await run.exit(), 1);
 
   const [line = "", lasted, failed] = told.exec(run.output) ?? [];
-  assert.ok(Math.abs(Number(lasted) - awayMs) < 150, `${String(lasted)} for ${String(awayMs)}`);
+  t.diagnostic(`${String(lasted)} ms for ${String(awayMs)} ms`);
+  stopwatch.assertBelow(150, Math.abs(Number(lasted) - awayMs));
   assert.equal(run.output.split(line).length - 1, 2, "once when it was over, once in the report");
   assert.match(run.output, /^1 outage, the longest \d+ ms$/m);
   assert.match(

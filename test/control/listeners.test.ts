@@ -63,6 +63,7 @@ async function open(t: TestContext, binds: Readonly<Record<string, string>>): Pr
   });
   workers.configure({
     node: "a",
+    errorPages: new Map(),
     listeners,
     pools,
     logLevel: "info",

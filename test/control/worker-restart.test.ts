@@ -51,6 +51,7 @@ pools:
   });
   workers.configure({
     node: "pi-a",
+    errorPages: new Map(),
     listeners,
     pools,
     logLevel: "error",

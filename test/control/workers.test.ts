@@ -17,6 +17,7 @@ import type { Log } from "../../src/system/log.ts";
 
 const CONFIG: WorkerConfig = {
   node: "pi-a",
+  errorPages: new Map(),
   listeners: [],
   pools: [],
   logLevel: "info",

@@ -79,7 +79,7 @@ test("a rewrite writes one request line and one line for each field, whatever is
     const parsed = parseRequestHead(bytes, createScan(), DEFAULT_REQUEST_RULES);
     if (parsed.kind !== "head" || parsed.end !== bytes.length || parsed.head.fields.list.length !== 2) return;
     const sender = { address: "192.0.2.7", isTrusted: true, scheme: "http" } as const;
-    const facts = factsOf(table, parsed.head, sender.address);
+    const facts = factsOf(table, parsed.head, { clientAddress: sender.address });
     const rewrite = findRoute(table, facts)?.rewrite ?? null;
     if (rewrite === null) return;
     seen += 1;
@@ -127,7 +127,7 @@ test("a response head has no more lines than were passed on, whatever a backend 
 
 test("an error page says nothing of the request", () => {
   // Its only inputs are these; none of them is text.
-  const page = renderOwnResponse(errorContent(400), { staysOpen: false, minor: 1, isHead: false });
+  const page = renderOwnResponse(errorContent(400, null), { staysOpen: false, minor: 1, isHead: false });
   const lines = page.split("\r\n").map((line) => line.replace(/^Date: .*/u, "Date"));
   assert.deepEqual(lines, [
     "HTTP/1.1 400 Bad Request",

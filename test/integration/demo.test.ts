@@ -13,8 +13,6 @@ import { waitUntil } from "../support/wait-until.ts";
 
 const DEMO = join(import.meta.dirname, "../../scripts/demo.sh");
 const SCRIPT_LIMIT_MS = 30_000;
-/** After SIGKILL of the active, as the request loop of the demo sees it. */
-const KILL_OUTAGE_MS_MAX = 300;
 
 /** Two nodes, three backends, and the guard that cleans up after a demo that was killed. */
 const SESSIONS_MIN = 6;
@@ -111,20 +109,25 @@ function leftoversOf(sessions: ReadonlySet<number>): ProcessInfo[] {
   return processes().filter(({ session }) => sessions.has(session));
 }
 
+/** What a short excerpt of the report should begin with. */
+function stepsThatFailed({ output }: DemoRun): string {
+  return [...output.matchAll(/^FAILED.*\n(?: +.*\n)*/gm)].join("");
+}
+
 test("the demo's script recovers in every step and leaves nothing behind", async (context) => {
   const demo = new DemoRun(context);
   const sessions = await untilAllRun(demo);
   await waitUntil(() => demo.child.exitCode !== null, { what: "the end", withinMs: SCRIPT_LIMIT_MS });
   await demo.closed;
 
-  assert.equal(demo.child.exitCode, 0, demo.output);
+  assert.equal(demo.child.exitCode, 0, stepsThatFailed(demo) + demo.output);
   for (const step of ["kill", "return", "switchover", "backend loss", "backend return", "freeze", "thaw"]) {
     assert.match(demo.output, new RegExp(`^ok +${step} `, "m"));
   }
-  const [, killOutage] = /pi-[ab] killed .*\n +outage (\d+) ms/.exec(demo.output) ?? [];
-  assert.ok(Number(killOutage) <= KILL_OUTAGE_MS_MAX, demo.output);
+  // The demo holds itself to it, but for the time that its request loop was held up.
+  assert.match(demo.output, /pi-[ab] killed .*\n.*, limit 300 ms/);
   // Stopped workers of the frozen node that were left in the group of listeners would cost requests until then.
-  assert.match(demo.output, /pi-[ab] thawed .*\n +no outage/);
+  assert.match(/pi-[ab] thawed .*\n.*/.exec(demo.output)?.[0] ?? "", /\n +no outage/);
   assert.match(demo.output, /^7 steps, every one recovered/m);
   assert.equal(existsSync(demo.folder), false);
   assert.deepEqual(leftoversOf(sessions), []);

@@ -7,6 +7,7 @@ import { activeDownMs } from "../../src/election/timing.ts";
 import { OpenLoopClient } from "../../src/cli/open-loop-client.ts";
 import { ask } from "../support/http-client.ts";
 import { PORT, Site } from "../support/site.ts";
+import { Stopwatch } from "../support/stopwatch.ts";
 import { SparedClient } from "../support/spared-client.ts";
 import type { VipairProcess } from "../support/vipair-process.ts";
 import { waitUntil } from "../support/wait-until.ts";
@@ -14,7 +15,7 @@ import { waitUntil } from "../support/wait-until.ts";
 const TAKEOVER_WITHIN_MS = 300;
 const INTERVAL_MS = 100;
 /** What a busy machine may add to a time that vipair promises. */
-const ALLOWANCE_MS = 300;
+const ALLOWANCE_MS = 1_000;
 
 async function becameActive(node: VipairProcess, since: number): Promise<number> {
   const line = await node.logged("active", ({ msg }) => msg === "active", { since });
@@ -53,6 +54,7 @@ describe("failover", { concurrency: false }, () => {
         client.start();
         t.after(() => client.stop());
         const since = nodes.b.lines.length;
+        const stopwatch = new Stopwatch(t);
         const killedAtMs = performance.now();
         nodes.a.signalAll("SIGKILL");
         const tookMs = (await becameActive(nodes.b, since)) - killedAtMs;
@@ -62,8 +64,8 @@ describe("failover", { concurrency: false }, () => {
         });
         const { longestOutageMs } = await client.stop();
         t.diagnostic(`active after ${tookMs.toFixed(0)} ms, outage ${longestOutageMs.toFixed(0)} ms`);
-        assert.ok(tookMs < TAKEOVER_WITHIN_MS, `active after ${String(tookMs)} ms`);
-        assert.ok(longestOutageMs < TAKEOVER_WITHIN_MS, `an outage of ${String(longestOutageMs)} ms`);
+        stopwatch.assertBelow(TAKEOVER_WITHIN_MS, tookMs);
+        stopwatch.assertBelow(TAKEOVER_WITHIN_MS, longestOutageMs);
         const claiming = nodes.b.lines.slice(since).find(({ msg }) => msg === "claiming");
         assert.match(String(claiming?.["reason"]), /process is dead/);
         assert.equal((await nodes.b.status()).peer?.connected, false);
@@ -135,6 +137,7 @@ describe("failover by the clock", { concurrency: 4 }, () => {
     const pair = await site.pair({ pair: { lease: "1s" } });
     const { a, b } = await pair.startBoth();
     let since = b.lines.length;
+    const stopwatch = new Stopwatch(t);
     const frozenAtMs = performance.now();
     a.signalAll("SIGSTOP");
     site.atEnd(() => {
@@ -143,7 +146,7 @@ describe("failover by the clock", { concurrency: 4 }, () => {
     const tookMs = (await becameActive(b, since)) - frozenAtMs;
     t.diagnostic(`active after ${tookMs.toFixed(0)} ms`);
     assert.ok(tookMs > 2 * INTERVAL_MS, `active after ${String(tookMs)} ms`);
-    assert.ok(tookMs < activeDownMs(100, INTERVAL_MS) + ALLOWANCE_MS, `active after ${String(tookMs)} ms`);
+    stopwatch.assertBelow(activeDownMs(100, INTERVAL_MS) + ALLOWANCE_MS, tookMs);
     const claiming = b.lines.slice(since).find(({ msg }) => msg === "claiming");
     assert.match(String(claiming?.["reason"]), /no advertisement for \d+ ms/);
 
@@ -170,11 +173,12 @@ describe("failover by the clock", { concurrency: 4 }, () => {
       a.signalAll("SIGCONT");
     });
     await b.becomes("active");
+    const stopwatch = new Stopwatch(t);
     const thawedAtMs = performance.now();
     const since = a.lines.length;
     a.signalAll("SIGCONT");
     const line = await a.logged("yielding", ({ msg }) => msg === "yielding", { since });
-    assert.ok(line.readAtMs - thawedAtMs < 3 * INTERVAL_MS + ALLOWANCE_MS);
+    stopwatch.assertBelow(3 * INTERVAL_MS + ALLOWANCE_MS, line.readAtMs - thawedAtMs);
     await pair.isSettled(b, a);
     await waitUntil(
       () =>
@@ -189,12 +193,13 @@ describe("failover by the clock", { concurrency: 4 }, () => {
     const site = Site.open(t);
     const pair = await site.pair({ pair: { claim: "safe", lease: "1s" } });
     const { a, b } = await pair.startBoth();
+    const stopwatch = new Stopwatch(t);
     const killedAtMs = performance.now();
     const since = b.lines.length;
     a.signalAll("SIGKILL");
     const tookMs = (await becameActive(b, since)) - killedAtMs;
     t.diagnostic(`active after ${tookMs.toFixed(0)} ms`);
-    assert.ok(tookMs < 1_000 * 1.05 + TAKEOVER_WITHIN_MS + ALLOWANCE_MS, `active after ${String(tookMs)} ms`);
+    stopwatch.assertBelow(1_000 * 1.05 + TAKEOVER_WITHIN_MS + ALLOWANCE_MS, tookMs);
     assert.equal(pair.longestOverlapMs(), 0);
   });
 

@@ -9,6 +9,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { ask } from "../support/http-client.ts";
 import { type PairSite, PORT, SECRET, Site } from "../support/site.ts";
 import { waitUntil } from "../support/wait-until.ts";
+import { Stopwatch } from "../support/stopwatch.ts";
 
 const DEATHS = 5;
 const HOOK_TIMEOUT_MS = 2_000;
@@ -125,12 +126,13 @@ describe("fault", { concurrency: 4 }, () => {
     const site = Site.open(t);
     const pair = await site.pair();
     pair.sabotage("a", "claim", "hangs");
+    const stopwatch = new Stopwatch(t);
     const a = pair.start("a");
     const failure = await a.logged(
       "the kill",
       ({ msg, failure: kind }) => msg === "hook failed" && kind === "timeout",
     );
-    assert.match(String(failure["reason"]), /killed after 2\d{3} ms/);
+    assert.match(String(failure["reason"]), /killed after [2-9]\d{3} ms/);
     await a.becomes("fault");
     const b = pair.start("b");
     await b.becomes("active");
@@ -141,7 +143,8 @@ describe("fault", { concurrency: 4 }, () => {
     });
     assert.ok(claimed !== undefined && released !== undefined);
     const tookMs = released.atMs - claimed.atMs;
-    assert.ok(tookMs >= HOOK_TIMEOUT_MS && tookMs < HOOK_TIMEOUT_MS + 1_000, `after ${String(tookMs)} ms`);
+    assert.ok(tookMs >= HOOK_TIMEOUT_MS, `after ${String(tookMs)} ms`);
+    stopwatch.assertBelow(HOOK_TIMEOUT_MS + 1_000, tookMs);
     assert.equal((await ask({ host: pair.virtualAddress })).body, "one");
   });
 

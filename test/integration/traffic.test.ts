@@ -10,6 +10,7 @@ import { freePort } from "../proxy/harness.ts";
 import { ask } from "../support/http-client.ts";
 import { PORT, Site } from "../support/site.ts";
 import type { VipairProcess } from "../support/vipair-process.ts";
+import { Stopwatch } from "../support/stopwatch.ts";
 
 const REQUESTS = 10_000;
 const INTERVAL_MS = 500;
@@ -134,6 +135,7 @@ describe("backends", { concurrency: 2 }, () => {
         "both up",
         ({ pools }) => pools[0]?.backends.every(({ state }) => state === "up") === true,
       );
+      const stopwatch = new Stopwatch(t);
       const failedAtMs = performance.now();
       bad.child.kill(signal);
       const out = await vipair.logged(
@@ -142,7 +144,7 @@ describe("backends", { concurrency: 2 }, () => {
       );
       const tookMs = out.readAtMs - failedAtMs;
       t.diagnostic(`out after ${String(Math.round(tookMs))} ms`);
-      assert.ok(tookMs < INTERVAL_MS + TIMEOUT_MS + ALLOWANCE_MS, `out after ${String(tookMs)} ms`);
+      stopwatch.assertBelow(INTERVAL_MS + TIMEOUT_MS + ALLOWANCE_MS, tookMs);
       assert.match(String(out["reason"]), reason);
       for (let n = 0; n < 6; n += 1) assert.equal((await ask({ host })).body, "good");
       const down = await vipair.until("down", ({ pools }) => pools[0]?.backends[1]?.state === "down");
@@ -168,6 +170,7 @@ describe("backends", { concurrency: 2 }, () => {
     assert.equal(bad.requests(), before);
 
     const since = vipair.lines.length;
+    const stopwatch = new Stopwatch(t);
     const wellAtMs = performance.now();
     bad.setHealthy(true);
     const up = await vipair.logged("up", ({ msg, backend }) => backend === "bad" && msg === "backend up", {
@@ -177,7 +180,7 @@ describe("backends", { concurrency: 2 }, () => {
     t.diagnostic(`back after ${String(Math.round(tookMs))} ms`);
     // Intervals are shortened by up to a tenth; the first good check may come at once.
     assert.ok(tookMs >= (RISE - 1) * CHANGING_MS * 0.9 - 20, `back after ${String(tookMs)} ms`);
-    assert.ok(tookMs < INTERVAL_MS + RISE * CHANGING_MS + ALLOWANCE_MS, `back after ${String(tookMs)} ms`);
+    stopwatch.assertBelow(INTERVAL_MS + RISE * CHANGING_MS + ALLOWANCE_MS, tookMs);
     const answers = [(await ask({ host })).body, (await ask({ host })).body];
     assert.deepEqual(answers.toSorted(), ["bad", "good"]);
   });

@@ -6,7 +6,7 @@ import { waitUntil } from "../support/wait-until.ts";
 import { addressOf, atRest, CROSSED, giveGroup } from "./crossed-groups.ts";
 import { tellFailures } from "./failures.ts";
 import { Lab, NODES, otherNode, type Node } from "./lab.ts";
-import { describeReport, type Meter, ms } from "./meter.ts";
+import { assertOutageAtMost, describeReport, type Meter } from "./meter.ts";
 import { labIsMissing } from "./requirements.ts";
 
 const skip = labIsMissing();
@@ -42,7 +42,7 @@ for (const victim of NODES) {
       const stayed = await meters[heir].outageSince("kill");
       t.diagnostic(`${addressOf[victim]}: ${describeReport(moved)}`);
       t.diagnostic(`${addressOf[heir]}: ${describeReport(stayed)}`);
-      assert.ok(moved.longestOutageMs <= 300, `outage ${ms(moved.longestOutageMs)}`);
+      assertOutageAtMost(300, moved);
       assert.equal(stayed.failed, 0, JSON.stringify(stayed.outages));
       assert.deepEqual(lab.watch.claimsSince(atMs, addressOf[heir]), []);
 

@@ -7,7 +7,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { waitUntil } from "../support/wait-until.ts";
 import { Lab } from "./lab.ts";
 import { VIP, VIP6 } from "./lab-config.ts";
-import { describeReport } from "./meter.ts";
+import { assertOutageAtMost, describeReport } from "./meter.ts";
 import { labIsMissing } from "./requirements.ts";
 
 const skip = labIsMissing();
@@ -40,7 +40,7 @@ test("both move together, and a client reaches the new active over each", { skip
     await meter.stop();
     const report = await meter.outageSince("kill");
     t.diagnostic(`${family}: ${describeReport(report)}`);
-    assert.ok(report.longestOutageMs <= 500, `${family}: outage ${String(report.longestOutageMs)} ms`);
+    assertOutageAtMost(500, report);
     const afterwards = await meter.outageSince("after");
     assert.equal(afterwards.failed, 0);
     assert.ok(afterwards.total > 0);

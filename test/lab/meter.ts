@@ -1,6 +1,7 @@
 // The open-loop client on a machine of the lab: a child process in that machine's namespace, asked over IPC.
 // A process of its own, so that nothing the test does can make the meter late.
 
+import assert from "node:assert/strict";
 import { once } from "node:events";
 import type { ChildProcess } from "node:child_process";
 import { OpenLoopClient, type OpenLoopOptions, type OpenLoopReport } from "../../src/cli/open-loop-client.ts";
@@ -64,11 +65,16 @@ export class Meter {
 export function describeReport(report: OpenLoopReport): string {
   const { total, failed, outages, longestOutageMs, latencyMs, missed, stalledMs } = report;
   const latency = latencyMs === null ? "" : `, latency p50 ${ms(latencyMs.p50)} p99 ${ms(latencyMs.p99)}`;
-  const stalls =
-    stalledMs > 0
-      ? `; the meter was held up ${ms(stalledMs)} and missed ${String(missed)} since its start`
-      : "";
+  const stalls = stalledMs > 0 ? `; the meter was held up ${ms(stalledMs)} and missed ${String(missed)}` : "";
   return `outage ${ms(longestOutageMs)} (${String(outages.length)}), ${String(failed)} of ${String(total)} failed${latency}${stalls}`;
+}
+
+/** The limit is the promise; a time that the meter itself was held up is no outage of the pair. */
+export function assertOutageAtMost(limitMs: number, report: OpenLoopReport): void {
+  assert.ok(
+    report.longestOutageMs <= limitMs + report.stalledMs,
+    `limit ${ms(limitMs)}: ${describeReport(report)}`,
+  );
 }
 
 export function ms(value: number): string {

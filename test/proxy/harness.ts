@@ -261,6 +261,7 @@ export function workerConfig(
     accessLog,
     workers: 1,
     stickyKey: STICKY_KEY,
+    errorPages: new Map(),
     pools,
     listeners: [
       {
@@ -280,6 +281,7 @@ export function workerConfig(
         trustedProxies: [],
         underscoreHeaders: "drop",
         trace: "refuse",
+        errorPages: {},
         ...listener,
       },
     ],

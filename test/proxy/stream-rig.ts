@@ -44,7 +44,7 @@ export function openStreamRig(t: TestContext, ports: readonly number[]): StreamR
   for (const entry of config.pools) pools.set(entry.name, new Pool(context, entry, {}, config.stickyKey));
   const [entry] = config.listeners;
   assert.ok(entry !== undefined);
-  const listener = new Listener(entry, 1);
+  const listener = new Listener(entry, config);
   const open = new Set<ClientConnection>();
   const inFlight = (): number =>
     [...pools.values()]

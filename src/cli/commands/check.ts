@@ -6,14 +6,13 @@ import { readFile, stat } from "node:fs/promises";
 import { dirname, resolve } from "node:path";
 import type { Config, ConfigError, PairConfig, PoolConfig } from "../../config/config.ts";
 import { SECRET_LENGTH_MIN } from "../../config/config.ts";
-import type { Path } from "../../config/mistake.ts";
-import { formatPath } from "../../config/mistake.ts";
-import { formatConfigError, parseConfig } from "../../config/parse.ts";
-import { readYaml } from "../../config/yaml-source.ts";
-import { errorCode } from "../../system/errno.ts";
+import type { Mistake, Path } from "../../config/mistake.ts";
+import { formatConfigError, locateMistakes, parseConfig } from "../../config/parse.ts";
 import { programProblem } from "../../system/exec.ts";
+import { describeAccess } from "../../system/page-file.ts";
 import { findProgram } from "../../system/program-path.ts";
 import { untrustedReason } from "../../system/trusted-file.ts";
+import { readErrorPages } from "../error-page-files.ts";
 import { EXIT } from "../terminal.ts";
 import type { Terminal } from "../terminal.ts";
 
@@ -48,14 +47,12 @@ async function findErrors(file: string): Promise<readonly ConfigError[]> {
 async function findErrorsIn(text: string, file: string): Promise<readonly ConfigError[]> {
   const parsed = parseConfig(text, file);
   if (parsed.kind === "invalid") return parsed.errors;
-  const source = readYaml(text);
   const problems = await findFileProblems(parsed.config, dirname(file));
-  return problems.map(({ path, message }) => ({
-    file,
-    ...(source.kind === "source" ? source.locate(path, "value") : { line: 1, column: 1 }),
-    path: formatPath(path),
-    message,
-  }));
+  const mistakes = [
+    ...problems.map((problem): Mistake => ({ ...problem, at: "value" })),
+    ...readErrorPages(parsed.config, dirname(file)).mistakes,
+  ];
+  return locateMistakes(text, { file, mistakes });
 }
 
 interface FileProblem {
@@ -157,12 +154,4 @@ async function findSecretProblem(path: string): Promise<string | null> {
 function findUntrusted(path: string): string | null {
   const reason = untrustedReason(path);
   return reason === undefined ? null : `${reason}.`;
-}
-
-function describeAccess(error: unknown): string {
-  const code = errorCode(error);
-  if (code === "ENOENT" || code === "ENOTDIR") return "does not exist";
-  if (code === "EACCES") return "cannot be read by this user";
-  if (code === "EISDIR") return "is a directory";
-  return `cannot be read: ${error instanceof Error ? error.message : String(error)}`;
 }
