@@ -5,6 +5,7 @@ import type { PoolConfig } from "../config/config.ts";
 import type { BreakerReport } from "../protocol/worker.ts";
 import { CircuitBreaker, type Pass } from "../routing/circuit-breaker.ts";
 import { FailureRows, type RowKind } from "../routing/failure-row.ts";
+import { monotonicClock } from "../system/clock.ts";
 import type { Context } from "./context.ts";
 
 /** A backend that fails every request fills rows all the time; the control process needs to hear of it only so often. */
@@ -99,7 +100,7 @@ export class BackendWatch {
       ...this.subject,
       phase,
       reason,
-      trialsInMs: Math.max(0, trialsAtMs - this.context.timers.nowMs),
+      trialsInMs: Math.max(0, Math.round(trialsAtMs - monotonicClock())),
     };
   }
 
