@@ -46,25 +46,42 @@ function methodCondition(methods: readonly string[]): Condition {
 }
 
 function hostCondition(hosts: readonly string[]): Condition {
+  const matches = anyHolds(hosts.map(compileHost));
   return {
-    holds: (facts) => hosts.some((host) => matchesHost(host, facts.host)),
+    holds: (facts) => matches(facts.host),
     wants: `host ${anyOf(hosts)}`,
     finds: ({ host }) => (host === "" ? "there is no host" : `the host is ${host}`),
   };
 }
 
-function matchesHost(pattern: string, host: string): boolean {
-  if (!pattern.startsWith("*.")) return pattern === host;
-  return host.length >= pattern.length && host.endsWith(pattern.slice(1));
+function compileHost(pattern: string): (host: string) => boolean {
+  if (!pattern.startsWith("*.")) return (host) => host === pattern;
+  const { length } = pattern;
+  const ending = pattern.slice(1);
+  return (host) => host.length >= length && host.endsWith(ending);
+}
+
+/** Nearly all routes name one host and one path: these are asked without a loop. */
+function anyHolds(tests: readonly ((text: string) => boolean)[]): (text: string) => boolean {
+  const [only] = tests;
+  if (only !== undefined && tests.length === 1) return only;
+  return (text) => tests.some((test) => test(text));
 }
 
 function pathCondition(paths: readonly PathMatch[]): Condition {
-  const finders = paths.map(compilePath);
+  const matches = anyHolds(paths.map(compilePathTest));
   return {
-    holds: (facts) => finders.some((find) => find(facts.path) !== null),
+    holds: (facts) => matches(facts.path),
     wants: `path ${anyOf(paths.map(describePath))}`,
     finds: ({ path }) => `the path is ${path}`,
   };
+}
+
+function compilePathTest(match: PathMatch): (path: string) => boolean {
+  const { text } = match;
+  if (match.kind === "prefix") return (path) => isBelow(path, text);
+  const find = compilePath(match);
+  return (path) => find(path) !== null;
 }
 
 /** Where in a path a match was found: from the character `start` up to `end`. */
@@ -93,7 +110,7 @@ export function compilePath(match: PathMatch): (path: string) => PathSpan | null
 
 /** "/v1" holds "/v1" and "/v1/x", not "/v10". */
 function isBelow(path: string, prefix: string): boolean {
-  if (!path.startsWith(prefix)) return false;
+  if (path.length < prefix.length || !path.startsWith(prefix)) return false;
   return prefix.endsWith("/") || path.length === prefix.length || path[prefix.length] === "/";
 }
 
