@@ -167,6 +167,12 @@ export function isIpAddress(text: string): boolean {
   return parseIp(text) !== undefined;
 }
 
+/** An IPv4 or IPv6 literal in the form of RFC 5952, without brackets; undefined when the text is none. */
+export function canonicalAddress(text: string): string | undefined {
+  const ip = parseIp(text);
+  return ip === undefined ? undefined : formatIp(ip);
+}
+
 /** A block of addresses, for comparing many addresses with it. */
 export interface AddressBlock {
   /** 4 bytes for IPv4, 16 for IPv6. */

@@ -1,7 +1,7 @@
 // The parts of HTTP that appear in a configuration: what a route matches, what a health check asks and
 // which status codes it takes for good.
 
-import { isHostName, isIpAddress, readCheckAddress, readPort } from "./address.ts";
+import { canonicalAddress, isHostName, isIpAddress, readCheckAddress, readPort } from "./address.ts";
 import { formatAddress } from "./config.ts";
 import { cut, invalid, ok, quote } from "./reading.ts";
 import type { Reading } from "./reading.ts";
@@ -14,12 +14,13 @@ export interface StatusRange {
 const PATH_CHARACTERS_MAX = 2048;
 const HTTP_PORT = 80;
 
-/** `api.example.lan`, `*.example.lan`: lower case, without a port. */
+/** `api.example.lan`, `*.example.lan`, `[fd00::1]`: lower case, without a port. An IPv6 literal in its one form. */
 export function readRouteHost(text: string): Reading<string> {
   if (text === "*") return invalid('"*" matches every host. Leave host out for that.');
   const name = text.startsWith("*.") ? text.slice(2) : text;
-  const host = name.replace(/^\[(.*)\]$/, "$1");
-  if (isHostName(host) || isIpAddress(host)) return ok(text.toLowerCase());
+  if (isHostName(name)) return ok(text.toLowerCase());
+  const address = canonicalAddress(text.replace(/^\[(.*:.*)\]$/, "$1"));
+  if (address !== undefined) return ok(address.includes(":") ? `[${address}]` : address);
   if (/^[^:]+:\d+$/.test(name))
     return invalid(`${quote(text)} has a port. Write the host alone: it matches on every port.`);
   return invalid(`${quote(text)} is not a host. Use a name such as api.example.lan or *.example.lan.`);

@@ -8,6 +8,11 @@ import type { Reading } from "./reading.ts";
 
 /** Longer ones are slow to compile, and no one reads them. */
 const CHARACTERS_MAX = 1000;
+/**
+ * Of the compiled expression (Envoy: re2.max_program_size). In the worst case each character of a text meets all of
+ * them: some tenths of a second for a path of 8 KiB.
+ */
+const STEPS_MAX = 1024;
 
 /** An expression that compileRegex takes. */
 export function readRegex(text: string): Reading<string> {
@@ -16,8 +21,11 @@ export function readRegex(text: string): Reading<string> {
     return invalid(`${quote(text)} is longer than ${String(CHARACTERS_MAX)} characters. Use a shorter one.`);
   }
   try {
-    RE2JS.compile(text);
-    return ok(text);
+    const steps = RE2JS.compile(text).programSize();
+    if (steps <= STEPS_MAX) return ok(text);
+    return invalid(
+      `${quote(text)} repeats too much: it makes ${String(steps)} steps, where ${String(STEPS_MAX)} are allowed. Use smaller numbers, or + and *.`,
+    );
   } catch (error) {
     const reason = error instanceof Error ? error.message.replace("error parsing regexp: ", "") : "";
     return invalid(

@@ -6,9 +6,15 @@ import type { RequestHead } from "../http1/request.ts";
 import type { RouteAction } from "../config/route-config.ts";
 import { resolveTarget } from "../routing/path.ts";
 import type { RequestFacts } from "../routing/request-facts.ts";
-import { type FieldRewrite, renderLocation, type Surroundings } from "../routing/rewrite.ts";
+import {
+  type FieldRewrite,
+  placeOf,
+  renderLocation,
+  type Rewrite,
+  type Surroundings,
+} from "../routing/rewrite.ts";
 import { factsOf, findRoute, type Route } from "../routing/route.ts";
-import { splitPool } from "../routing/split.ts";
+import { poolOf } from "../routing/split.ts";
 import type { Listener } from "./listener.ts";
 import { byteString, type OwnContent } from "./own-response.ts";
 
@@ -30,6 +36,7 @@ const NO_DROPS: ReadonlySet<string> = new Set();
 /** Who asks. */
 interface Asker {
   readonly sender: Sender;
+  readonly clientAddress: string;
   readonly node: string;
   /** The id of this request, which is made when a template names it. */
   requestId(): string;
@@ -37,32 +44,33 @@ interface Asker {
 
 /** What becomes of the request. */
 export function dispatch(listener: Listener, head: RequestHead, asker: Asker): Dispatch {
-  const { sender } = asker;
-  const facts = factsOf(listener.table, head, listener.clientAddress(head, sender));
+  const facts = factsOf(listener.table, head, asker);
   const route = findRoute(listener.table, facts);
   if (route === null) return NOT_FOUND;
+  const { rewrite } = route;
   const { action, name } = route.config;
-  if (action.kind === "pool" && route.rewrite === null)
-    return { kind: "pool", pool: action.pool, edits: plainEdits(head) };
-  const around: Surroundings = {
-    scheme: sender.scheme,
-    listener: listener.name,
-    route: name,
-    node: asker.node,
-    requestId: () => asker.requestId(),
-  };
   switch (action.kind) {
     case "pool":
     case "split":
       return {
         kind: "pool",
-        pool: action.kind === "pool" ? action.pool : splitPool(action, facts),
-        edits: editsOf(route, facts, around),
+        pool: poolOf(action, facts),
+        edits: rewrite === null ? plainEdits(head) : editsOf(rewrite, facts, surround(listener, name, asker)),
       };
     case "redirect":
     case "respond":
-      return { kind: "answer", content: contentOf(action, route, facts, around) };
+      return { kind: "answer", content: contentOf(action, route, facts, surround(listener, name, asker)) };
   }
+}
+
+function surround(listener: Listener, route: string, asker: Asker): Surroundings {
+  return {
+    scheme: asker.sender.scheme,
+    listener: listener.name,
+    route,
+    node: asker.node,
+    requestId: () => asker.requestId(),
+  };
 }
 
 /** Without a rewrite: what the routes compared is what the backend gets, where servers would read it differently. */
@@ -72,17 +80,10 @@ function plainEdits({ target, authority }: Pick<RequestHead, "target" | "authori
   return { request: { target: resolved, authority, drops: NO_DROPS, lines: "" }, response: null };
 }
 
-function editsOf({ rewrite }: Route, facts: RequestFacts, around: Surroundings): HeadEdits | null {
-  if (rewrite === null) return plainEdits(facts.head);
+function editsOf(rewrite: Rewrite, facts: RequestFacts, around: Surroundings): HeadEdits {
   const { drops, lines } = editOf(rewrite.request, facts, around) ?? { drops: NO_DROPS, lines: "" };
   return {
-    request: {
-      target: rewrite.target(facts, around),
-      // A host made of what an HTTP/1.0 client did not say would be none.
-      authority: rewrite.host(facts, around) || facts.head.authority,
-      drops,
-      lines,
-    },
+    request: { ...placeOf(rewrite, facts, around), drops, lines },
     response: editOf(rewrite.response, facts, around),
   };
 }

@@ -4,22 +4,23 @@ import type { BalanceConfig } from "../config/balance-config.ts";
 import { cookieValues } from "../http1/cookie.ts";
 import type { Field } from "../http1/fields.ts";
 import type { RequestHead } from "../http1/request.ts";
+import { pathOf } from "../routing/path.ts";
 
 interface HashedRequest {
   readonly head: Pick<RequestHead, "target" | "fields">;
+  /** Worked out each time it is asked for. */
   readonly clientAddress: string;
 }
 
 /** null: the request has nothing of the kind, or the policy does not hash. */
-export function readHashKey(balance: BalanceConfig, { head, clientAddress }: HashedRequest): string | null {
+export function readHashKey(balance: BalanceConfig, request: HashedRequest): string | null {
+  const { head } = request;
   switch (balance.kind) {
     case "source-hash":
-      return clientAddress;
-    case "uri-hash": {
+      return request.clientAddress;
+    case "uri-hash":
       // HAProxy's `balance uri`: up to the question mark, and `whole` for all of it.
-      const end = balance.query ? -1 : head.target.indexOf("?");
-      return end === -1 ? head.target : head.target.slice(0, end);
-    }
+      return balance.query ? head.target : pathOf(head.target);
     case "header-hash":
       return fieldValue(head.fields.list, balance.header);
     case "cookie-hash":

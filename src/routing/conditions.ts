@@ -4,6 +4,7 @@
 import { holdsBlock, parseAddressBlock } from "../config/address.ts";
 import { compileRegex } from "../config/regex.ts";
 import type { NamedMatch, PathMatch, RouteMatch, ValueMatch } from "../config/route-config.ts";
+import { normalizePath } from "./path.ts";
 import type { RequestFacts } from "./request-facts.ts";
 
 export interface Condition {
@@ -78,8 +79,6 @@ function pathCondition(paths: readonly PathMatch[]): Condition {
 }
 
 function compilePathTest(match: PathMatch): (path: string) => boolean {
-  const { text } = match;
-  if (match.kind === "prefix") return (path) => isBelow(path, text);
   const find = compilePath(match);
   return (path) => find(path) !== null;
 }
@@ -91,13 +90,16 @@ export interface PathSpan {
 }
 
 /** Finds what a rewrite replaces; null: no match. */
-export function compilePath(match: PathMatch): (path: string) => PathSpan | null {
-  const { text } = match;
-  switch (match.kind) {
-    case "exact":
-      return (path) => (path === text ? { start: 0, end: path.length } : null);
-    case "prefix":
-      return (path) => (isBelow(path, text) ? { start: 0, end: text === "/" ? 0 : text.length } : null);
+export function compilePath({ kind, text }: PathMatch): (path: string) => PathSpan | null {
+  switch (kind) {
+    case "exact": {
+      const exact = normalizePath(text);
+      return (path) => (path === exact ? { start: 0, end: path.length } : null);
+    }
+    case "prefix": {
+      const prefix = normalizePath(text).replace(/\/$/, "");
+      return (path) => (isBelow(path, prefix) ? { start: 0, end: prefix.length } : null);
+    }
     case "regex": {
       const regex = compileRegex(text);
       return (path) => {
@@ -108,10 +110,10 @@ export function compilePath(match: PathMatch): (path: string) => PathSpan | null
   }
 }
 
-/** "/v1" holds "/v1" and "/v1/x", not "/v10". */
+/** "/v1" holds "/v1" and "/v1/x", not "/v10"; "" holds every path. */
 function isBelow(path: string, prefix: string): boolean {
   if (path.length < prefix.length || !path.startsWith(prefix)) return false;
-  return prefix.endsWith("/") || path.length === prefix.length || path[prefix.length] === "/";
+  return path[prefix.length] === "/" || (path.length === prefix.length && prefix !== "");
 }
 
 function describePath({ kind, text }: PathMatch): string {

@@ -7,18 +7,29 @@
 //
 // An encoded slash stays in all of them: it is data.
 
+/** A target without its query. */
+export function pathOf(target: string): string {
+  const query = target.indexOf("?");
+  return query === -1 ? target : target.slice(0, query);
+}
+
+/** Without the "?"; "" when there is none. */
+export function queryOf(target: string): string {
+  const query = target.indexOf("?");
+  return query === -1 ? "" : target.slice(query + 1);
+}
+
 const UNRESERVED = /[A-Za-z0-9._~-]/;
 
 /** Whether a path has dot segments, encoded ones too. It may say so of one that has none. */
-function mayHaveDots(path: string): boolean {
-  return path.includes("/.") || (path.includes("%") && /%2e/i.test(path));
+function mayHaveDots(text: string): boolean {
+  return text.includes("/.") || (text.includes("%") && /%2e/i.test(text));
 }
 
 /** What a target goes on as: the same text, unless its path has dot segments. With its query. */
 export function resolveTarget(target: string): string {
-  const query = target.indexOf("?");
-  const path = query === -1 ? target : target.slice(0, query);
-  if (!mayHaveDots(path)) return target;
+  if (!mayHaveDots(target)) return target;
+  const path = pathOf(target);
   const decoded = decodeUnreserved(path);
   const resolved = resolveDots(decoded);
   return resolved === decoded ? target : resolved + target.slice(path.length);

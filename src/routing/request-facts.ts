@@ -3,7 +3,7 @@
 
 import Negotiator from "negotiator";
 import { type AddressBlock, parseAddressBlock } from "../config/address.ts";
-import { normalizePath } from "./path.ts";
+import { normalizePath, pathOf, queryOf } from "./path.ts";
 
 /** A request head as far as routes look at it. */
 export interface RoutedHead {
@@ -20,11 +20,17 @@ interface RoutedField {
   readonly value: string;
 }
 
+/** Who asks. */
+export interface RoutedClient {
+  /** IPv4 or IPv6 literal. Asked for when a route needs it, and once: it may have to be worked out. */
+  readonly clientAddress: string;
+}
+
 export class RequestFacts {
   readonly head: RoutedHead;
-  /** IPv4 or IPv6 literal. */
-  readonly clientAddress: string;
+  readonly #asker: RoutedClient;
   readonly #languages: readonly string[];
+  #clientAddress: string | undefined;
   #host: string | undefined;
   #path: string | undefined;
   #query: URLSearchParams | undefined;
@@ -33,10 +39,14 @@ export class RequestFacts {
   #client: AddressBlock | null | undefined;
 
   /** `languages`: all that the listener's routes name, in their order. */
-  constructor(head: RoutedHead, clientAddress: string, languages: readonly string[] = []) {
+  constructor(head: RoutedHead, asker: RoutedClient, languages: readonly string[]) {
     this.head = head;
-    this.clientAddress = clientAddress;
+    this.#asker = asker;
     this.#languages = languages;
+  }
+
+  get clientAddress(): string {
+    return (this.#clientAddress ??= this.#asker.clientAddress);
   }
 
   /** Lower case, without a port. */
@@ -93,18 +103,6 @@ export function hostOf(authority: string): string {
   const isPort = colon !== -1 && authority.indexOf("]", colon) === -1;
   const host = (isPort ? authority.slice(0, colon) : authority).toLowerCase();
   return host.endsWith(".") ? host.slice(0, -1) : host;
-}
-
-/** A target without its query. */
-export function pathOf(target: string): string {
-  const query = target.indexOf("?");
-  return query === -1 ? target : target.slice(0, query);
-}
-
-/** Without the "?"; "" when there is none. */
-export function queryOf(target: string): string {
-  const query = target.indexOf("?");
-  return query === -1 ? "" : target.slice(query + 1);
 }
 
 /** RFC 6265 4.2.1, over all Cookie lines. */

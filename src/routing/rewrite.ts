@@ -3,8 +3,8 @@
 
 import type { FieldChanges, PathMatch, RewriteConfig, Template, Variable } from "../config/route-config.ts";
 import { compilePath, type PathSpan } from "./conditions.ts";
-import { resolveTarget } from "./path.ts";
-import { pathOf, queryOf, type RequestFacts } from "./request-facts.ts";
+import { pathOf, queryOf, resolveTarget } from "./path.ts";
+import type { RequestFacts } from "./request-facts.ts";
 
 /** What a template may name beside the request itself. */
 export interface Surroundings {
@@ -22,6 +22,13 @@ export interface Rewrite {
   readonly host: (facts: RequestFacts, around: Surroundings) => string | null;
   readonly request: FieldRewrite | null;
   readonly response: FieldRewrite | null;
+}
+
+/** Where a request goes on to. */
+export interface Place {
+  /** Without dot segments; with its query. */
+  readonly target: string;
+  readonly authority: string;
 }
 
 /** Changes of header fields; null in a Rewrite when there are none. */
@@ -42,6 +49,14 @@ export function compileRewrite(config: RewriteConfig, paths: readonly PathMatch[
     request: compileChanges(config.request),
     response: compileChanges(config.response),
   };
+}
+
+/** With the rewrite of its route, if that has one. */
+export function placeOf(rewrite: Rewrite | null, facts: RequestFacts, around: Surroundings): Place {
+  const { target, authority } = facts.head;
+  if (rewrite === null) return { target: resolveTarget(target), authority };
+  // A host made of what an HTTP/1.0 client did not say would be none.
+  return { target: rewrite.target(facts, around), authority: rewrite.host(facts, around) || authority };
 }
 
 function compileChanges({ remove, set, add }: FieldChanges): FieldRewrite | null {
@@ -71,7 +86,8 @@ function newTarget(
   const rest = old.slice(span.end);
   const joined = begin.endsWith("/") && rest.startsWith("/") ? begin + rest.slice(1) : begin + rest;
   const query = target.slice(pathOf(target).length);
-  return `${joined}${query}`;
+  // "/v1../x" without its "/v1" would be a path that no route has seen.
+  return resolveTarget(`${joined}${query}`);
 }
 
 function firstSpan(finders: readonly ((path: string) => PathSpan | null)[], path: string): PathSpan {
@@ -112,11 +128,11 @@ function valueOf(variable: Variable, facts: RequestFacts, around: Surroundings):
     case "request.host":
       return facts.host;
     case "request.path":
-      return pathOf(head.target);
+      return pathOf(resolveTarget(head.target));
     case "request.query":
       return queryOf(head.target);
     case "request.uri":
-      return head.target;
+      return resolveTarget(head.target);
     case "listener.name":
       return around.listener;
     case "route.name":

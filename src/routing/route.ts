@@ -3,7 +3,7 @@
 
 import type { RouteConfig } from "../config/route-config.ts";
 import { compileMatch, type Condition } from "./conditions.ts";
-import { RequestFacts, type RoutedHead } from "./request-facts.ts";
+import { RequestFacts, type RoutedClient, type RoutedHead } from "./request-facts.ts";
 import { compileRewrite, type Rewrite } from "./rewrite.ts";
 
 export interface Route {
@@ -32,8 +32,8 @@ export function compileRoutes(routes: readonly RouteConfig[]): RouteTable {
 }
 
 /** The facts of a request for the routes of this table. */
-export function factsOf(table: RouteTable, head: RoutedHead, clientAddress: string): RequestFacts {
-  return new RequestFacts(head, clientAddress, table.languages);
+export function factsOf(table: RouteTable, head: RoutedHead, asker: RoutedClient): RequestFacts {
+  return new RequestFacts(head, asker, table.languages);
 }
 
 /** The first route that matches; null when none does. */

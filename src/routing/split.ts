@@ -3,17 +3,21 @@
 // stays where it is whatever the order of the file and the node, and when a weight grows, clients only move to
 // that pool.
 
-import type { SplitAction } from "../config/route-config.ts";
+import type { RouteAction, SplitAction } from "../config/route-config.ts";
 import { matchesValue } from "./conditions.ts";
 import { hashText } from "./hash.ts";
 import type { RequestFacts } from "./request-facts.ts";
 
 /** The pool of this request. */
-export function splitPool(split: SplitAction, facts: RequestFacts): string {
-  const { override } = split;
+export function poolOf(
+  action: Extract<RouteAction, { readonly kind: "pool" | "split" }>,
+  facts: RequestFacts,
+): string {
+  if (action.kind === "pool") return action.pool;
+  const { override } = action;
   if (override !== null && facts.field(override.name).some((value) => matchesValue(override.value, value)))
     return override.pool;
-  return poolOfKey(split.shares, splitKey(split, facts));
+  return poolOfKey(action.shares, splitKey(action, facts));
 }
 
 function splitKey({ by }: SplitAction, facts: RequestFacts): string {

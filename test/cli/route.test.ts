@@ -55,6 +55,11 @@ test("it names the route, why the ones before it are not taken, and what becomes
   assert.equal(code, 0);
 });
 
+test("it says what the backend is asked for: without dot segments, as a worker asks", async (t) => {
+  const { out } = await ask(t, ["GET http://x.lan/web/../web/%2e/a?/../b"]);
+  assert.match(out, /\n-> pool a, asked for \/web\/a\?\/\.\.\/b of host x\.lan\n$/);
+});
+
 test("redirects and fixed answers are told; a request that no route takes ends with 1", async (t) => {
   assert.match((await ask(t, ["http://old.lan/q?x"])).out, /\n-> 302 to https:\/\/old\.lan\/q\?x\n$/);
   assert.match((await ask(t, ["/", "--client", "10.1.1.1"])).out, /\n-> 403, a fixed answer\n$/);

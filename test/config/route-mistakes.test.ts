@@ -32,6 +32,10 @@ describe("what a route matches", () => {
       '2:71  listeners[0].routes[0].match.path.regex: "(?=a)" is not a regular expression in the syntax of RE2, which has no look-around and no references back: invalid or unsupported Perl syntax: `(?=`.',
     ],
     [
+      "match: { path: { regex: '((a|b?){30}){30}' } }, pool: web",
+      '2:71  listeners[0].routes[0].match.path.regex: "((a|b?){30}){30}" repeats too much: it makes 5462 steps, where 1024 are allowed. Use smaller numbers, or + and *.',
+    ],
+    [
       "match: { path: {} }, pool: web",
       "2:56  listeners[0].routes[0].match.path: Write one of prefix, exact and regex.",
     ],
@@ -75,6 +79,13 @@ describe("what a route matches", () => {
       "match: { host: ['a b'] }, pool: web",
       '2:63  listeners[0].routes[0].match.host[0]: "a b" is not a host. Use a name such as api.example.lan or *.example.lan.',
     ],
+    ...["*.10.0.0.1", "*.[::1]", "[10.0.0.1]", "[a.lan]"].map(
+      (host) =>
+        [
+          `match: { host: "${host}" }, pool: web`,
+          `2:62  listeners[0].routes[0].match.host: "${host}" is not a host. Use a name such as api.example.lan or *.example.lan.`,
+        ] as const,
+    ),
     [
       "match: { method: [get] }, pool: web",
       '2:65  listeners[0].routes[0].match.method[0]: "get" is not a method: methods are capitals. Use GET.',

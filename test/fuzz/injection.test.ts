@@ -79,7 +79,7 @@ test("a rewrite writes one request line and one line for each field, whatever is
     const parsed = parseRequestHead(bytes, createScan(), DEFAULT_REQUEST_RULES);
     if (parsed.kind !== "head" || parsed.end !== bytes.length || parsed.head.fields.list.length !== 2) return;
     const sender = { address: "192.0.2.7", isTrusted: true, scheme: "http" } as const;
-    const facts = factsOf(table, parsed.head, sender.address);
+    const facts = factsOf(table, parsed.head, { clientAddress: sender.address });
     const rewrite = findRoute(table, facts)?.rewrite ?? null;
     if (rewrite === null) return;
     seen += 1;

@@ -18,7 +18,7 @@ const AROUND: Surroundings = {
 
 function rewritten(route: string, line: string, ...fields: readonly string[]) {
   const table = routes(route);
-  const facts = factsOf(table, request(line, ...fields), "10.1.2.3");
+  const facts = factsOf(table, request(line, ...fields), { clientAddress: "10.1.2.3" });
   const rewrite = findRoute(table, facts)?.rewrite as Rewrite;
   return {
     target: rewrite.target(facts, AROUND),
@@ -42,6 +42,10 @@ const TARGETS: readonly (readonly [match: string, path: string, asked: string, b
   ["/v1", "/${request.method}/${listener.name}", "/v1/x", "/GET/web/x"],
   // A path that is rewritten goes on in the form that was compared.
   ["/v1", "/api", "//v1/./a/../x", "/api/x"],
+  // What a rewrite leaves has no dot segments either: the backend must not see another path than vipair.
+  ['{ regex: "^/v[0-9]" }', "/", "/v1../admin", "/admin"],
+  ['{ regex: "^/v[0-9]" }', "/", "/v1./x?a/../b", "/x?a/../b"],
+  ["/in", "/v2${request.path}", "/a/../../in", "/v2/in"],
 ];
 for (const [match, path, asked, becomes] of TARGETS) {
   test(`with path ${match} and rewrite.path ${path}, ${asked} becomes ${becomes}`, () => {
@@ -98,8 +102,15 @@ function location(to: string, line: string): string {
   const table = routes(`{ redirect: { to: "${to}" } }`);
   const action = table.routes[0]?.config.action;
   assert.ok(action?.kind === "redirect");
-  return renderLocation(action.to, factsOf(table, request(line), "10.1.2.3"), AROUND);
+  return renderLocation(action.to, factsOf(table, request(line), { clientAddress: "10.1.2.3" }), AROUND);
 }
+
+test("variables tell the path that the routes compared, without dot segments", () => {
+  const route =
+    '{ rewrite: { request: { set: { x-uri: "${request.uri}", x-path: "${request.path}" } } }, pool: a }';
+  const { request: lines } = rewritten(route, "GET x/public/%2e%2e//admin?a/../b");
+  assert.equal(lines, "x-uri: //admin?a/../b\r\nx-path: //admin\r\n");
+});
 
 test("a redirect keeps host, path and query", () => {
   assert.equal(

@@ -22,6 +22,9 @@ const CASES: readonly (readonly [holds: boolean, match: string, asked?: string, 
   [true, "{ host: example.lan }", "GET example.lan./"],
   [false, "{ host: example.lan }", "GET /"],
   [true, "{ host: [www.example.lan, api.example.lan] }"],
+  [true, '{ host: "[fd00::1]" }', "GET [fd00::1]:80/"],
+  [true, '{ host: "FD00:0:0::1" }', "GET [fd00::1]/"],
+  [true, "{ host: 10.0.0.1 }", "GET 10.0.0.1:80/"],
   [true, "{ path: / }"],
   [true, "{ path: /v1 }"],
   [true, "{ path: /v1 }", "GET a/v1"],
@@ -45,6 +48,12 @@ const CASES: readonly (readonly [holds: boolean, match: string, asked?: string, 
   [true, "{ path: /admin }", "GET a/public/%2e%2E/admin"],
   [true, "{ path: /admin }", "GET a/./admin"],
   [true, "{ path: /admin }", "GET a/../../admin"],
+  // So are other spellings in the file.
+  [true, "{ path: /%7euser }", "GET a/~user/x"],
+  [true, "{ path: /a%2fb }", "GET a/a%2Fb"],
+  [true, "{ path: /a/../admin/. }", "GET a/admin/x"],
+  [false, "{ path: /a/../admin/. }", "GET a/administer"],
+  [true, "{ path: { exact: //a//b } }", "GET a/a/b"],
   [true, "{ path: /admin }", "GET a/admin//../x"],
   [true, "{ path: /admin }", "GET a/admin//%2e%2e/x"],
   [false, "{ path: /admin }", "GET a/admin/../public"],
@@ -84,7 +93,7 @@ const CASES: readonly (readonly [holds: boolean, match: string, asked?: string, 
 for (const [holds, match, asked = ASKED, ...fields] of CASES) {
   test(`${match} ${holds ? "holds" : "does not hold"} for ${[asked, ...fields].join(" | ")}`, () => {
     const table = routes(`{ match: ${match}, pool: a }`);
-    const facts = factsOf(table, request(asked, ...fields), "10.1.2.3");
+    const facts = factsOf(table, request(asked, ...fields), { clientAddress: "10.1.2.3" });
     assert.equal(findRoute(table, facts) !== null, holds);
     const [verdict] = explainRoute(table, facts);
     assert.equal(verdict?.missed === null, holds);
@@ -93,7 +102,7 @@ for (const [holds, match, asked = ASKED, ...fields] of CASES) {
 
 /** Name of the route that decides; null: none. */
 function taken(table: RouteTable, head: RoutedHead): string | null {
-  return findRoute(table, factsOf(table, head, "10.1.2.3"))?.config.name ?? null;
+  return findRoute(table, factsOf(table, head, { clientAddress: "10.1.2.3" }))?.config.name ?? null;
 }
 
 test("the first route that matches decides", () => {
@@ -127,7 +136,7 @@ test("an explanation names the first condition that failed on each route, and en
     "{ match: { path: /v1 }, pool: b }",
     "{ pool: c }",
   );
-  const facts = factsOf(table, request("GET a/v1/x", "X-Beta: off"), "10.1.2.3");
+  const facts = factsOf(table, request("GET a/v1/x", "X-Beta: off"), { clientAddress: "10.1.2.3" });
   assert.deepEqual(
     explainRoute(table, facts).map(({ missed }) => missed),
     [

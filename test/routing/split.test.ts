@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import * as fc from "fast-check";
 import { factsOf } from "../../src/routing/route.ts";
-import { poolOfKey, splitPool } from "../../src/routing/split.ts";
+import { poolOfKey, poolOf } from "../../src/routing/split.ts";
 import { request, routes } from "./routes.ts";
 
 const CLIENTS = Array.from({ length: 20_000 }, (_, i) => `10.${String(i >> 8)}.${String(i & 255)}.1`);
@@ -62,11 +62,11 @@ test("when a weight grows, clients move to that pool and nowhere else", () => {
   assert.ok(moved > 0);
 });
 
-function poolOf(split: string, client: string, ...fields: readonly string[]): string {
+function pooled(split: string, client: string, ...fields: readonly string[]): string {
   const table = routes(`{ split: ${split} }`);
   const action = table.routes[0]?.config.action;
   assert.equal(action?.kind, "split");
-  return splitPool(action, factsOf(table, request("GET x/", ...fields), client));
+  return poolOf(action, factsOf(table, request("GET x/", ...fields), { clientAddress: client }));
 }
 
 test("a person stays in one pool: by address, by cookie, by header field", () => {
@@ -75,24 +75,24 @@ test("a person stays in one pool: by address, by cookie, by header field", () =>
   const byHeader = "{ pools: { a: 1, b: 1 }, by: { header: X-User } }";
   const seen = new Set<string>();
   for (const client of CLIENTS.slice(0, 50)) {
-    const home = poolOf(byAddress, client);
+    const home = pooled(byAddress, client);
     seen.add(home);
-    assert.equal(poolOf(byAddress, client, "Cookie: session=other"), home);
+    assert.equal(pooled(byAddress, client, "Cookie: session=other"), home);
     // Without what the file names, the address counts.
-    assert.equal(poolOf(byCookie, client), home);
-    assert.equal(poolOf(byHeader, client), home);
-    assert.equal(poolOf(byCookie, client, `Cookie: session=${client}`), home);
-    assert.equal(poolOf(byCookie, "10.9.9.9", `Cookie: session=${client}`), home);
-    assert.equal(poolOf(byHeader, "10.9.9.9", `x-user: ${client}`), home);
+    assert.equal(pooled(byCookie, client), home);
+    assert.equal(pooled(byHeader, client), home);
+    assert.equal(pooled(byCookie, client, `Cookie: session=${client}`), home);
+    assert.equal(pooled(byCookie, "10.9.9.9", `Cookie: session=${client}`), home);
+    assert.equal(pooled(byHeader, "10.9.9.9", `x-user: ${client}`), home);
   }
   assert.deepEqual([...seen].toSorted(), ["a", "b"]);
 });
 
 test("who sends the field of the override goes to its pool, whatever the weights", () => {
   const split = "{ pools: { a: 1, b: 0 }, override: { header: X-Beta-User, pool: b } }";
-  assert.equal(poolOf(split, "10.0.0.1"), "a");
-  assert.equal(poolOf(split, "10.0.0.1", "x-beta-user: 1"), "b");
+  assert.equal(pooled(split, "10.0.0.1"), "a");
+  assert.equal(pooled(split, "10.0.0.1", "x-beta-user: 1"), "b");
   const strict = "{ pools: { a: 1 }, override: { header: x-beta-user, value: yes-please, pool: c } }";
-  assert.equal(poolOf(strict, "10.0.0.1", "x-beta-user: 1"), "a");
-  assert.equal(poolOf(strict, "10.0.0.1", "x-beta-user: yes-please"), "c");
+  assert.equal(pooled(strict, "10.0.0.1", "x-beta-user: 1"), "a");
+  assert.equal(pooled(strict, "10.0.0.1", "x-beta-user: yes-please"), "c");
 });

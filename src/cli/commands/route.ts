@@ -4,9 +4,9 @@ import { readFile } from "node:fs/promises";
 import type { Config, ListenerConfig } from "../../config/config.ts";
 import { formatConfigError, parseConfig } from "../../config/parse.ts";
 import type { RequestFacts } from "../../routing/request-facts.ts";
-import { renderLocation, type Surroundings } from "../../routing/rewrite.ts";
+import { placeOf, renderLocation, type Surroundings } from "../../routing/rewrite.ts";
 import { compileRoutes, explainRoute, factsOf, type Route, type RouteVerdict } from "../../routing/route.ts";
-import { splitPool } from "../../routing/split.ts";
+import { poolOf } from "../../routing/split.ts";
 import { readQuestion, type RouteQuestion } from "../route-question.ts";
 import { EXIT } from "../terminal.ts";
 import type { Terminal } from "../terminal.ts";
@@ -99,15 +99,15 @@ interface HeadChanges {
   readonly with: readonly string[];
 }
 
-function explain(listener: ListenerConfig, { head, clientAddress, scheme }: RouteQuestion): Explained {
+function explain(listener: ListenerConfig, question: RouteQuestion): Explained {
   const table = compileRoutes(listener.routes);
-  const facts = factsOf(table, head, clientAddress);
+  const facts = factsOf(table, question.head, question);
   const verdicts = explainRoute(table, facts);
   const routes = verdicts.map(({ route, missed }) => ({ name: route.config.name, missed }));
   const taken = verdicts.find(({ missed }) => missed === null)?.route;
   if (taken === undefined) return { listener: listener.name, routes, outcome: { kind: "not-found" } };
   const around: Surroundings = {
-    scheme,
+    scheme: question.scheme,
     listener: listener.name,
     route: taken.config.name,
     node: "(node)",
@@ -140,13 +140,10 @@ function outcomeOf(
 ): Outcome {
   switch (action.kind) {
     case "pool":
-    case "split":
-      return {
-        kind: "pool",
-        pool: action.kind === "pool" ? action.pool : splitPool(action, facts),
-        target: rewrite?.target(facts, around) ?? facts.head.target,
-        host: rewrite?.host(facts, around) ?? facts.head.authority,
-      };
+    case "split": {
+      const { target, authority: host } = placeOf(rewrite, facts, around);
+      return { kind: "pool", pool: poolOf(action, facts), target, host };
+    }
     case "redirect":
       return { kind: "redirect", status: action.status, location: renderLocation(action.to, facts, around) };
     case "respond":
