@@ -16,6 +16,23 @@ const IDLE_MARGIN_MS = 500;
 /** A dead backend fails every request; the control process needs to hear it only so often. */
 const FAILURE_REPORT_INTERVAL_MS = 100;
 
+/** What was wrong with an attempt, before or behind the head of its answer. */
+export interface Fault {
+  /**
+   * connect: refused, unreachable, timed out: no byte of the request was sent; reset: the connection was lost;
+   * malformed: what came is not to be believed; timeout: nothing came, or nothing more, in time.
+   */
+  readonly kind: "connect" | "reset" | "malformed" | "timeout";
+  /** In words, for logs. */
+  readonly reason: string;
+}
+
+/**
+ * How an attempt went. A number is the status of its answer; "abandoned": whoever waited for the answer has gone, which
+ * says nothing of the backend.
+ */
+export type Outcome = number | Fault | "abandoned";
+
 export class Backend {
   readonly name: string;
   readonly pool: string;
@@ -107,8 +124,16 @@ export class Backend {
     observeResponse(this.load, nowMs - sentAtMs, nowMs);
   }
 
-  /** A request failed here: counted, and the health checker is asked to look. */
-  countFailure(reason: string): void {
+  /**
+   * Each attempt says here how it went, as soon as that is known. Once; and a second time, with a fault, if the body was
+   * lost behind a head that came.
+   */
+  noteOutcome(outcome: Outcome): void {
+    if (typeof outcome === "object") this.countFailure(outcome.reason);
+  }
+
+  /** Counted, and the health checker is asked to look. */
+  private countFailure(reason: string): void {
     this.counts.failures += 1;
     const { tally, timers } = this.context;
     tally.hasChanged = true;

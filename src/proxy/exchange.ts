@@ -1,8 +1,8 @@
-// One request and its response on their way through a worker. The two directions move by themselves,
-// because a backend may answer before it has the whole request:
+// One request with its client: which backend is tried, what goes to the client and when it is over. Each try of it is an
+// attempt (attempt.ts); here is what remains when one of them has failed.
 //
-//   request:   waiting ──a connection is there──> body ──all of it is written──> sent
-//   response:  awaited ──1xx──> awaited ──final head──> body ──its end──> done
+//   awaited ──an attempt answers──> body ──its end──> done
+//      └──or none does, or it is not worth waiting──> done: an error page
 //
 //   connect fails:                        next backend, each at most once; then 503
 //   a reused connection closes unheard:   again on a fresh one, if nothing can have happened twice
@@ -10,25 +10,20 @@
 //   a body that is malformed, too large or too slow, before the head: 400, 413, 408
 //   lost or malformed after the head:     the client's connection is cut, so that it shows
 //
-// It pulls the request body from the client connection (takeBody) when the backend can take it, and
-// pauses the backend while the client cannot; so each direction holds at most one read.
+// It pulls the request body from the client connection (takeBody) when the backend can take it.
 
-import { type Body, type OutFraming, createBody, finishBody, hasEnded, transferBody } from "../http1/body.ts";
+import { type Body, type OutFraming, createBody, hasEnded, transferBody } from "../http1/body.ts";
 import { type RequestEdit, type Sender, renderRequestHead } from "../http1/forward.ts";
 import { type RequestHead, isIdempotent } from "../http1/request.ts";
-import { type ResponseHead, isSwitchTo, parseResponseHead } from "../http1/response.ts";
-import { type HeadScan, createScan, restartScan } from "../http1/scan.ts";
-import { mayClientSpeak, mayReuseBackend } from "../http1/turn.ts";
-import { monotonicClock } from "../system/clock.ts";
+import type { ResponseHead } from "../http1/response.ts";
+import { mayClientSpeak } from "../http1/turn.ts";
 import { type AccessRecord, noteAttempt, noteConnected, noteEnd } from "./access-record.ts";
-import type { Backend } from "./backend.ts";
-import type { Bond } from "./sticky.ts";
-import type { BackendConnection, BackendUser } from "./backend-connection.ts";
+import { Attempt, type AttemptOwner } from "./attempt.ts";
+import type { BackendConnection } from "./backend-connection.ts";
+import type { Backend, Fault } from "./backend.ts";
 import type { Context } from "./context.ts";
-import { SendWatch } from "./kernel-state.ts";
-import { keptBytes } from "./lent-bytes.ts";
 import type { Pool, PoolRequest } from "./pool.ts";
-import { writeParts } from "./stream.ts";
+import type { Bond } from "./sticky.ts";
 
 /**
  * The client's side of an exchange: what carries the response in its own way. An HTTP/1.1 connection
@@ -75,9 +70,7 @@ export interface SwitchedTo {
   readonly idleMs: number;
 }
 
-const NO_PARTS: readonly Buffer[] = [];
-
-export class Exchange implements BackendUser, PoolRequest {
+export class Exchange implements AttemptOwner, PoolRequest {
   readonly head: RequestHead;
   readonly tried: Backend[] = [];
   readonly bond: Bond | null;
@@ -89,29 +82,15 @@ export class Exchange implements BackendUser, PoolRequest {
   /** null: there is no access log. */
   private readonly record: AccessRecord | null;
 
-  private connection: BackendConnection | null = null;
-
-  private request: "waiting" | "body" | "sent" = "waiting";
+  /** null: none is under way. */
+  private attempt: Attempt | null = null;
   private readonly requestBody: Body;
-  /** Rendered and not written yet: it leaves with the first bytes of the body. */
-  private unsentHead = "";
   private hasTakenBody = false;
-  /** Of what the backend takes; made when a deadline has passed. */
-  private watch: SendWatch | null = null;
-  private isRetry = false;
-  /** When the backend had the whole request; 0: it has not, or nobody wants to know. */
-  private sentAtMs = 0;
-
+  /** As the client knows it. */
   private response: "awaited" | "body" | "done" = "awaited";
-  private responseHead: ResponseHead | null = null;
-  private responseBody: Body | null = null;
-  /** Bytes of a response head that has not ended. */
-  private partialHead: Buffer | null = null;
-  private responseScan: HeadScan | null = null;
-  private wasHeard = false;
+  private staysOpen = false;
   /** Why the last connect failed. */
   private lastProblem = "";
-  private staysOpen = false;
 
   constructor(options: {
     readonly context: Context;
@@ -145,7 +124,6 @@ export class Exchange implements BackendUser, PoolRequest {
     return this.client.clientAddress;
   }
 
-  /** Bytes of the request body have still to come from the client. */
   get isBodyMissing(): boolean {
     return !hasEnded(this.requestBody);
   }
@@ -153,7 +131,7 @@ export class Exchange implements BackendUser, PoolRequest {
   /** The client is gone. */
   abort(): void {
     this.response = "done";
-    this.dropConnection();
+    this.dropAttempt();
   }
 
   // ── the request ──────────────────────────────────────────────────────────────────────────────
@@ -167,40 +145,23 @@ export class Exchange implements BackendUser, PoolRequest {
     }
     this.tried.push(backend);
     if (this.record !== null) noteAttempt(this.record, backend.name);
-    const idle = backend.takeIdle(this);
-    if (idle === null) this.connect(backend);
-    else this.send(idle);
+    const { context, pool } = this;
+    this.attempt = new Attempt({ context, owner: this, pool, backend });
+    this.attempt.start();
   }
 
-  private connect(backend: Backend): void {
-    this.connection = backend.open(this);
-    this.connection.deadlineAt = this.context.timers.after(this.pool.timeouts.connectMs);
-  }
-
-  backendConnected(): void {
-    if (this.connection !== null) this.send(this.connection);
-  }
-
-  private send(connection: BackendConnection): void {
-    this.connection = connection;
+  attemptConnected(connection: BackendConnection): string {
     if (this.record !== null) noteConnected(this.record, connection);
-    if (!this.isRetry) connection.backend.countRequest();
-    this.unsentHead = renderRequestHead(this.head, this.client.sender, this.edit);
-    this.request = "body";
-    if (hasEnded(this.requestBody)) {
-      this.flushHead();
-      this.endRequest();
-      return;
-    }
-    this.touch();
+    return renderRequestHead(this.head, this.client.sender, this.edit);
+  }
+
+  attemptReady(): void {
     this.client.advance();
   }
 
   /** Writes the request head if it is still waiting for a body to travel with. */
   flushHead(): void {
-    if (this.unsentHead === "" || this.connection === null) return;
-    writeParts(this.connection.stream, this.unsentHead, NO_PARTS);
-    this.unsentHead = "";
+    this.attempt?.flushHead();
   }
 
   /**
@@ -208,9 +169,8 @@ export class Exchange implements BackendUser, PoolRequest {
    * how many; 0: nothing moves until advance() is called again.
    */
   takeBody(input: Buffer): number {
-    if (this.request !== "body" || this.connection === null) return 0;
-    const { stream } = this.connection;
-    if (stream.writableNeedDrain) return 0;
+    const { attempt } = this;
+    if (attempt === null || !attempt.takesBody) return 0;
     const parts: Buffer[] = [];
     const taken = transferBody(this.requestBody, input, 0, parts);
     if (typeof taken !== "number") {
@@ -224,19 +184,8 @@ export class Exchange implements BackendUser, PoolRequest {
       return 0;
     }
     this.hasTakenBody = true;
-    writeParts(stream, this.unsentHead, parts);
-    this.unsentHead = "";
-    if (hasEnded(this.requestBody)) this.endRequest();
-    else this.touch();
+    attempt.sendBody(parts);
     return taken;
-  }
-
-  private endRequest(): void {
-    if (this.connection === null) return;
-    this.request = "sent";
-    if (this.pool.isTiming) this.sentAtMs = monotonicClock();
-    if (this.response === "awaited") this.awaitResponse();
-    else this.touch();
   }
 
   /**
@@ -248,270 +197,124 @@ export class Exchange implements BackendUser, PoolRequest {
     else this.cut();
   }
 
-  backendWritable(): void {
-    if (this.request !== "body") return;
-    this.touch();
-    this.client.advance();
-  }
-
   // ── the response ─────────────────────────────────────────────────────────────────────────────
 
-  backendBytes(bytes: Buffer): void {
-    this.wasHeard = true;
-    if (this.response === "awaited") this.receiveHead(bytes);
-    else if (this.response === "body") this.relayBody(bytes, 0, null);
+  get isFull(): boolean {
+    return this.client.isFull;
   }
 
-  private receiveHead(bytes: Buffer): void {
-    let input = this.partialHead === null ? bytes : Buffer.concat([this.partialHead, bytes]);
-    this.partialHead = null;
-    this.responseScan ??= createScan();
-    for (;;) {
-      const { method } = this.head;
-      const parsed = parseResponseHead(input, this.responseScan, this.context.responseHeadLimits, method);
-      if (parsed.kind === "incomplete") {
-        this.partialHead = keptBytes(input);
-        return;
-      }
-      if (parsed.kind === "invalid") {
-        this.failBackend(502, `malformed response: ${parsed.reason}`);
-        return;
-      }
-      if (parsed.head.status >= 200) {
-        this.startResponse(parsed.head, input, parsed.end);
-        return;
-      }
-      if (parsed.head.status === 101) {
-        this.switchProtocols(parsed.head, input.subarray(parsed.end));
-        return;
-      }
-      this.client.sendInterim(parsed.head);
-      input = input.subarray(parsed.end);
-      restartScan(this.responseScan);
-      if (this.client.isFull) this.connection?.stream.pause();
-      if (input.length === 0) return;
-    }
+  hasTaken(): boolean {
+    return this.client.hasTaken();
   }
 
-  private startResponse(head: ResponseHead, bytes: Buffer, bodyStart: number): void {
-    this.noteResponse();
-    const out = this.client.framingFor(head);
-    this.responseHead = head;
-    this.responseBody = createBody(head.framing, out);
+  attemptInterim(head: ResponseHead): void {
+    this.client.sendInterim(head);
+  }
+
+  framingFor(head: ResponseHead): OutFraming {
+    return this.client.framingFor(head);
+  }
+
+  attemptAnswered(head: ResponseHead, out: OutFraming, parts: readonly Buffer[]): void {
     this.response = "body";
     // An early answer: the rest of the request would have to be read to find the next one.
-    const maySpeak = mayClientSpeak({
-      isRequestSent: this.request === "sent",
-      isClientPersistent: this.head.isPersistent && !this.client.isLeaving,
-    });
-    this.staysOpen = maySpeak && out !== "until-close";
-    this.relayBody(bytes, bodyStart, this.withCookie(head));
+    this.staysOpen = this.mayClientSpeak(!this.isBodyMissing) && out !== "until-close";
+    this.countRequest();
+    this.client.sendHead(this.withCookie(head), out, this.staysOpen, parts);
   }
 
   /** The head of the backend's response, with the cookie of a sticky pool if the client needs one. */
   private withCookie(head: ResponseHead): ResponseHead {
     const { sticky } = this.pool;
-    const backend = this.connection?.backend.name;
+    const backend = this.attempt?.backend.name;
     if (sticky === null || backend === undefined) return head;
     return sticky.bind(head, { backend, bond: this.bond, head: this.head, sender: this.client.sender });
   }
 
-  /** It has answered, or will not do so any more. */
-  private noteResponse(): void {
-    if (this.sentAtMs !== 0) this.connection?.backend.noteResponse(this.sentAtMs);
-    this.sentAtMs = 0;
-  }
-
-  /** Passes response body bytes on from offset `start`; behind their head, if that has still to leave. */
-  private relayBody(bytes: Buffer, start: number, head: ResponseHead | null): void {
-    if (this.responseBody === null) return;
-    const parts: Buffer[] = [];
-    const end = transferBody(this.responseBody, bytes, start, parts);
-    if (typeof end !== "number") {
-      // A head that came with the fault has not left: the client can still be told.
-      if (head !== null) this.response = "awaited";
-      this.failBackend(502, `malformed response: ${end.reason}`);
-      return;
-    }
-    if (head === null) {
-      this.client.sendBody(parts);
-    } else {
-      this.countRequest();
-      this.client.sendHead(head, this.responseBody.out, this.staysOpen, parts);
-    }
-    if (hasEnded(this.responseBody)) {
-      this.finish({ hasExtraBytes: end < bytes.length });
-      return;
-    }
-    this.touch();
-    if (this.client.isFull) this.connection?.stream.pause();
+  attemptBody(parts: readonly Buffer[]): void {
+    this.client.sendBody(parts);
   }
 
   clientWritable(): void {
-    if (this.response === "body") this.touch();
-    this.connection?.stream.resume();
+    this.attempt?.resume();
   }
 
-  private switchProtocols(head: ResponseHead, rest: Buffer): void {
-    if (this.connection === null) return;
-    if (!isSwitchTo(head, this.head.upgrade)) {
-      this.failBackend(502, "malformed response: 101 to what was not asked for");
-      return;
-    }
+  attemptSwitched(head: ResponseHead, connection: BackendConnection, rest: Buffer): void {
     this.response = "done";
     this.countRequest();
-    const { connection } = this;
     const told = this.withCookie(head);
-    this.connection = null;
-    this.client.exchangeSwitched(told, {
-      connection,
-      rest,
-      idleMs: this.pool.timeouts.tunnelIdleMs,
-    });
+    this.attempt = null;
+    this.client.exchangeSwitched(told, { connection, rest, idleMs: this.pool.timeouts.tunnelIdleMs });
   }
 
-  private finish({ hasExtraBytes }: { readonly hasExtraBytes: boolean }): void {
-    const { connection, responseHead } = this;
+  attemptEnded(): void {
     this.response = "done";
-    this.connection = null;
-    const isRequestSent = this.request === "sent";
-    const isBackendPersistent = responseHead?.isPersistent ?? false;
-    if (connection !== null) {
-      if (mayReuseBackend({ isRequestSent, isBackendPersistent, hasExtraBytes })) {
-        connection.backend.recycle(connection, responseHead?.keepAliveTimeoutMs ?? null);
-      } else {
-        connection.destroy();
-      }
-    }
+    this.attempt = null;
     this.client.exchangeEnded(this.staysOpen);
   }
 
   // ── when it goes wrong ───────────────────────────────────────────────────────────────────────
 
-  backendEnded(): void {
-    if (this.response === "body" && this.responseBody !== null) {
-      const parts: Buffer[] = [];
-      if (finishBody(this.responseBody, parts)) {
-        this.client.sendBody(parts);
-        this.finish({ hasExtraBytes: false });
+  /** RFC 9110 9.2.2: it may go again if no byte of the body is spent, and doing it twice does no harm. */
+  attemptUnheard(): boolean {
+    if (this.hasTakenBody || !isIdempotent(this.head.method)) return false;
+    if (this.record !== null && this.attempt !== null) noteAttempt(this.record, this.attempt.backend.name);
+    return true;
+  }
+
+  attemptFailed({ kind, reason }: Fault): void {
+    this.attempt = null;
+    switch (kind) {
+      case "connect":
+        this.lastProblem = reason;
+        this.tryNextBackend();
         return;
-      }
+      case "reset":
+        noteEnd(this.record, "backend-closed", reason);
+        break;
+      case "malformed":
+        noteEnd(this.record, "backend-malformed", reason);
+        break;
+      case "timeout":
+        noteEnd(this.record, "backend-timeout", reason);
+        break;
     }
-    this.connection?.destroy();
-    this.lose("closed by the backend");
-  }
-
-  backendLost(error: Error | null): void {
-    this.lose(error?.message ?? "closed");
-  }
-
-  /** The connection is gone. Decides whether that was a connect, a race, or a failure. */
-  private lose(reason: string): void {
-    const { connection } = this;
-    this.connection = null;
-    if (connection === null) return;
-    const { backend } = connection;
-    if (this.request === "waiting") {
-      this.lastProblem = `connect: ${reason}`;
-      backend.countFailure(this.lastProblem);
-      this.tryNextBackend();
-      return;
-    }
-    // RFC 9110 9.2.2, RFC 9112 9.3.1: a kept connection may close as we write. Nothing was heard, no
-    // byte of the body is spent: the same request may go again if doing it twice does no harm.
-    if (connection.isReused && !this.wasHeard && !this.hasTakenBody && isIdempotent(this.head.method)) {
-      this.request = "waiting";
-      this.isRetry = true;
-      if (this.record !== null) noteAttempt(this.record, backend.name);
-      this.connect(backend);
-      return;
-    }
-    backend.countFailure(reason);
-    noteEnd(this.record, "backend-closed", reason);
-    if (this.response === "awaited") this.fail(502);
+    if (this.response === "awaited") this.fail(kind === "timeout" ? 504 : 502);
     else this.cut();
   }
 
-  backendExpired(): void {
-    if (this.request === "waiting") {
-      this.connection?.destroy();
-      this.lose("timed out");
-      return;
-    }
-    if (this.isMoving()) {
-      if (this.request === "sent" && this.response === "awaited") this.awaitResponse();
-      else this.touch();
-      return;
-    }
-    const isClientStalled =
-      this.response === "body"
-        ? this.client.isFull
-        : this.request === "body" && this.connection?.stream.writableNeedDrain !== true;
-    if (!isClientStalled) {
-      this.noteResponse();
-      this.failBackend(504, this.response === "body" ? "the response stalled" : "no response in time");
-    } else {
-      noteEnd(this.record, "client-timeout");
-      if (this.response === "awaited") this.fail(408);
-      else this.cut();
-    }
-  }
-
-  private failBackend(status: number, reason: string): void {
-    this.connection?.backend.countFailure(reason);
-    noteEnd(this.record, status === 504 ? "backend-timeout" : "backend-malformed", reason);
-    if (this.response === "awaited") this.fail(status);
+  attemptStalled(): void {
+    noteEnd(this.record, "client-timeout");
+    if (this.response === "awaited") this.fail(408);
     else this.cut();
   }
 
   /** Ends with an error page. */
-  private fail(
-    status: number,
-    { isRequestRead = this.request === "sent" || hasEnded(this.requestBody) } = {},
-  ): void {
+  private fail(status: number, { isRequestRead = !this.isBodyMissing } = {}): void {
     this.response = "done";
-    this.dropConnection();
+    this.dropAttempt();
     this.countRequest();
-    this.client.exchangeFailed(
-      status,
-      mayClientSpeak({
-        isRequestSent: isRequestRead,
-        isClientPersistent: this.head.isPersistent && !this.client.isLeaving,
-      }),
-    );
+    this.client.exchangeFailed(status, this.mayClientSpeak(isRequestRead));
   }
 
   private cut(): void {
     this.response = "done";
-    this.dropConnection();
+    this.dropAttempt();
     this.client.exchangeCut();
   }
 
-  private dropConnection(): void {
-    this.connection?.destroy();
-    this.connection = null;
+  private dropAttempt(): void {
+    this.attempt?.abandon();
+    this.attempt = null;
+  }
+
+  private mayClientSpeak(isRequestSent: boolean): boolean {
+    const isClientPersistent = this.head.isPersistent && !this.client.isLeaving;
+    return mayClientSpeak({ isRequestSent, isClientPersistent });
   }
 
   private countRequest(): void {
     this.context.tally.requests += 1;
     this.context.tally.hasChanged = true;
-  }
-
-  /** Who is slow has not stalled: something is taken of what waits to be. */
-  private isMoving(): boolean {
-    if (this.response === "body" && this.client.isFull && this.client.hasTaken()) return true;
-    this.watch ??= new SendWatch();
-    return this.connection !== null && this.watch.hasMoved(this.connection.stream);
-  }
-
-  private awaitResponse(): void {
-    if (this.connection !== null)
-      this.connection.deadlineAt = this.context.timers.after(this.pool.timeouts.responseMs);
-  }
-
-  /** A byte moved. */
-  private touch(): void {
-    if (this.connection !== null)
-      this.connection.deadlineAt = this.context.timers.after(this.pool.timeouts.bodyMs);
   }
 }

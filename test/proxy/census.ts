@@ -5,6 +5,7 @@
 import { Socket } from "node:net";
 import { queryObjects, setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
+import { Attempt } from "../../src/proxy/attempt.ts";
 import { BackendConnection } from "../../src/proxy/backend-connection.ts";
 import { ClientConnection } from "../../src/proxy/client-connection.ts";
 import { Exchange } from "../../src/proxy/exchange.ts";
@@ -36,7 +37,7 @@ export type FromCensus =
   | { readonly kind: "holdings"; readonly holdings: Holdings }
   | { readonly kind: "census"; readonly census: Census };
 
-const CLASSES = { BackendConnection, ClientConnection, Exchange, Tunnel };
+const CLASSES = { Attempt, BackendConnection, ClientConnection, Exchange, Tunnel };
 
 /** Stands above all of them: each walk over the heap costs seven collections, so one must do as long as it finds nothing. */
 class Counted {
