@@ -23,17 +23,7 @@ import {
 import { type RequestHead, parseRequestHead } from "../http1/request.ts";
 import type { ResponseHead } from "../http1/response.ts";
 import { type HeadScan, createScan, restartScan } from "../http1/scan.ts";
-import {
-  type AccessRecord,
-  type RequestEnd,
-  createRecord,
-  describeClient,
-  noteBadHead,
-  noteEnd,
-  noteHead,
-  noteSent,
-  noteStatus,
-} from "./access-record.ts";
+import { type RequestEnd, noteBadHead, noteEnd, noteHead, noteSent, noteStatus } from "./access-record.ts";
 import type { Context } from "./context.ts";
 import { dispatch, type HeadEdits } from "./dispatch.ts";
 import { Exchange, type ExchangeClient, type SwitchedTo } from "./exchange.ts";
@@ -43,6 +33,7 @@ import type { Listener } from "./listener.ts";
 import { keptBytes } from "./lent-bytes.ts";
 import { errorContent, type OwnContent, renderOwnResponse } from "./own-response.ts";
 import { requestId } from "./request-id.ts";
+import { RequestLog } from "./request-log.ts";
 import {
   type ByteStream,
   type StreamOwner,
@@ -51,12 +42,10 @@ import {
   cutStream,
   dropIfGone,
   dropStream,
-  portOf,
   writeParts,
 } from "./stream.ts";
 import type { Expiring } from "./timers.ts";
 import { Tunnel } from "./tunnel.ts";
-import { UnsentRecords } from "./unsent-records.ts";
 
 /** How long a client may take nothing of the last response's end. */
 const FLUSH_MS = 30_000;
@@ -83,12 +72,7 @@ export class ClientConnection implements StreamOwner, ExchangeClient, Expiring {
   private input: Buffer | null = null;
   private readonly scan: HeadScan = createScan();
   private head: RequestHead | null = null;
-  /** Of the request under way; null when there is no access log, or nothing to say. */
-  private record: AccessRecord | null = null;
-  /** As it stands in records; null: nobody has asked. */
-  private address: string | null = null;
-  /** Made when the first answer does not leave at once. */
-  private unsent: UnsentRecords | null = null;
+  private readonly log: RequestLog;
   private watch: SendWatch | null = null;
   private exchange: Exchange | null = null;
   private responseEdit: HeadEdit | null = null;
@@ -111,6 +95,7 @@ export class ClientConnection implements StreamOwner, ExchangeClient, Expiring {
     this.listener = options.listener;
     this.sender = options.sender;
     this.onClosed = options.onClosed;
+    this.log = new RequestLog(options.context, this);
     this.context.tally.connections += 1;
     this.context.tally.hasChanged = true;
     this.context.timers.watch(this);
@@ -135,8 +120,8 @@ export class ClientConnection implements StreamOwner, ExchangeClient, Expiring {
   /** Close now; so that the client sees it if its answer or its tunnel is not over. */
   cut(): void {
     const { stream, phase } = this;
-    noteEnd(this.record, "shutdown");
-    this.unsent?.settleAll("shutdown", stream.writableLength);
+    noteEnd(this.log.record, "shutdown");
+    this.log.lose("shutdown", stream.writableLength);
     if (phase === "exchange" || (phase === "tunnel" && !stream.writableEnded)) cutStream(stream);
     else dropStream(stream);
   }
@@ -180,8 +165,8 @@ export class ClientConnection implements StreamOwner, ExchangeClient, Expiring {
     this.context.tally.hasChanged = true;
     this.exchange?.abort();
     this.tunnel?.clientClosed(error);
-    this.unsent?.settleAll("client-closed", 0);
-    this.logRequest("client-closed");
+    this.log.lose("client-closed", 0);
+    this.log.end("client-closed");
     this.onClosed(this);
   }
 
@@ -213,7 +198,7 @@ export class ClientConnection implements StreamOwner, ExchangeClient, Expiring {
       this.deadlineAt = this.context.timers.after(FLUSH_MS);
       return;
     }
-    this.unsent?.settleAll("client-timeout", stream.writableLength);
+    this.log.lose("client-timeout", stream.writableLength);
     dropStream(stream);
   }
 
@@ -246,7 +231,8 @@ export class ClientConnection implements StreamOwner, ExchangeClient, Expiring {
         }
         this.phase = "head";
         this.deadlineAt = this.context.timers.after(this.listener.timeouts.headMs);
-        if (this.context.accessLog !== null) this.startRecord();
+        this.currentId = null;
+        this.log.begin(this.listener.name);
         return this.readHead(input);
       case "head":
         return this.readHead(input);
@@ -270,7 +256,8 @@ export class ClientConnection implements StreamOwner, ExchangeClient, Expiring {
 
   private consume(count: number): void {
     if (this.input === null) return;
-    if (this.record !== null) this.record.bytesIn += count;
+    const { record } = this.log;
+    if (record !== null) record.bytesIn += count;
     this.input = count === this.input.length ? null : this.input.subarray(count);
   }
 
@@ -295,9 +282,8 @@ export class ClientConnection implements StreamOwner, ExchangeClient, Expiring {
     this.requests += 1;
     if (this.requests >= this.listener.requestsPerConnectionMax) this.isLeaving = true;
     this.head = head;
-    this.currentId = null;
     restartScan(this.scan);
-    if (this.record !== null) noteHead(this.record, head);
+    if (this.log.record !== null) noteHead(this.log.record, head);
     const { framing } = head;
     if (head.maxForwards === 0) {
       this.answerSelf(head, finalContent(head), "answered");
@@ -317,7 +303,8 @@ export class ClientConnection implements StreamOwner, ExchangeClient, Expiring {
       this.answerSelf(head, errorContent(404, this.listener.errorPages), "no-route");
       return;
     }
-    const { context, record } = this;
+    const { context } = this;
+    const { record } = this.log;
     if (record !== null) record.pool = name;
     const { bodyBytesMax } = this.listener;
     this.responseEdit = edits?.response ?? null;
@@ -328,7 +315,7 @@ export class ClientConnection implements StreamOwner, ExchangeClient, Expiring {
 
   /** Answers without a backend; a body that comes is not read. */
   private answerSelf(head: RequestHead, content: OwnContent, end: RequestEnd): void {
-    noteEnd(this.record, end);
+    noteEnd(this.log.record, end);
     this.countRequest();
     this.sendOwn(content, head.isPersistent && head.framing.kind === "none" && !this.isLeaving);
   }
@@ -385,7 +372,7 @@ export class ClientConnection implements StreamOwner, ExchangeClient, Expiring {
   }
 
   sendHead(head: ResponseHead, out: OutFraming, staysOpen: boolean, parts: readonly Buffer[]): void {
-    if (this.record !== null) noteStatus(this.record, head.status);
+    if (this.log.record !== null) noteStatus(this.log.record, head.status);
     this.write(renderResponseHead(head, out, { minor: this.minor, staysOpen }, this.responseEdit), parts);
   }
 
@@ -394,7 +381,7 @@ export class ClientConnection implements StreamOwner, ExchangeClient, Expiring {
   }
 
   private write(head: string, parts: readonly Buffer[]): void {
-    if (this.record !== null) noteSent(this.record, head, parts);
+    if (this.log.record !== null) noteSent(this.log.record, head, parts);
     writeParts(this.stream, head, parts);
   }
 
@@ -406,7 +393,7 @@ export class ClientConnection implements StreamOwner, ExchangeClient, Expiring {
   // ── what exchanges report ────────────────────────────────────────────────────────────────────
 
   exchangeEnded(maySpeak: boolean): void {
-    if (this.record !== null) this.logAnswered(this.record);
+    this.log.answered();
     this.hasSaidLast = this.head !== null && saysLast(this.head);
     this.exchange = null;
     this.head = null;
@@ -427,19 +414,19 @@ export class ClientConnection implements StreamOwner, ExchangeClient, Expiring {
   private sendOwn(content: OwnContent, staysOpen: boolean): void {
     const isHead = this.head?.method === "HEAD";
     const { minor } = this;
-    if (this.record !== null) this.record.status = content.status;
+    if (this.log.record !== null) this.log.record.status = content.status;
     this.write(renderOwnResponse(content, { staysOpen, minor, isHead }), NO_PARTS);
     this.exchangeEnded(staysOpen);
   }
 
   exchangeCut(): void {
-    this.logRequest("backend-closed");
+    this.log.end("backend-closed");
     this.exchange = null;
     cutStream(this.stream);
   }
 
   exchangeSwitched(head: ResponseHead, { connection, rest, idleMs }: SwitchedTo): void {
-    const { record } = this;
+    const { record } = this.log;
     if (record !== null) {
       noteStatus(record, head.status);
       // Its head will have gone when the tunnel ends.
@@ -462,8 +449,9 @@ export class ClientConnection implements StreamOwner, ExchangeClient, Expiring {
 
   /** Answers what is no request of ours to pass on, and ends. */
   private refuse(status: number, end: RequestEnd, reason = ""): void {
-    if (this.record !== null && this.input !== null) noteBadHead(this.record, this.input);
-    noteEnd(this.record, end, reason);
+    const { record } = this.log;
+    if (record !== null && this.input !== null) noteBadHead(record, this.input);
+    noteEnd(record, end, reason);
     this.countRequest();
     this.exchangeFailed(status, false);
   }
@@ -471,37 +459,6 @@ export class ClientConnection implements StreamOwner, ExchangeClient, Expiring {
   private countRequest(): void {
     this.context.tally.requests += 1;
     this.context.tally.hasChanged = true;
-  }
-
-  private startRecord(): void {
-    this.currentId = null;
-    this.address ??= describeClient(this.sender.address, portOf(this.stream));
-    this.record = createRecord(this.address, this.listener.name);
-  }
-
-  /** The request has ended, in this way if nothing else was noted. */
-  private logRequest(end: RequestEnd): void {
-    const { record } = this;
-    if (record === null) return;
-    noteEnd(record, end);
-    this.record = null;
-    this.context.accessLog?.write(record, this.requestId());
-  }
-
-  /** The answer is written: if it has not left, the client may still not get it. */
-  private logAnswered(record: AccessRecord): void {
-    const { stream } = this;
-    if (stream.writableLength === 0) {
-      this.logRequest("ok");
-      return;
-    }
-    this.record = null;
-    const unsent = (this.unsent ??= new UnsentRecords((one, id) => this.context.accessLog?.write(one, id)));
-    unsent.add(record, this.requestId());
-    stream.write("", (error) => {
-      // If it failed, whoever closes the stream says why.
-      if (error === null || error === undefined) unsent.settleFirst();
-    });
   }
 
   private endStream(): void {

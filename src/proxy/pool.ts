@@ -12,6 +12,7 @@ import {
   chooseBackend,
   chooseNamed,
   configurePool,
+  isIdleBackup,
   updateHealth,
 } from "../routing/pool.ts";
 import { monotonicClock } from "../system/clock.ts";
@@ -103,7 +104,7 @@ export class Pool implements Asker<Candidate> {
   }
 
   private chooseCandidate(bond: Bond | null): Candidate | null {
-    if (bond !== null) {
+    if (bond !== null && !isIdleBackup(this.state, bond.backend)) {
       const known = chooseNamed(this.state, bond.backend, this);
       if (known !== null || this.sticky?.config.fallback === "refuse") return known;
     }

@@ -248,6 +248,12 @@ export function chooseNamed(pool: PoolState, name: string, asker: Asker<Candidat
   return asker.accepts(candidate) ? candidate : null;
 }
 
+/** Whether it is a backup while others serve: it helps its clients out, and keeps none of them. */
+export function isIdleBackup({ candidates, tiers }: PoolState, name: string): boolean {
+  const isBackup = candidates.some((one) => one.name === name && one.isBackup);
+  return isBackup && tiers.some(({ entries }) => entries[0]?.isBackup === false);
+}
+
 function isHash({ kind }: BalanceConfig): boolean {
   return kind === "source-hash" || kind === "uri-hash" || kind === "header-hash" || kind === "cookie-hash";
 }
