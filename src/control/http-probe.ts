@@ -13,6 +13,7 @@ import { type Expression, parseExpression } from "../config/expression.ts";
 import { quote } from "../config/reading.ts";
 import { type JsonRules, judgePage } from "../routing/json-rules.ts";
 import { errorCode } from "../system/errno.ts";
+import { lookUpName } from "../system/name-lookup.ts";
 import { untrustedReason } from "../system/trusted-file.ts";
 import { bad, probeOver } from "./probe.ts";
 import type { ProbeResult, Prober } from "./probe.ts";
@@ -36,6 +37,7 @@ export function httpProber(target: Target, check: HttpCheck, options: HttpProbeO
   const port = check.port ?? target.port;
   const head = {
     host: target.host,
+    lookup: lookUpName,
     port,
     method: check.method,
     path: check.path,

@@ -60,6 +60,10 @@ describe("what a route matches", () => {
       '2:66  listeners[0].routes[0].match.header["x y"]: "x y" is not a name. Use letters, digits and hyphens.',
     ],
     [
+      "match: { header: { Host: a.lan } }, pool: web",
+      '2:66  listeners[0].routes[0].match.header.Host: "Host" need not be the host that is asked for (RFC 9112 3.2.2). Use match.host.',
+    ],
+    [
       "match: { header: { x: 1 } }, pool: web",
       '2:69  listeners[0].routes[0].match.header.x: 1 is a number. Write the value, "*" for any, or { prefix: … }.',
     ],
