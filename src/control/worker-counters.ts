@@ -7,6 +7,7 @@ export const NO_COUNTERS: WorkerCounters = {
   requests: 0,
   refusedConnections: 0,
   backends: {},
+  breakers: [],
 };
 
 /** One WorkerCounters over many workers: totals and gauges added up, backends by name. */
@@ -33,7 +34,8 @@ export function sumCounters(all: readonly WorkerCounters[]): WorkerCounters {
     }
   }
   const backends = Object.fromEntries([...pools].map(([name, pool]) => [name, Object.fromEntries(pool)]));
-  return { connections, requests, refusedConnections, backends };
+  const breakers = all.flatMap((counters) => counters.breakers);
+  return { connections, requests, refusedConnections, backends, breakers };
 }
 
 /** What remains of a worker's counters when it is gone: the totals, not the gauges. */
@@ -47,5 +49,5 @@ export function withoutGauges(counters: WorkerCounters): WorkerCounters {
     ]),
   );
   const { requests, refusedConnections } = counters;
-  return { connections: 0, requests, refusedConnections, backends };
+  return { connections: 0, requests, refusedConnections, backends, breakers: [] };
 }
