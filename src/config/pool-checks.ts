@@ -5,6 +5,7 @@ import { checkBalance } from "./balance-checks.ts";
 import { readBackendAddress, readBind, readInterfaceAddress } from "./address.ts";
 import { formatAddress } from "./config.ts";
 import type { Mistake } from "./mistake.ts";
+import { checkPassive } from "./passive-checks.ts";
 import { virtualAddressesOf } from "./pair-checks.ts";
 import { quote } from "./reading.ts";
 import { checkResilience } from "./resilience-checks.ts";
@@ -36,6 +37,7 @@ export function checkPools(top: Spot): readonly Mistake[] {
       ...found,
       ...checkBalance(pool),
       ...checkHealth(pool),
+      ...checkPassive(pool),
       ...checkResilience(pool, top.at("workers")),
     ];
   });

@@ -8,6 +8,7 @@ import { agent, backendCheck, health } from "./check-schema.ts";
 import { count, duration, either } from "./fields.ts";
 import { list, name, section, text, yesOrNo } from "./fields.ts";
 import { maxConnections, queue, retry } from "./resilience-schema.ts";
+import { circuitBreaker, outliers } from "./passive-schema.ts";
 import { WEIGHT_MAX } from "./weight-order.ts";
 
 const SECOND = 1000;
@@ -63,6 +64,8 @@ export const pool = section({
     .describe(
       "Each backend has an agent that is asked how much it can take, as HAProxy's agent-check: see [health.md](health.md).",
     ),
+  outliers,
+  circuitBreaker,
   timeouts: section({
     connect: duration({ fromMs: 10, toMs: MINUTE })
       .prefault("2s")

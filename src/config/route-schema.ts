@@ -105,7 +105,12 @@ const match = section({
     )
     .describe("The request method, in capitals; or a list, one of which must match."),
   header: z
-    .exactOptional(byName(wanted("value"), { write: "a map of fields, such as { x-beta-user: yes }" }))
+    .exactOptional(
+      byName(wanted("value"), {
+        write: "a map of fields, such as { x-beta-user: yes }",
+        readName: value.readMatchedField,
+      }),
+    )
     .describe(
       'Header fields, all of which must match: a value, `"*"` for any, or `{ prefix: … }`. Names are compared without regard to capitals. Of a field with several lines one must match.',
     ),
@@ -267,7 +272,7 @@ const rewrite = section({
 export const route = section({
   name: z
     .exactOptional(name())
-    .describe("Names the route in logs and in `vipair route`. `routes[0]` and so on when absent."),
+    .describe("Names the route in `vipair route`, and as `${route.name}` in rewrites. `routes[0]` and so on when absent."),
   match,
   pool: z
     .exactOptional(poolName())

@@ -8,6 +8,7 @@ export const NO_COUNTERS: WorkerCounters = {
   refusedConnections: 0,
   backends: {},
   pools: {},
+  breakers: [],
 };
 
 /** Of a pool that nobody has counted yet. */
@@ -37,7 +38,8 @@ export function sumCounters(all: readonly WorkerCounters[]): WorkerCounters {
     }
   }
   const backends = Object.fromEntries([...byPool].map(([name, pool]) => [name, Object.fromEntries(pool)]));
-  return { connections, requests, refusedConnections, backends, pools: sumPools(all) };
+  const breakers = all.flatMap((counters) => counters.breakers);
+  return { connections, requests, refusedConnections, backends, pools: sumPools(all), breakers };
 }
 
 function sumPools(all: readonly WorkerCounters[]): WorkerCounters["pools"] {
@@ -70,5 +72,5 @@ export function withoutGauges(counters: WorkerCounters): WorkerCounters {
     Object.entries(counters.pools).map(([name, pool]) => [name, { ...pool, queued: 0 }]),
   );
   const { requests, refusedConnections } = counters;
-  return { connections: 0, requests, refusedConnections, backends, pools };
+  return { connections: 0, requests, refusedConnections, backends, pools, breakers: [] };
 }

@@ -23,17 +23,7 @@ import {
 import { type RequestHead, parseRequestHead } from "../http1/request.ts";
 import type { ResponseHead } from "../http1/response.ts";
 import { type HeadScan, createScan, restartScan } from "../http1/scan.ts";
-import {
-  type AccessRecord,
-  type RequestEnd,
-  createRecord,
-  describeClient,
-  noteBadHead,
-  noteEnd,
-  noteHead,
-  noteSent,
-  noteStatus,
-} from "./access-record.ts";
+import { type RequestEnd, noteBadHead, noteEnd, noteHead, noteSent, noteStatus } from "./access-record.ts";
 import type { Context } from "./context.ts";
 import { dispatch, type HeadEdits } from "./dispatch.ts";
 import { Exchange } from "./exchange.ts";
@@ -44,6 +34,7 @@ import type { Listener } from "./listener.ts";
 import { keptBytes } from "./lent-bytes.ts";
 import { errorContent, type OwnContent, renderOwnResponse } from "./own-response.ts";
 import { requestId } from "./request-id.ts";
+import { RequestLog } from "./request-log.ts";
 import {
   type ByteStream,
   type StreamOwner,
@@ -52,17 +43,16 @@ import {
   cutStream,
   dropIfGone,
   dropStream,
-  portOf,
   writeParts,
 } from "./stream.ts";
 import type { Expiring } from "./timers.ts";
 import { Tunnel } from "./tunnel.ts";
-import { UnsentRecords } from "./unsent-records.ts";
 
 /** How long a client may take nothing of the last response's end. */
 const FLUSH_MS = 30_000;
-/** How long a client may take to close after that. */
+/** How long a client may send nothing and not close after that, and how long it may go on sending (nginx's lingering_time). */
 const LINGER_MS = 2000;
+const LINGER_TOTAL_MS = 30_000;
 
 const CR = 13;
 const LF = 10;
@@ -84,16 +74,15 @@ export class ClientConnection implements StreamOwner, ExchangeClient, Expiring {
   private input: Buffer | null = null;
   private readonly scan: HeadScan = createScan();
   private head: RequestHead | null = null;
-  /** Of the request under way; null when there is no access log, or nothing to say. */
-  private record: AccessRecord | null = null;
-  /** As it stands in records; null: nobody has asked. */
-  private address: string | null = null;
-  /** Made when the first answer does not leave at once. */
-  private unsent: UnsentRecords | null = null;
+  private readonly log: RequestLog;
   private watch: SendWatch | null = null;
   private exchange: Exchange | null = null;
   private responseEdit: HeadEdit | null = null;
   private tunnel: Tunnel | null = null;
+  /** The head of an answer has gone, and its end has not. */
+  private isAnswering = false;
+  /** When it ends, whatever the client sends; Infinity: the last answer has not left. */
+  private lingersUntil = Infinity;
   private hasServed = false;
   private requests = 0;
   /** As saysLast: of the last request. */
@@ -112,6 +101,7 @@ export class ClientConnection implements StreamOwner, ExchangeClient, Expiring {
     this.listener = options.listener;
     this.sender = options.sender;
     this.onClosed = options.onClosed;
+    this.log = new RequestLog(options.context, this);
     this.context.tally.connections += 1;
     this.context.tally.hasChanged = true;
     this.context.timers.watch(this);
@@ -136,8 +126,8 @@ export class ClientConnection implements StreamOwner, ExchangeClient, Expiring {
   /** Close now; so that the client sees it if its answer or its tunnel is not over. */
   cut(): void {
     const { stream, phase } = this;
-    noteEnd(this.record, "shutdown");
-    this.unsent?.settleAll("shutdown", stream.writableLength);
+    noteEnd(this.log.record, "shutdown");
+    this.log.lose("shutdown", stream.writableLength);
     if (phase === "exchange" || (phase === "tunnel" && !stream.writableEnded)) cutStream(stream);
     else dropStream(stream);
   }
@@ -157,7 +147,10 @@ export class ClientConnection implements StreamOwner, ExchangeClient, Expiring {
       this.tunnel.clientBytes(bytes);
       return;
     }
-    if (this.phase === "leaving") return;
+    if (this.phase === "leaving") {
+      this.linger();
+      return;
+    }
     this.input = this.input === null ? bytes : Buffer.concat([this.input, bytes]);
     this.advance();
     if (this.input !== null) this.input = keptBytes(this.input);
@@ -181,8 +174,8 @@ export class ClientConnection implements StreamOwner, ExchangeClient, Expiring {
     this.context.tally.hasChanged = true;
     this.exchange?.abort();
     this.tunnel?.clientClosed(error);
-    this.unsent?.settleAll("client-closed", 0);
-    this.logRequest("client-closed");
+    this.log.lose("client-closed", 0);
+    this.log.end("client-closed");
     this.onClosed(this);
   }
 
@@ -214,7 +207,7 @@ export class ClientConnection implements StreamOwner, ExchangeClient, Expiring {
       this.deadlineAt = this.context.timers.after(FLUSH_MS);
       return;
     }
-    this.unsent?.settleAll("client-timeout", stream.writableLength);
+    this.log.lose("client-timeout", stream.writableLength);
     dropStream(stream);
   }
 
@@ -247,7 +240,8 @@ export class ClientConnection implements StreamOwner, ExchangeClient, Expiring {
         }
         this.phase = "head";
         this.deadlineAt = this.context.timers.after(this.listener.timeouts.headMs);
-        if (this.context.accessLog !== null) this.startRecord();
+        this.currentId = null;
+        this.log.begin(this.listener.name);
         return this.readHead(input);
       case "head":
         return this.readHead(input);
@@ -271,7 +265,8 @@ export class ClientConnection implements StreamOwner, ExchangeClient, Expiring {
 
   private consume(count: number): void {
     if (this.input === null) return;
-    if (this.record !== null) this.record.bytesIn += count;
+    const { record } = this.log;
+    if (record !== null) record.bytesIn += count;
     this.input = count === this.input.length ? null : this.input.subarray(count);
   }
 
@@ -296,9 +291,8 @@ export class ClientConnection implements StreamOwner, ExchangeClient, Expiring {
     this.requests += 1;
     if (this.requests >= this.listener.requestsPerConnectionMax) this.isLeaving = true;
     this.head = head;
-    this.currentId = null;
     restartScan(this.scan);
-    if (this.record !== null) noteHead(this.record, head);
+    if (this.log.record !== null) noteHead(this.log.record, head);
     const { framing } = head;
     if (head.maxForwards === 0) {
       this.answerSelf(head, finalContent(head), "answered");
@@ -318,7 +312,8 @@ export class ClientConnection implements StreamOwner, ExchangeClient, Expiring {
       this.answerSelf(head, errorContent(404, this.listener.errorPages), "no-route");
       return;
     }
-    const { context, record } = this;
+    const { context } = this;
+    const { record } = this.log;
     if (record !== null) record.pool = name;
     const { bodyBytesMax } = this.listener;
     this.responseEdit = edits?.response ?? null;
@@ -329,7 +324,7 @@ export class ClientConnection implements StreamOwner, ExchangeClient, Expiring {
 
   /** Answers without a backend; a body that comes is not read. */
   private answerSelf(head: RequestHead, content: OwnContent, end: RequestEnd): void {
-    noteEnd(this.record, end);
+    noteEnd(this.log.record, end);
     this.countRequest();
     this.sendOwn(content, head.isPersistent && head.framing.kind === "none" && !this.isLeaving);
   }
@@ -341,15 +336,29 @@ export class ClientConnection implements StreamOwner, ExchangeClient, Expiring {
         if (this.input === null || !this.stream.writableNeedDrain) this.endStream();
         break;
       case "head":
-        this.stream.destroy();
+        this.dropHalf();
         break;
       case "exchange":
-        if (this.input === null && this.exchange?.isBodyMissing === true) this.stream.destroy();
+        if (this.input === null && this.exchange?.isBodyMissing === true) this.dropHalf();
         break;
       case "tunnel":
       case "leaving":
         break;
     }
+  }
+
+  /** The end of a request will not come. What is left of earlier answers is still due. */
+  private dropHalf(): void {
+    const { record } = this.log;
+    if (record !== null && this.input !== null) noteBadHead(record, this.input);
+    noteEnd(record, "client-closed");
+    if (this.isAnswering) {
+      cutStream(this.stream);
+      return;
+    }
+    this.exchange?.abort();
+    this.exchange = null;
+    this.endStream();
   }
 
   private steerReading(): void {
@@ -386,7 +395,8 @@ export class ClientConnection implements StreamOwner, ExchangeClient, Expiring {
   }
 
   sendHead(head: ResponseHead, out: OutFraming, staysOpen: boolean, parts: readonly Buffer[]): void {
-    if (this.record !== null) noteStatus(this.record, head.status);
+    this.isAnswering = true;
+    if (this.log.record !== null) noteStatus(this.log.record, head.status);
     this.write(renderResponseHead(head, out, { minor: this.minor, staysOpen }, this.responseEdit), parts);
   }
 
@@ -395,7 +405,7 @@ export class ClientConnection implements StreamOwner, ExchangeClient, Expiring {
   }
 
   private write(head: string, parts: readonly Buffer[]): void {
-    if (this.record !== null) noteSent(this.record, head, parts);
+    if (this.log.record !== null) noteSent(this.log.record, head, parts);
     writeParts(this.stream, head, parts);
   }
 
@@ -407,7 +417,8 @@ export class ClientConnection implements StreamOwner, ExchangeClient, Expiring {
   // ── what exchanges report ────────────────────────────────────────────────────────────────────
 
   exchangeEnded(maySpeak: boolean): void {
-    if (this.record !== null) this.logAnswered(this.record);
+    this.isAnswering = false;
+    this.log.answered();
     this.hasSaidLast = this.head !== null && saysLast(this.head);
     this.exchange = null;
     this.head = null;
@@ -428,19 +439,19 @@ export class ClientConnection implements StreamOwner, ExchangeClient, Expiring {
   private sendOwn(content: OwnContent, staysOpen: boolean): void {
     const isHead = this.head?.method === "HEAD";
     const { minor } = this;
-    if (this.record !== null) this.record.status = content.status;
+    if (this.log.record !== null) this.log.record.status = content.status;
     this.write(renderOwnResponse(content, { staysOpen, minor, isHead }), NO_PARTS);
     this.exchangeEnded(staysOpen);
   }
 
   exchangeCut(): void {
-    this.logRequest("backend-closed");
+    this.log.end("backend-closed");
     this.exchange = null;
     cutStream(this.stream);
   }
 
   exchangeSwitched(head: ResponseHead, { connection, rest, idleMs }: SwitchedTo): void {
-    const { record } = this;
+    const { record } = this.log;
     if (record !== null) {
       noteStatus(record, head.status);
       // Its head will have gone when the tunnel ends.
@@ -463,8 +474,9 @@ export class ClientConnection implements StreamOwner, ExchangeClient, Expiring {
 
   /** Answers what is no request of ours to pass on, and ends. */
   private refuse(status: number, end: RequestEnd, reason = ""): void {
-    if (this.record !== null && this.input !== null) noteBadHead(this.record, this.input);
-    noteEnd(this.record, end, reason);
+    const { record } = this.log;
+    if (record !== null && this.input !== null) noteBadHead(record, this.input);
+    noteEnd(record, end, reason);
     this.countRequest();
     this.exchangeFailed(status, false);
   }
@@ -472,37 +484,6 @@ export class ClientConnection implements StreamOwner, ExchangeClient, Expiring {
   private countRequest(): void {
     this.context.tally.requests += 1;
     this.context.tally.hasChanged = true;
-  }
-
-  private startRecord(): void {
-    this.currentId = null;
-    this.address ??= describeClient(this.sender.address, portOf(this.stream));
-    this.record = createRecord(this.address, this.listener.name);
-  }
-
-  /** The request has ended, in this way if nothing else was noted. */
-  private logRequest(end: RequestEnd): void {
-    const { record } = this;
-    if (record === null) return;
-    noteEnd(record, end);
-    this.record = null;
-    this.context.accessLog?.write(record, this.requestId());
-  }
-
-  /** The answer is written: if it has not left, the client may still not get it. */
-  private logAnswered(record: AccessRecord): void {
-    const { stream } = this;
-    if (stream.writableLength === 0) {
-      this.logRequest("ok");
-      return;
-    }
-    this.record = null;
-    const unsent = (this.unsent ??= new UnsentRecords((one, id) => this.context.accessLog?.write(one, id)));
-    unsent.add(record, this.requestId());
-    stream.write("", (error) => {
-      // If it failed, whoever closes the stream says why.
-      if (error === null || error === undefined) unsent.settleFirst();
-    });
   }
 
   private endStream(): void {
@@ -514,9 +495,16 @@ export class ClientConnection implements StreamOwner, ExchangeClient, Expiring {
     if (isSilent && closeStream(this.stream, { hasInputEnded })) return;
     this.deadlineAt = this.context.timers.after(FLUSH_MS);
     this.stream.end(() => {
-      this.deadlineAt = this.context.timers.after(LINGER_MS);
+      this.lingersUntil = this.context.timers.after(LINGER_TOTAL_MS);
+      this.linger();
     });
     this.stream.resume();
+  }
+
+  /** Our end is closed, and something came that nobody wants. */
+  private linger(): void {
+    if (this.lingersUntil === Infinity) return;
+    this.deadlineAt = Math.min(this.context.timers.after(LINGER_MS), this.lingersUntil);
   }
 }
 

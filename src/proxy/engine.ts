@@ -222,7 +222,8 @@ export class Engine {
       backends[name] = pool.backendCounters;
       pools[name] = pool.counters;
     }
-    return { connections, requests, refusedConnections, backends, pools };
+    const breakers = [...this.pools.values()].flatMap((pool) => pool.breakers);
+    return { connections, requests, refusedConnections, backends, pools, breakers };
   }
 }
 

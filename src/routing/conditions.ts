@@ -47,25 +47,40 @@ function methodCondition(methods: readonly string[]): Condition {
 }
 
 function hostCondition(hosts: readonly string[]): Condition {
+  const matches = anyHolds(hosts.map(compileHost));
   return {
-    holds: (facts) => hosts.some((host) => matchesHost(host, facts.host)),
+    holds: (facts) => matches(facts.host),
     wants: `host ${anyOf(hosts)}`,
     finds: ({ host }) => (host === "" ? "there is no host" : `the host is ${host}`),
   };
 }
 
-function matchesHost(pattern: string, host: string): boolean {
-  if (!pattern.startsWith("*.")) return pattern === host;
-  return host.length >= pattern.length && host.endsWith(pattern.slice(1));
+function compileHost(pattern: string): (host: string) => boolean {
+  if (!pattern.startsWith("*.")) return (host) => host === pattern;
+  const { length } = pattern;
+  const ending = pattern.slice(1);
+  return (host) => host.length >= length && host.endsWith(ending);
+}
+
+/** Nearly all routes name one host and one path: these are asked without a loop. */
+function anyHolds(tests: readonly ((text: string) => boolean)[]): (text: string) => boolean {
+  const [only] = tests;
+  if (only !== undefined && tests.length === 1) return only;
+  return (text) => tests.some((test) => test(text));
 }
 
 function pathCondition(paths: readonly PathMatch[]): Condition {
-  const finders = paths.map(compilePath);
+  const matches = anyHolds(paths.map(compilePathTest));
   return {
-    holds: (facts) => finders.some((find) => find(facts.path) !== null),
+    holds: (facts) => matches(facts.path),
     wants: `path ${anyOf(paths.map(describePath))}`,
     finds: ({ path }) => `the path is ${path}`,
   };
+}
+
+function compilePathTest(match: PathMatch): (path: string) => boolean {
+  const find = compilePath(match);
+  return (path) => find(path) !== null;
 }
 
 /** Where in a path a match was found: from the character `start` up to `end`. */
@@ -97,7 +112,7 @@ export function compilePath({ kind, text }: PathMatch): (path: string) => PathSp
 
 /** "/v1" holds "/v1" and "/v1/x", not "/v10"; "" holds every path. */
 function isBelow(path: string, prefix: string): boolean {
-  if (!path.startsWith(prefix)) return false;
+  if (path.length < prefix.length || !path.startsWith(prefix)) return false;
   return path[prefix.length] === "/" || (path.length === prefix.length && prefix !== "");
 }
 

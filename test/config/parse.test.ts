@@ -54,6 +54,8 @@ pools:
     sticky: { cookie: back, ttl: 1h, path: /v1, secure: true, httpOnly: false, sameSite: none, fallback: refuse }
     slowStart: 30s
     panicThreshold: 50
+    outliers: { consecutive5xx: 3, consecutiveFailures: off, baseEjection: 1s, maxEjection: 2s, maxEjectionPercent: 60 }
+    circuitBreaker: { failureRate: 40, minimumRequests: 9, window: 1m, open: 2s, trials: 4 }
     backends:
       - { name: big, address: "[fd00::21]:8080", weight: 3, maxConnections: 20 }
       - Web-1.lan:80
@@ -85,6 +87,8 @@ const PLAIN_BALANCE = {
   sticky: null,
   slowStartMs: 0,
   panicThreshold: 0,
+  outliers: null,
+  circuitBreaker: null,
 } as const;
 
 /** How a pool bears failures that says nothing about it. */
@@ -307,6 +311,20 @@ describe("what a configuration means", () => {
           },
           slowStartMs: 30_000,
           panicThreshold: 50,
+          outliers: {
+            consecutive5xx: 3,
+            consecutiveFailures: null,
+            baseEjectionMs: 1000,
+            maxEjectionMs: 2000,
+            maxEjectionPercent: 60,
+          },
+          circuitBreaker: {
+            failureRate: 40,
+            minimumRequests: 9,
+            windowMs: 60_000,
+            openMs: 2000,
+            trials: 4,
+          },
           backends: [
             { name: "big", host: "fd00::21", port: 8080, weight: 3, isBackup: false, maxConnections: 20 },
             { name: "web-1.lan:80", host: "web-1.lan", port: 80, weight: 1, isBackup: false },

@@ -231,6 +231,8 @@ export function pool({
     health: { kind: "none" },
     retry: ONCE,
     queue: null,
+    outliers: null,
+    circuitBreaker: null,
     timeouts: { connectMs: 2000, responseMs: 5000, bodyMs: 5000, tunnelIdleMs: 60_000, ...timeouts },
     ...settings,
   };

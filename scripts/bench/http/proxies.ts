@@ -70,7 +70,25 @@ export function describeVersion(name: ProxyName): string {
 
 const VIPAIR = new URL("../../vipair", import.meta.url).pathname;
 
-function startVipair({ site, backends, port, hasAccessLog }: Start): ReturnType<Starter> {
+function startVipair(start: Start): ReturnType<Starter> {
+  return runVipair(start, ["{ match: { path: /ws }, pool: echo }", "{ pool: web }"]);
+}
+
+/** A vipair with these routes, each as YAML has it on one line; they may lead to the pools web and echo. */
+export async function startVipairWith(
+  routes: readonly string[],
+  { site, backends }: { readonly site: Site; readonly backends: Backends },
+): Promise<Proxy> {
+  const port = await freePort();
+  const { pid } = runVipair({ site, backends, port, hasAccessLog: false }, routes);
+  await site.untilOpen("vipair", port);
+  return { name: "vipair", port, pids: () => childrenOf(pid) };
+}
+
+function runVipair(
+  { site, backends, port, hasAccessLog }: Start,
+  routes: readonly string[],
+): ReturnType<Starter> {
   const file = join(site.folder, `vipair-${String(port)}.yaml`);
   writeFileSync(
     file,
@@ -82,9 +100,7 @@ listeners:
   - name: web
     bind: 127.0.0.1:${String(port)}
     routes:
-      - match: { path: /ws }
-        pool: echo
-      - pool: web
+${routes.map((route) => `      - ${route}`).join("\n")}
 pools:
   web:
     backends: [${addresses(backends.web).join(", ")}]

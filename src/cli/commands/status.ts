@@ -1,7 +1,8 @@
 // `vipair status`: what one node knows, for people; `--json` gives programs the Status as it is.
 
-import type { AgentStatus, ArbiterStatus, BackendStatus, GroupStatus } from "../../protocol/status.ts";
-import type { LastCheck, PeerStatus, PoolStatus, Status } from "../../protocol/status.ts";
+import type { AgentStatus, ArbiterStatus, BackendStatus, BreakerStatus } from "../../protocol/status.ts";
+import type { EjectionStatus, GroupStatus, PoolStatus } from "../../protocol/status.ts";
+import type { LastCheck, PeerStatus, Status } from "../../protocol/status.ts";
 import type { Terminal } from "../terminal.ts";
 import { withStatus } from "./role.ts";
 
@@ -72,7 +73,14 @@ function formatStatus(status: Status, { nowMs }: { readonly nowMs: number }): st
     ],
     ...status.pools.map(
       (pool) =>
-        [`pool ${pool.name}`, [...align(pool.backends.map(formatBackend)), ...formatTroubles(pool)]] as const,
+        [
+          `pool ${pool.name}`,
+          [
+            ...(pool.panic === null ? [] : [`in panic: ${pool.panic}`]),
+            ...align(pool.backends.map(formatBackend)),
+            ...formatTroubles(pool),
+          ],
+        ] as const,
     ),
     ["requests", [String(status.requests)]],
     ...(status.refusedConnections === 0
@@ -167,6 +175,8 @@ function formatBackend(backend: BackendStatus): string[] {
     plural(backend.failures, "failure"),
     words(
       reason !== null && `(${reason})`,
+      backend.ejection !== null && formatEjection(backend.ejection),
+      backend.breaker !== null && formatBreaker(backend.breaker),
       degraded !== null && `(degraded: ${degraded})`,
       backend.lastCheck !== null && formatCheck(backend.lastCheck),
       backend.agent !== null && formatAgent(backend.agent),
@@ -179,6 +189,20 @@ function formatState({ state, activeConnections }: BackendStatus): string {
   const left = plural(activeConnections, "connection");
   if (state === "drain") return activeConnections === 0 ? "drained" : `draining (${left})`;
   return state === "maintenance" && activeConnections > 0 ? `${state} (${left})` : state;
+}
+
+/** Its reason is that of the state, unless something else keeps the backend out as well. */
+function formatEjection({ count, remainingMs }: EjectionStatus): string {
+  return `ejection ${String(count)}, ${formatDuration(remainingMs)} left`;
+}
+
+function formatBreaker({ openWorkers, halfOpenWorkers, reason, trialsInMs }: BreakerStatus): string {
+  const where = [
+    openWorkers > 0 && `open in ${plural(openWorkers, "worker")}`,
+    halfOpenWorkers > 0 && `half-open in ${plural(halfOpenWorkers, "worker")}`,
+  ].filter((part) => part !== false);
+  const trials = trialsInMs === null ? "" : `, trials in ${formatDuration(trialsInMs)}`;
+  return `breaker ${where.join(", ")} (${reason})${trials}`;
 }
 
 /** What the last check found, not what follows from it: that is the state. */
