@@ -10,7 +10,7 @@ import { impairmentOf, impairmentsOf, priorityOf } from "../election/turn.ts";
 import type { GroupStatus, Role } from "../protocol/status.ts";
 import { type Clock, wallTime } from "../system/clock.ts";
 import type { Log } from "../system/log.ts";
-import { ElectionDriver } from "./driver.ts";
+import { ElectionDriver, type ReloadedSettings } from "./driver.ts";
 import type { RoleChange } from "./notifier.ts";
 import type { GroupWords, OwnGroup } from "./peer-groups.ts";
 import { Vip, Vips } from "./vip.ts";
@@ -139,8 +139,9 @@ export class Group implements OwnGroup {
     this.#driver.input({ kind: "advertisement", advertisement: said });
   }
 
-  setConfigHash(configHash: string): void {
-    this.#driver.setConfigHash(configHash);
+  /** What a reload may change. */
+  adopt(changes: ReloadedSettings): void {
+    this.#driver.adopt(changes);
   }
 
   /** Makes the other node active, whichever is active now. */
