@@ -231,6 +231,7 @@ export class Controller {
       pools: this.#config.pools.map((pool) => this.#poolStatus(pool, counters)),
       requests: counters.requests,
       refusedConnections: counters.refusedConnections,
+      mirrors: counters.mirrors,
       version,
       configHash: this.#configHash,
       uptimeMs: Math.round(clock() - this.#startedAt),
@@ -426,6 +427,7 @@ export class Controller {
     | "pools"
     | "requests"
     | "refusedConnections"
+    | "mirrors"
     | "version"
     | "configHash"
     | "uptimeMs"

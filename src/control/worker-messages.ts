@@ -1,7 +1,7 @@
 // The door for what workers say. Workers handle hostile bytes; if one is ever taken over, what it
 // sends must not be able to harm the control process, which may run as root.
 
-import type { BackendCounters, FromWorker, WorkerCounters } from "../protocol/worker.ts";
+import type { BackendCounters, MirrorCounters, FromWorker, WorkerCounters } from "../protocol/worker.ts";
 
 /** Reasons are for people and for the log; this many characters are enough. */
 const REASON_LENGTH_MAX = 200;
@@ -33,6 +33,8 @@ function parseCounters(value: unknown): WorkerCounters | undefined {
   if (!isRecord(value) || !isRecord(value.backends)) return undefined;
   const { connections, requests, refusedConnections } = value;
   if (!isCount(connections) || !isCount(requests) || !isCount(refusedConnections)) return undefined;
+  const mirrors = parseMirrors(value.mirrors);
+  if (mirrors === undefined) return undefined;
   const pools: [string, Record<string, BackendCounters>][] = [];
   for (const [poolName, pool] of Object.entries(value.backends)) {
     if (!isRecord(pool)) return undefined;
@@ -45,7 +47,13 @@ function parseCounters(value: unknown): WorkerCounters | undefined {
     }
     pools.push([poolName, Object.fromEntries(backends)]);
   }
-  return { connections, requests, refusedConnections, backends: Object.fromEntries(pools) };
+  return { connections, requests, refusedConnections, mirrors, backends: Object.fromEntries(pools) };
+}
+
+function parseMirrors(value: unknown): MirrorCounters | undefined {
+  if (!isRecord(value)) return undefined;
+  const { sent, dropped } = value;
+  return isCount(sent) && isCount(dropped) ? { sent, dropped } : undefined;
 }
 
 function isRecord(value: unknown): value is Record<string, unknown> {

@@ -79,8 +79,17 @@ export interface WorkerCounters {
   readonly requests: number;
   /** Client connections that a limit turned away. */
   readonly refusedConnections: number;
+  readonly mirrors: MirrorCounters;
   /** backends[pool][backend] */
   readonly backends: Readonly<Record<string, Readonly<Record<string, BackendCounters>>>>;
+}
+
+/** Of the requests that routes copy to a second pool. */
+export interface MirrorCounters {
+  /** Copies that left. */
+  readonly sent: number;
+  /** That did not: no backend, too many at once, too long a body. */
+  readonly dropped: number;
 }
 
 export interface BackendCounters {

@@ -37,6 +37,8 @@ export class Pool implements Asker<Candidate> {
   isTiming: boolean;
   /** null: every request is balanced for itself. */
   sticky: Sticky | null;
+  /** Requests of routes that lead elsewhere, whose copies are here or about to be. */
+  mirrors = 0;
   private readonly context: Context;
   private readonly name: string;
   /** Every backend that was ever configured: one that comes back counts on. */
