@@ -5,6 +5,7 @@
 import type { AgentConfig, BackendCheckConfig, HealthConfig } from "./check-config.ts";
 import type { BalanceConfig, StickyConfig } from "./balance-config.ts";
 import type { ErrorPagesConfig } from "./error-page-config.ts";
+import type { CircuitBreakerConfig, OutlierConfig } from "./passive-config.ts";
 import type { RouteConfig } from "./route-config.ts";
 
 /** A whole configuration file. The same file stands on both nodes of a pair. */
@@ -213,6 +214,10 @@ export interface PoolConfig {
   readonly health: HealthConfig;
   /** Absent: no backend has one. */
   readonly agent?: AgentConfig;
+  /** null: what requests find out ejects nobody. */
+  readonly outliers: OutlierConfig | null;
+  /** null: its backends have none. */
+  readonly circuitBreaker: CircuitBreakerConfig | null;
   readonly timeouts: PoolTimeouts;
 }
 

@@ -229,15 +229,29 @@ export function countOrAuto({ from, to }: { readonly from: number; readonly to: 
     .meta({ title: `whole number, ${range}` });
 }
 
+interface CountRange {
+  readonly from: number;
+  readonly to: number;
+}
+
 /** A whole number, or the word `unlimited`, which is null. */
-export function countOrUnlimited({ from, to }: { readonly from: number; readonly to: number }) {
-  const range = `${String(from)} to ${String(to)}, or unlimited`;
+export function countOrUnlimited(range: CountRange) {
+  return countOrNone("unlimited", range);
+}
+
+/** A whole number, or the word `off`, which is null. */
+export function countOrOff(range: CountRange) {
+  return countOrNone("off", range);
+}
+
+function countOrNone<const W extends string>(word: W, { from, to }: CountRange) {
+  const range = `${String(from)} to ${String(to)}, or ${word}`;
   const error = ({ input }: { readonly input?: unknown }): string =>
     typeof input === "number"
       ? `${String(input)} is not possible here. Use ${range}.`
       : wrongType(input, { write: `a whole number, ${range}` });
   return z
-    .union([z.literal("unlimited").transform(() => null), z.int().min(from, { error }).max(to, { error })], {
+    .union([z.literal(word).transform(() => null), z.int().min(from, { error }).max(to, { error })], {
       error,
     })
     .meta({ title: `whole number, ${range}` });

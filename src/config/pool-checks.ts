@@ -5,6 +5,7 @@ import { checkBalance } from "./balance-checks.ts";
 import { readBackendAddress, readBind, readInterfaceAddress } from "./address.ts";
 import { formatAddress } from "./config.ts";
 import type { Mistake } from "./mistake.ts";
+import { checkPassive } from "./passive-checks.ts";
 import { virtualAddressesOf } from "./pair-checks.ts";
 import { quote } from "./reading.ts";
 import { duplicates, isMap, type Spot } from "./spot.ts";
@@ -31,7 +32,7 @@ export function checkPools(top: Spot): readonly Mistake[] {
         (name, first) => `${quote(name)} is ${first} already. Remove one, or give it another name.`,
       ),
     ];
-    return [...found, ...checkBalance(pool), ...checkHealth(pool)];
+    return [...found, ...checkBalance(pool), ...checkHealth(pool), ...checkPassive(pool)];
   });
 }
 

@@ -7,6 +7,7 @@ import { balance, panicThreshold, slowStart, sticky } from "./balance-schema.ts"
 import { agent, backendCheck, health } from "./check-schema.ts";
 import { count, duration, either } from "./fields.ts";
 import { list, name, section, text, yesOrNo } from "./fields.ts";
+import { circuitBreaker, outliers } from "./passive-schema.ts";
 import { WEIGHT_MAX } from "./weight-order.ts";
 
 const SECOND = 1000;
@@ -61,6 +62,8 @@ export const pool = section({
     .describe(
       "Each backend has an agent that is asked how much it can take, as HAProxy's agent-check: see [health.md](health.md).",
     ),
+  outliers,
+  circuitBreaker,
   timeouts: section({
     connect: duration({ fromMs: 10, toMs: MINUTE })
       .prefault("2s")

@@ -3,13 +3,13 @@
 import type { Mistake } from "./mistake.ts";
 import { nearest } from "./nearest.ts";
 import { quote } from "./reading.ts";
-import { isMap, type Spot } from "./spot.ts";
+import { duplicates, isMap, type Spot } from "./spot.ts";
 
 const ACTIONS = ["pool", "split", "redirect", "respond"] as const;
 const KEYS = ["name", "match", "rewrite", "mirror", ...ACTIONS];
 const PATH_FORMS = ["prefix", "exact", "regex"];
-/** RFC 9110 6.4.1: answers that have no body. */
-const BODILESS: ReadonlySet<unknown> = new Set([204, 304]);
+/** RFC 9110 6.4.1 and 15.3.6: answers that have no body. */
+const BODILESS: ReadonlySet<unknown> = new Set([204, 205, 304]);
 
 /** One action, pools that exist, shares that someone gets, changes that have something to change. */
 export function checkRoute(pools: Spot, route: Spot): readonly Mistake[] {
@@ -65,13 +65,51 @@ function checkPaths(path: Spot): readonly Mistake[] {
 
 function checkRewrite(route: Spot): readonly Mistake[] {
   const rewrite = route.at("rewrite");
-  const answers = ["redirect", "respond"].find((action) => route.has(action));
-  if (answers === undefined) return [];
-  return ["path", "host", "request"]
-    .filter((key) => rewrite.has(key))
-    .map((key) =>
+  const found = ["request", "response"].flatMap((side) => checkNames(rewrite.at(side).at("set")));
+  const answers = (["redirect", "respond"] as const).find((action) => route.has(action));
+  if (answers === undefined) return found;
+  for (const key of ["path", "host", "request"].filter((one) => rewrite.has(one)))
+    found.push(
       rewrite.at(key).mistake(`No backend gets the request: the route has ${answers}. Remove ${key}.`, "key"),
     );
+  return [...found, ...checkAnswerFields(rewrite.at("response"), ANSWER_FIELDS[answers])];
+}
+
+/** One name in two spellings. */
+function checkNames(fields: Spot): Mistake[] {
+  const names = fields.entries.map(([, field]) => field);
+  return duplicates(
+    names,
+    (field) => String(field.path.at(-1)).toLowerCase(),
+    (name, first) => `${quote(name)} is ${first} already. Remove one, or use add.`,
+  ).map((mistake) => ({ ...mistake, at: "key" }));
+}
+
+/** What answers of our own have already, and where that is said. */
+const DATE = "Answers of vipair have a Date of its own. Leave it.";
+const ANSWER_FIELDS: Readonly<Record<"redirect" | "respond", ReadonlyMap<string, string>>> = {
+  redirect: new Map([
+    ["date", DATE],
+    ["location", "The redirect has a Location. Use redirect.to."],
+  ]),
+  respond: new Map([
+    ["date", DATE],
+    ["content-type", "The answer has a Content-Type. Use respond.contentType."],
+  ]),
+};
+
+function checkAnswerFields(response: Spot, own: ReadonlyMap<string, string>): readonly Mistake[] {
+  const written = ["set", "add"].flatMap((key) => response.at(key).entries);
+  return [
+    ...written.flatMap(([name, field]) => {
+      const problem = own.get(name.toLowerCase());
+      return problem === undefined ? [] : [field.mistake(problem, "key")];
+    }),
+    ...response.at("remove").items.flatMap((field) => {
+      const problem = own.get(field.text?.toLowerCase() ?? "");
+      return problem === undefined ? [] : [field.mistake(problem)];
+    }),
+  ];
 }
 
 function checkMirror(pools: Spot, route: Spot): readonly Mistake[] {

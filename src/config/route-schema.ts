@@ -105,7 +105,12 @@ const match = section({
     )
     .describe("The request method, in capitals; or a list, one of which must match."),
   header: z
-    .exactOptional(byName(wanted("value"), { write: "a map of fields, such as { x-beta-user: yes }" }))
+    .exactOptional(
+      byName(wanted("value"), {
+        write: "a map of fields, such as { x-beta-user: yes }",
+        readName: value.readMatchedField,
+      }),
+    )
     .describe(
       'Header fields, all of which must match: a value, `"*"` for any, or `{ prefix: … }`. Names are compared without regard to capitals. Of a field with several lines one must match.',
     ),

@@ -42,6 +42,14 @@ export function readToken(text: string): Reading<string> {
   return invalid(`${quote(text)} is not a name. Use letters, digits and hyphens.`);
 }
 
+/** The name of a header field that a route looks at. */
+export function readMatchedField(text: string): Reading<string> {
+  const name = readToken(text);
+  if (name.kind === "ok" && text.toLowerCase() === "host")
+    return invalid(`${quote(text)} need not be the host that is asked for (RFC 9112 3.2.2). Use match.host.`);
+  return name;
+}
+
 /** The name of a header field that a rewrite may set or remove. */
 export function readChangeableField(text: string): Reading<string> {
   const name = readToken(text);

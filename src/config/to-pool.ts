@@ -5,6 +5,7 @@ import { formatAddress } from "./config.ts";
 import type { PoolConfig } from "./config.ts";
 import type { ConfigFile } from "./schema.ts";
 import { toAgent, toHealth } from "./to-check.ts";
+import { toCircuitBreaker, toOutliers } from "./to-passive.ts";
 
 export function toPool(name: string, pool: ConfigFile["pools"][string]): PoolConfig {
   return {
@@ -31,6 +32,8 @@ export function toPool(name: string, pool: ConfigFile["pools"][string]): PoolCon
     }),
     health: toHealth(pool.health),
     ...(pool.agent === undefined ? {} : { agent: toAgent(pool.agent) }),
+    outliers: toOutliers(pool.outliers),
+    circuitBreaker: toCircuitBreaker(pool.circuitBreaker),
     timeouts: {
       connectMs: pool.timeouts.connect,
       responseMs: pool.timeouts.response,

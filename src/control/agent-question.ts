@@ -3,6 +3,7 @@
 
 import { connect } from "node:net";
 import type { AgentConfig } from "../config/check-config.ts";
+import { lookUpName } from "../system/name-lookup.ts";
 import { bad, probeOver } from "./probe.ts";
 import type { Target } from "./tcp-probe.ts";
 
@@ -22,7 +23,7 @@ export async function askAgent(
 ): Promise<AgentAnswer> {
   let line: string | undefined;
   const result = await probeOver({ timeoutMs, abort }, (finish) => {
-    const socket = connect({ host, port });
+    const socket = connect({ host, port, lookup: lookUpName });
     if (send !== "") socket.write(send, "latin1");
     let said = Buffer.alloc(0);
     const take = (bytes: number) => {

@@ -15,6 +15,8 @@ import type { BackendOrderStatus } from "../protocol/status.ts";
 import type { HealthTable } from "../protocol/worker.ts";
 import { orderTable } from "./backend-table.ts";
 import type { BackendOrders as Ordered } from "./backend-table.ts";
+import { weightNow } from "../routing/backend-state.ts";
+import { isHealthy } from "../routing/panic.ts";
 import type { BackendCheckStatus } from "./checked-backend.ts";
 import type { ChangeOutcome } from "./maintenance.ts";
 
@@ -35,7 +37,7 @@ export type BackendOrderOutcome =
 
 export interface BackendOrdersOptions {
   readonly pools: () => readonly PoolConfig[];
-  /** What the checks found. */
+  /** What the checks found, and who is ejected. */
   readonly health: () => HealthTable;
   readonly find: (key: string) => Change | undefined;
   readonly set: (key: string, value: ChangeValue) => Promise<ChangeOutcome>;
@@ -48,7 +50,7 @@ export class BackendOrders {
     this.#options = options;
   }
 
-  /** What the checks found, with what operators ordered on top. */
+  /** What the checks found and who is ejected, with what operators ordered on top. */
   table(): HealthTable {
     const { pools, health } = this.#options;
     return orderTable(pools(), health(), (pool, backend) => this.#ordered({ pool, backend }));
@@ -156,8 +158,7 @@ export class BackendOrders {
     const isServed = pool?.backends.some(({ name, weight: configured }) => {
       const state = table[name];
       if (state === undefined) return configured > 0;
-      const given = ((state.weight ?? configured) * (state.weightPercent ?? 100)) / 100;
-      return given > 0 && (state.health === "up" || state.health === "suspect");
+      return weightNow(state, configured) > 0 && isHealthy(state.health);
     });
     return isServed === true ? null : `no backend of pool ${order.pool} gets new requests now`;
   }

@@ -1,5 +1,5 @@
-// The table of backends that workers and the election go by: what the health checks found, with what an
-// operator ordered on top.
+// The table of backends that workers and the election go by: what the health checks found and who is ejected, with
+// what an operator ordered on top.
 
 import type { PoolConfig } from "../config/config.ts";
 import type { HealthTable } from "../protocol/worker.ts";

@@ -5,22 +5,20 @@
 import { createHash } from "node:crypto";
 import { availableParallelism } from "node:os";
 import { dirname, isAbsolute, join } from "node:path";
-import type { AccessLogConfig, Config, PoolConfig } from "../config/config.ts";
-import { formatAddress } from "../config/config.ts";
+import type { AccessLogConfig, Config } from "../config/config.ts";
 import { configHashInput } from "../config/hash-input.ts";
 import { noSuch } from "../config/nearest.ts";
 import type { BackendName, BackendOrder, ConnectionsResult } from "../protocol/admin.ts";
-import type { PoolStatus, Status } from "../protocol/status.ts";
-import type { ErrorPages, WorkerConfig, WorkerCounters } from "../protocol/worker.ts";
+import type { Status } from "../protocol/status.ts";
+import type { ErrorPages, WorkerConfig } from "../protocol/worker.ts";
 import type { ChangeValue } from "../election/changes.ts";
 import { type Clock, wallTime } from "../system/clock.ts";
 import type { Log } from "../system/log.ts";
 import { prepareAccessLogFile } from "./access-log-file.ts";
-import { backendOrderKey, BackendOrders, isAboutBackend } from "./backend-orders.ts";
+import { backendOrderKey, isAboutBackend } from "./backend-orders.ts";
 import type { BackendOrderOutcome } from "./backend-orders.ts";
-import { noBackendProblem } from "./backend-table.ts";
+import { Backends } from "./backends.ts";
 import type { SwitchoverOutcome } from "./group.ts";
-import { HealthChecker } from "./health-checker.ts";
 import { Listeners } from "./listeners.ts";
 import type { ChangeOutcome, MaintenanceOutcome, ResumeOutcome } from "./maintenance.ts";
 import { Pair } from "./pair.ts";
@@ -47,9 +45,6 @@ export interface ControllerOptions {
 /** A reload leaves these as they are: they belong to the pair, or to the processes that run already. */
 const RESTART_KEYS = ["pair", "virtualAddresses", "workers", "logging.level"] as const;
 
-/** Failed requests on one backend are logged once in this time; the counters have them all. */
-const FAILURE_LOG_PAUSE_MS = 10_000;
-
 /** How long status waits for the workers' counters; one that is slower is counted with its last. */
 const REPORT_TIMEOUT_MS = 200;
 
@@ -63,8 +58,7 @@ export class Controller {
   readonly #workerCount: number;
   readonly #workers: Workers;
   readonly #listeners: Listeners;
-  readonly #health: HealthChecker;
-  readonly #orders: BackendOrders;
+  readonly #backends: Backends;
   readonly #pair: Pair | undefined;
   /** What operators ordered on a node alone; a pair keeps its own. */
   readonly #changes: RunTimeChanges | undefined;
@@ -76,8 +70,6 @@ export class Controller {
   #errorPages: ErrorPages;
   #configHash: string;
   #workersFault: string | undefined;
-  /** By pool and backend. */
-  readonly #failureLoggedAt = new Map<string, number>();
   /** Keys that the last reload found changed and could not apply. */
   #needsRestart: readonly string[] = [];
   #isStopping = false;
@@ -94,31 +86,30 @@ export class Controller {
     this.#configHash = hashConfig(config);
     this.#startedAt = clock();
     this.#stickyKey = new StickyKey(config.pair, dirname(options.configPath));
-    this.#health = new HealthChecker({
+    this.#backends = new Backends({
       log,
       clock,
       random: Math.random,
       configDir: dirname(options.configPath),
-      isInMaintenance: (pool, backend) => this.#orders.isInMaintenance({ pool, backend }),
-      onChange: () => {
-        this.#tellHealth();
-      },
-    });
-    this.#orders = new BackendOrders({
       pools: () => this.#config.pools,
-      health: () => this.#health.table(),
       find: (key) => this.#pair?.findChange(key) ?? this.#changes?.find(key),
       set: (key, value) => this.#setChange(key, value),
+      onChange: () => {
+        this.#workers.tellHealth();
+        this.#noteBackends();
+      },
     });
     this.#workerCount = config.workers === "auto" ? availableParallelism() : config.workers;
     this.#workers = new Workers({
       count: this.#workerCount,
       log,
       clock,
-      readHealth: () => this.#orders.table(),
+      readHealth: () => this.#backends.table(),
       onBackendFailure: ({ pool, backend, reason }) => {
-        this.#health.noteFailure(pool, backend);
-        this.#logBackendFailure({ pool, backend, reason });
+        this.#backends.noteFailure({ pool, backend, reason });
+      },
+      onFailureRow: (report) => {
+        this.#backends.noteRow(report);
       },
       onFault: (reason) => {
         this.#workersFault = reason;
@@ -145,7 +136,7 @@ export class Controller {
     const { log } = this.#options;
     log.info({ version: this.#options.version, configHash: this.#configHash }, "vipair starts");
     this.#pair?.removeLeftovers();
-    this.#health.configure(this.#config.pools);
+    this.#backends.configure();
     this.#workers.configure(this.#workerConfig());
     await this.#workers.start();
     await this.#listeners.start();
@@ -181,7 +172,7 @@ export class Controller {
     // Of what is in effect: a peer that runs with the rest of the file runs with something else.
     this.#configHash = hashConfig(this.#config);
     this.#pair?.setConfigHash(this.#configHash);
-    this.#health.configure(this.#config.pools);
+    this.#backends.configure();
     this.#workers.configure(this.#workerConfig());
     this.#noteBackends();
     this.#changes?.tidy();
@@ -196,7 +187,7 @@ export class Controller {
     const { clock, log } = this.#options;
     const deadline = clock() + this.#config.shutdownGraceMs;
     log.info({ graceMs: this.#config.shutdownGraceMs }, "stopping");
-    this.#health.stop();
+    this.#backends.stop();
     if (this.#pair !== undefined) {
       this.#pair.stop();
       await Promise.race([this.#electionEnded.promise, this.#untilPassed(deadline)]);
@@ -228,7 +219,7 @@ export class Controller {
       priority: this.#pair?.status().groups[0]?.priority ?? null,
       listeners: this.#listeners.status(),
       workers: this.#workers.status(),
-      pools: this.#config.pools.map((pool) => this.#poolStatus(pool, counters)),
+      pools: this.#backends.status(counters),
       requests: counters.requests,
       refusedConnections: counters.refusedConnections,
       mirrors: counters.mirrors,
@@ -273,7 +264,7 @@ export class Controller {
 
   /** Drains a backend, takes it out of service, back, or changes its weight: on both nodes and across restarts. */
   async orderBackend(order: BackendOrder): Promise<BackendOrderOutcome> {
-    return this.#orders.give(order);
+    return this.#backends.orders.give(order);
   }
 
   /** Connections to a backend on both nodes, with the orders for it in effect. */
@@ -283,7 +274,7 @@ export class Controller {
     | { readonly kind: "done"; readonly result: ConnectionsResult }
     | { readonly kind: "refused"; readonly reason: string }
   > {
-    const known = this.#orders.stateOf(name);
+    const known = this.#backends.orders.stateOf(name);
     if (known.kind === "refused") return known;
     const key = backendOrderKey(name);
     const { node } = this.#options;
@@ -326,10 +317,10 @@ export class Controller {
       clock,
       log,
       onChanges: () => {
-        this.#followOrders();
+        this.#backends.followOrders();
       },
       countConnections: (keys) => this.#connectionsTo(keys),
-      isNamed: (key) => this.#orders.isNamed(key),
+      isNamed: (key) => this.#backends.orders.isNamed(key),
       onSecret: (secret) => {
         if (this.#stickyKey.adopt(secret)) this.#workers.configure(this.#workerConfig());
       },
@@ -368,9 +359,9 @@ export class Controller {
       log,
       send: () => undefined,
       onChange: () => {
-        this.#followOrders();
+        this.#backends.followOrders();
       },
-      isObsolete: (key) => isAboutBackend(key) && !this.#orders.isNamed(key),
+      isObsolete: (key) => isAboutBackend(key) && !this.#backends.orders.isNamed(key),
     });
   }
 
@@ -384,18 +375,8 @@ export class Controller {
     }
   }
 
-  #followOrders(): void {
-    this.#health.noteOrders();
-    this.#tellHealth();
-  }
-
-  #tellHealth(): void {
-    this.#workers.tellHealth();
-    this.#noteBackends();
-  }
-
   #noteBackends(): void {
-    this.#pair?.noteBackends(noBackendProblem(this.#orders.poolsInService(), this.#health.table()));
+    this.#pair?.noteBackends(this.#backends.problem());
   }
 
   #workerConfig(): WorkerConfig {
@@ -451,42 +432,9 @@ export class Controller {
     };
   }
 
-  #logBackendFailure(failure: {
-    readonly pool: string;
-    readonly backend: string;
-    readonly reason: string;
-  }): void {
-    const key = `${failure.pool}/${failure.backend}`;
-    const now = this.#options.clock();
-    if (now - (this.#failureLoggedAt.get(key) ?? -Infinity) < FAILURE_LOG_PAUSE_MS) return;
-    this.#failureLoggedAt.set(key, now);
-    this.#options.log.warn(failure, "a request failed on a backend");
-  }
-
   #restartReason(): string | null {
     if (this.#needsRestart.length === 0) return null;
     return `restart to apply what was changed in ${this.#needsRestart.join(", ")}`;
-  }
-
-  #poolStatus(pool: PoolConfig, counters: WorkerCounters): PoolStatus {
-    return {
-      name: pool.name,
-      backends: pool.backends.map((backend) => {
-        const counted = counters.backends[pool.name]?.[backend.name];
-        return {
-          name: backend.name,
-          address: formatAddress(backend.host, backend.port),
-          weight: backend.weight,
-          ...this.#orders.status(
-            { pool: pool.name, backend: backend.name },
-            this.#health.status(pool.name, backend.name),
-          ),
-          activeConnections: counted?.activeConnections ?? 0,
-          requests: counted?.requests ?? 0,
-          failures: counted?.failures ?? 0,
-        };
-      }),
-    };
   }
 }
 

@@ -13,6 +13,7 @@ import { type Expression, parseExpression } from "../config/expression.ts";
 import { quote } from "../config/reading.ts";
 import { type JsonRules, judgePage } from "../routing/json-rules.ts";
 import { errorCode } from "../system/errno.ts";
+import { lookUpName } from "../system/name-lookup.ts";
 import { untrustedReason } from "../system/trusted-file.ts";
 import { bad, probeOver } from "./probe.ts";
 import type { ProbeResult, Prober } from "./probe.ts";
@@ -22,6 +23,8 @@ import { compileMatch } from "./text-match.ts";
 /** A health page is small; what comes beyond this is not read. */
 const BODY_BYTES_MAX = 65_536;
 const HEAD_BYTES_MAX = 16_384;
+/** Of status 1xx. Without a limit a backend that sends nothing else keeps this process busy until the timeout. */
+const INTERIM_RESPONSES_MAX = 10;
 
 export interface HttpProbeOptions {
   readonly timeoutMs: number;
@@ -34,6 +37,7 @@ export function httpProber(target: Target, check: HttpCheck, options: HttpProbeO
   const port = check.port ?? target.port;
   const head = {
     host: target.host,
+    lookup: lookUpName,
     port,
     method: check.method,
     path: check.path,
@@ -46,6 +50,12 @@ export function httpProber(target: Target, check: HttpCheck, options: HttpProbeO
     },
   };
   const listen = (sent: ClientRequest, finish: (result: ProbeResult) => void) => {
+    let interim = 0;
+    sent.on("information", ({ statusCode }) => {
+      interim += 1;
+      if (interim > INTERIM_RESPONSES_MAX)
+        finish(bad("it announces a response, again and again", statusCode));
+    });
     sent.on("response", (response) => {
       judgeResponse(response, { check, judgeBody, finish });
     });

@@ -4,6 +4,7 @@ import { connect } from "node:net";
 import type { Socket } from "node:net";
 import type { TcpCheck } from "../config/check-config.ts";
 import { quote } from "../config/reading.ts";
+import { lookUpName } from "../system/name-lookup.ts";
 import { bad, GOOD, probeOver } from "./probe.ts";
 import type { ProbeResult, Prober } from "./probe.ts";
 import { compileMatch } from "./text-match.ts";
@@ -26,7 +27,7 @@ export function tcpProber(
   { port = target.port, dialogue }: Omit<TcpCheck, "kind">,
   timeoutMs: number,
 ): Prober {
-  const address = { host: target.host, port };
+  const address = { host: target.host, port, lookup: lookUpName };
   if (dialogue === undefined) {
     return async (abort) =>
       probeOver({ timeoutMs, abort }, (finish) =>

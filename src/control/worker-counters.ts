@@ -8,6 +8,7 @@ export const NO_COUNTERS: WorkerCounters = {
   refusedConnections: 0,
   mirrors: { sent: 0, dropped: 0 },
   backends: {},
+  breakers: [],
 };
 
 /** One WorkerCounters over many workers: totals and gauges added up, backends by name. */
@@ -37,7 +38,8 @@ export function sumCounters(all: readonly WorkerCounters[]): WorkerCounters {
     }
   }
   const backends = Object.fromEntries([...pools].map(([name, pool]) => [name, Object.fromEntries(pool)]));
-  return { connections, requests, refusedConnections, mirrors, backends };
+  const breakers = all.flatMap((counters) => counters.breakers);
+  return { connections, requests, refusedConnections, mirrors, backends, breakers };
 }
 
 /** What remains of a worker's counters when it is gone: the totals, not the gauges. */
@@ -51,5 +53,5 @@ export function withoutGauges(counters: WorkerCounters): WorkerCounters {
     ]),
   );
   const { requests, refusedConnections, mirrors } = counters;
-  return { connections: 0, requests, refusedConnections, mirrors, backends };
+  return { connections: 0, requests, refusedConnections, mirrors, backends, breakers: [] };
 }

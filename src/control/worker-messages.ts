@@ -1,7 +1,14 @@
 // The door for what workers say. Workers handle hostile bytes; if one is ever taken over, what it
 // sends must not be able to harm the control process, which may run as root.
 
-import type { BackendCounters, MirrorCounters, FromWorker, WorkerCounters } from "../protocol/worker.ts";
+import type {
+  BackendCounters,
+  BreakerReport,
+  FromWorker,
+  MirrorCounters,
+  WorkerCounters,
+} from "../protocol/worker.ts";
+import type { FullRow } from "../routing/outlier.ts";
 
 /** Reasons are for people and for the log; this many characters are enough. */
 const REASON_LENGTH_MAX = 200;
@@ -24,6 +31,11 @@ export function parseFromWorker(value: unknown): FromWorker | undefined {
       if (typeof pool !== "string" || typeof backend !== "string" || typeof reason !== "string")
         return undefined;
       return { kind, pool, backend, reason: reason.slice(0, REASON_LENGTH_MAX) };
+    case "failure-row": {
+      const parsed = parseRow(value.row);
+      if (typeof pool !== "string" || typeof backend !== "string" || parsed === undefined) return undefined;
+      return { kind, pool, backend, row: parsed };
+    }
     default:
       return undefined;
   }
@@ -35,6 +47,8 @@ function parseCounters(value: unknown): WorkerCounters | undefined {
   if (!isCount(connections) || !isCount(requests) || !isCount(refusedConnections)) return undefined;
   const mirrors = parseMirrors(value.mirrors);
   if (mirrors === undefined) return undefined;
+  const breakers = parseBreakers(value.breakers);
+  if (breakers === undefined) return undefined;
   const pools: [string, Record<string, BackendCounters>][] = [];
   for (const [poolName, pool] of Object.entries(value.backends)) {
     if (!isRecord(pool)) return undefined;
@@ -47,7 +61,36 @@ function parseCounters(value: unknown): WorkerCounters | undefined {
     }
     pools.push([poolName, Object.fromEntries(backends)]);
   }
-  return { connections, requests, refusedConnections, mirrors, backends: Object.fromEntries(pools) };
+  return {
+    connections,
+    requests,
+    refusedConnections,
+    mirrors,
+    backends: Object.fromEntries(pools),
+    breakers,
+  };
+}
+
+function parseBreakers(value: unknown): readonly BreakerReport[] | undefined {
+  if (!Array.isArray(value)) return undefined;
+  const parsed = value.map(parseBreaker);
+  return parsed.includes(undefined) ? undefined : parsed.filter((one) => one !== undefined);
+}
+
+function parseBreaker(value: unknown): BreakerReport | undefined {
+  if (!isRecord(value)) return undefined;
+  const { pool, backend, phase, reason, trialsInMs } = value;
+  if (typeof pool !== "string" || typeof backend !== "string" || typeof reason !== "string") return undefined;
+  if ((phase !== "open" && phase !== "half-open") || !isCount(trialsInMs)) return undefined;
+  return { pool, backend, phase, reason: reason.slice(0, REASON_LENGTH_MAX), trialsInMs };
+}
+
+function parseRow(value: unknown): FullRow | undefined {
+  if (!isRecord(value)) return undefined;
+  const { kind, length, reason } = value;
+  if ((kind !== "5xx" && kind !== "failures") || !isCount(length) || typeof reason !== "string")
+    return undefined;
+  return { kind, length, reason: reason.slice(0, REASON_LENGTH_MAX) };
 }
 
 function parseMirrors(value: unknown): MirrorCounters | undefined {

@@ -13,6 +13,7 @@ import { formatAddress } from "../config/config.ts";
 import { asOrdinary } from "../system/scheduling.ts";
 import { bindListeningSocket } from "./listening-sockets.ts";
 import type { SocketAddress } from "./listening-sockets.ts";
+import type { RowReport } from "./outliers.ts";
 import { NO_COUNTERS } from "./worker-counters.ts";
 import { parseFromWorker } from "./worker-messages.ts";
 
@@ -45,6 +46,7 @@ export interface WorkerProcessOptions {
   readonly urgent?: boolean;
   readonly onReady: () => void;
   readonly onBackendFailure: (failure: BackendFailure) => void;
+  readonly onFailureRow: (report: RowReport) => void;
   readonly onExit: (exit: WorkerExit) => void;
 }
 
@@ -273,6 +275,9 @@ export class WorkerProcess {
         return;
       case "backend-failure":
         this.#options.onBackendFailure(message);
+        return;
+      case "failure-row":
+        this.#options.onFailureRow(message);
         return;
     }
   }

@@ -16,6 +16,7 @@ import type { Clock } from "../system/clock.ts";
 import type { Log } from "../system/log.ts";
 import { probeAddress } from "./listening-sockets.ts";
 import type { SocketAddress } from "./listening-sockets.ts";
+import type { RowReport } from "./outliers.ts";
 import { UNPRIVILEGED } from "./unprivileged.ts";
 import { NO_COUNTERS, sumCounters, withoutGauges } from "./worker-counters.ts";
 import { WorkerProcess } from "./worker-process.ts";
@@ -45,6 +46,8 @@ export interface WorkersOptions {
   readonly entry?: string;
   /** A request failed on a backend: a hint for the health checker. */
   readonly onBackendFailure: (failure: BackendFailure) => void;
+  /** Requests failed on a backend in a row. */
+  readonly onFailureRow: (report: RowReport) => void;
   /** Workers die faster than is worth restarting at once; `reason` is for people. */
   readonly onFault: (reason: string) => void;
   /** All workers have been up for a while after a fault. */
@@ -256,6 +259,7 @@ export class Workers {
         else this.#equip(worker);
       },
       onBackendFailure: this.#options.onBackendFailure,
+      onFailureRow: this.#options.onFailureRow,
       onExit: (exit) => {
         this.#bury(worker, exit);
       },

@@ -94,6 +94,7 @@ function hear(turn: Turn, said: Advertisement): void {
   const isActive = said.role === "active" || said.role === "claiming";
   const at = isActive ? now : (turn.state.stalledSince ?? now);
   const peer = { kind: "heard", said, at } as const;
+  const hasClaimedUnheard = said.epoch > turn.state.epoch;
   // Of what was known of the peer before these words.
   const peerTimes = learnTimes(turn, said);
   update(turn, {
@@ -117,9 +118,9 @@ function hear(turn: Turn, said: Advertisement): void {
     case "active":
       // Rule 7: two actives that meet decide within one round trip, so answer at once; and when the other
       // has given up, tell the network again, as it may have learnt the other's place. One that comes back
-      // from silence may have been active unheard.
+      // from silence, or with an epoch that is news, may have been active unheard.
       if (isContender(peer)) update(turn, { advertiseAt: now });
-      else if (isContender(before) || !wasInTouch)
+      else if (isContender(before) || !wasInTouch || hasClaimedUnheard)
         update(turn, { phase: { ...phase, announceAt: announceTimes(turn) } });
       return;
     case "listening":

@@ -134,6 +134,8 @@ export interface WorkerStatus {
 
 export interface PoolStatus {
   readonly name: string;
+  /** Why all backends are used as if they were healthy; null: they are not. */
+  readonly panic: string | null;
   readonly backends: readonly BackendStatus[];
 }
 
@@ -155,9 +157,31 @@ export interface BackendStatus {
   readonly lastCheck: LastCheck | null;
   /** null without one. */
   readonly agent: AgentStatus | null;
+  /** null: it is not ejected. */
+  readonly ejection: EjectionStatus | null;
+  /** null: closed in all workers, or none is configured. */
+  readonly breaker: BreakerStatus | null;
   readonly activeConnections: number;
   readonly requests: number;
   readonly failures: number;
+}
+
+/** Left out for a while because requests failed on it in a row. */
+export interface EjectionStatus {
+  readonly reason: string;
+  /** Its ejections that count, this one included; each makes the next one longer. */
+  readonly count: number;
+  readonly remainingMs: number;
+}
+
+/** Each worker has its own; those of other workers are closed. */
+export interface BreakerStatus {
+  readonly openWorkers: number;
+  readonly halfOpenWorkers: number;
+  /** Why it opened, in the worker that tries first. */
+  readonly reason: string;
+  /** Until the first trials of an open one; null: none is open. */
+  readonly trialsInMs: number | null;
 }
 
 export interface BackendOrderStatus {

@@ -4,6 +4,7 @@
 
 import type { AccessLogConfig, ListenerConfig, PoolConfig } from "../config/config.ts";
 import type { BackendState } from "../routing/backend-state.ts";
+import type { FullRow } from "../routing/outlier.ts";
 
 /** The part of the configuration that a worker needs. Immutable; a new one replaces it whole. */
 export interface WorkerConfig {
@@ -69,6 +70,16 @@ export type FromWorker =
       readonly pool: string;
       readonly backend: string;
       readonly reason: string;
+    }
+  /**
+   * Requests failed on this backend in a row, as many as the pool's `outliers` say; the row begins anew. At most once
+   * in a while: one that goes on failing is told of again.
+   */
+  | {
+      readonly kind: "failure-row";
+      readonly pool: string;
+      readonly backend: string;
+      readonly row: FullRow;
     };
 
 /** Totals since this worker started, but for the gauges, which are now. */
@@ -82,6 +93,18 @@ export interface WorkerCounters {
   readonly mirrors: MirrorCounters;
   /** backends[pool][backend] */
   readonly backends: Readonly<Record<string, Readonly<Record<string, BackendCounters>>>>;
+  /** Circuit breakers that are not closed now. */
+  readonly breakers: readonly BreakerReport[];
+}
+
+export interface BreakerReport {
+  readonly pool: string;
+  readonly backend: string;
+  readonly phase: "open" | "half-open";
+  /** Why it opened. */
+  readonly reason: string;
+  /** Until it lets requests through on trial, or others than now; 0: at once. */
+  readonly trialsInMs: number;
 }
 
 /** Of the requests that routes copy to a second pool. */

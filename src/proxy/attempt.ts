@@ -15,6 +15,7 @@ import type { RequestHead } from "../http1/request.ts";
 import { type ResponseHead, isSwitchTo, parseResponseHead } from "../http1/response.ts";
 import { type HeadScan, createScan, restartScan } from "../http1/scan.ts";
 import { mayReuseBackend } from "../http1/turn.ts";
+import type { Pass } from "../routing/circuit-breaker.ts";
 import { monotonicClock } from "../system/clock.ts";
 import type { BackendConnection, BackendUser } from "./backend-connection.ts";
 import type { Backend, Fault } from "./backend.ts";
@@ -64,6 +65,8 @@ export class Attempt implements BackendUser {
   private readonly owner: AttemptOwner;
   private readonly context: Context;
   private readonly pool: Pool;
+  /** Of the backend's circuit breaker. */
+  private readonly pass: Pass;
   /** null: given back, lost or handed on. */
   private connection: BackendConnection | null = null;
 
@@ -95,6 +98,7 @@ export class Attempt implements BackendUser {
     this.owner = options.owner;
     this.pool = options.pool;
     this.backend = options.backend;
+    this.pass = options.backend.admit();
   }
 
   start(): void {
@@ -105,7 +109,7 @@ export class Attempt implements BackendUser {
 
   /** Nobody waits for the answer any more; the owner hears nothing more. */
   abandon(): void {
-    if (this.response === "awaited") this.backend.noteOutcome("abandoned");
+    if (this.response === "awaited") this.backend.noteOutcome("abandoned", this.pass);
     this.end();
   }
 
@@ -210,7 +214,7 @@ export class Attempt implements BackendUser {
 
   private startResponse(head: ResponseHead, bytes: Buffer, bodyStart: number): void {
     this.noteResponse();
-    this.backend.noteOutcome(head.status);
+    this.backend.noteOutcome(head.status, this.pass);
     this.response = "body";
     this.responseHead = head;
     this.responseBody = createBody(head.framing, this.owner.framingFor(head));
@@ -254,7 +258,8 @@ export class Attempt implements BackendUser {
       this.fail("malformed", "malformed response: 101 to what was not asked for");
       return;
     }
-    this.backend.noteOutcome(head.status);
+    this.backend.noteOutcome(head.status, this.pass);
+    this.backend.noteWhole();
     this.response = "ended";
     this.connection = null;
     this.owner.attemptSwitched(head, connection, rest);
@@ -263,6 +268,7 @@ export class Attempt implements BackendUser {
   private finish({ hasExtraBytes }: { readonly hasExtraBytes: boolean }): void {
     const { connection, responseHead } = this;
     this.response = "ended";
+    this.backend.noteWhole();
     this.connection = null;
     const isRequestSent = this.request === "sent";
     const isBackendPersistent = responseHead?.isPersistent ?? false;
@@ -336,9 +342,9 @@ export class Attempt implements BackendUser {
   }
 
   private fail(kind: Fault["kind"], reason: string): void {
-    const fault: Fault = { kind, reason };
+    const fault: Fault = { kind, reason, status: this.responseHead?.status ?? null };
     this.end();
-    this.backend.noteOutcome(fault);
+    this.backend.noteOutcome(fault, this.pass);
     this.owner.attemptFailed(fault);
   }
 

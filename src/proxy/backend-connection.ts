@@ -6,6 +6,7 @@
 //       └── failed ──> closed <┴── lost, cut ────┴── idle limit, or a byte that nobody asked for
 
 import type { Socket } from "node:net";
+import { lookUpName } from "../system/name-lookup.ts";
 import type { Backend } from "./backend.ts";
 import { type StreamOwner, createSocket, cutStream } from "./stream.ts";
 import type { Expiring, Timers } from "./timers.ts";
@@ -43,7 +44,7 @@ export class BackendConnection implements StreamOwner, Expiring {
     });
     timers.watch(this);
     backend.countActive(1);
-    this.stream.connect({ host: backend.host, port: backend.port });
+    this.stream.connect({ host: backend.host, port: backend.port, lookup: lookUpName });
   }
 
   /** Takes an idle connection for another exchange. */

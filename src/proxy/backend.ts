@@ -1,10 +1,12 @@
 // One backend of a pool, as this worker sees it: its counters and the connections that wait for reuse.
 
-import type { BackendConfig } from "../config/config.ts";
+import type { BackendConfig, PoolConfig } from "../config/config.ts";
 import type { BackendCounters } from "../protocol/worker.ts";
+import type { Pass } from "../routing/circuit-breaker.ts";
 import { createLoad, observeResponse } from "../routing/response-time.ts";
 import { monotonicClock } from "../system/clock.ts";
 import { BackendConnection, type BackendUser } from "./backend-connection.ts";
+import { BackendWatch, type WatchSettings } from "./backend-watch.ts";
 import type { Context } from "./context.ts";
 
 /** Idle connections kept per backend and worker; the longest idle one goes first. */
@@ -23,6 +25,8 @@ export interface Fault {
    * malformed: what came is not to be believed; timeout: nothing came, or nothing more, in time.
    */
   readonly kind: "connect" | "reset" | "malformed" | "timeout";
+  /** Of the head behind which it went wrong; null: none had come. */
+  readonly status: number | null;
   /** In words, for logs. */
   readonly reason: string;
 }
@@ -41,28 +45,35 @@ export class Backend {
   private readonly context: Context;
   /** What policies go by. */
   readonly load = createLoad();
+  /** null: its pool neither ejects nor has circuit breakers. */
+  watch: BackendWatch | null = null;
   private readonly counts: { requests: number; failures: number };
   /** The last one is the one used last: reuse is LIFO, so that surplus connections age and go. */
   private idle: BackendConnection[] = [];
   private failureReportedAt = -Infinity;
   private isRetired = false;
 
-  constructor(context: Context, pool: string, config: BackendConfig) {
+  constructor(context: Context, pool: PoolConfig, config: BackendConfig) {
     this.context = context;
-    this.pool = pool;
+    this.pool = pool.name;
     this.name = config.name;
     this.host = config.host;
     this.port = config.port;
     this.counts = { requests: 0, failures: 0 };
+    this.observe(pool);
   }
 
   get counters(): BackendCounters {
     return { activeConnections: this.load.active, ...this.counts };
   }
 
-  /** Idle connections to another address are of no use any more. */
-  configure(config: BackendConfig): void {
-    if (config.host !== this.host || config.port !== this.port) this.closeIdle();
+  /** Of another address nothing is known, and idle connections to it are of no use any more. */
+  configure(pool: PoolConfig, config: BackendConfig): void {
+    if (config.host !== this.host || config.port !== this.port) {
+      this.closeIdle();
+      this.watch = null;
+    }
+    this.observe(pool);
     this.host = config.host;
     this.port = config.port;
     this.isRetired = false;
@@ -124,12 +135,26 @@ export class Backend {
     observeResponse(this.load, nowMs - sentAtMs, nowMs);
   }
 
+  /** An attempt begins, which its pool has accepted. The pass comes back with its outcome. */
+  admit(): Pass {
+    return this.watch === null ? 0 : this.watch.admit();
+  }
+
   /**
    * Each attempt says here how it went, as soon as that is known. Once; and a second time, with a fault, if the body was
    * lost behind a head that came.
    */
-  noteOutcome(outcome: Outcome): void {
+  noteOutcome(outcome: Outcome, pass: Pass): void {
     if (typeof outcome === "object") this.countFailure(outcome.reason);
+    if (this.watch === null) return;
+    if (typeof outcome === "object") this.watch.noteFailure(outcome.reason, outcome.status, pass);
+    else if (outcome === "abandoned") this.watch.noteAbandoned(pass);
+    else this.watch.noteStatus(outcome, pass);
+  }
+
+  /** The whole response of an attempt came, or all of it that is ours to see. */
+  noteWhole(): void {
+    if (this.watch !== null) this.watch.noteWhole();
   }
 
   /** Counted, and the health checker is asked to look. */
@@ -140,6 +165,12 @@ export class Backend {
     if (timers.nowMs - this.failureReportedAt < FAILURE_REPORT_INTERVAL_MS) return;
     this.failureReportedAt = timers.nowMs;
     this.context.tell({ kind: "backend-failure", pool: this.pool, backend: this.name, reason });
+  }
+
+  private observe(settings: WatchSettings): void {
+    if (settings.outliers === null && settings.circuitBreaker === null) this.watch = null;
+    else if (this.watch?.isFor(settings) !== true)
+      this.watch = new BackendWatch(this.context, { pool: this.pool, backend: this.name }, settings);
   }
 
   private closeIdle(): void {

@@ -50,8 +50,9 @@ import { Tunnel } from "./tunnel.ts";
 
 /** How long a client may take nothing of the last response's end. */
 const FLUSH_MS = 30_000;
-/** How long a client may take to close after that. */
+/** How long a client may send nothing and not close after that, and how long it may go on sending (nginx's lingering_time). */
 const LINGER_MS = 2000;
+const LINGER_TOTAL_MS = 30_000;
 
 const CR = 13;
 const LF = 10;
@@ -78,6 +79,10 @@ export class ClientConnection implements StreamOwner, ExchangeClient, Expiring {
   private exchange: Exchange | null = null;
   private responseEdit: HeadEdit | null = null;
   private tunnel: Tunnel | null = null;
+  /** The head of an answer has gone, and its end has not. */
+  private isAnswering = false;
+  /** When it ends, whatever the client sends; Infinity: the last answer has not left. */
+  private lingersUntil = Infinity;
   private hasServed = false;
   private requests = 0;
   /** As saysLast: of the last request. */
@@ -142,7 +147,10 @@ export class ClientConnection implements StreamOwner, ExchangeClient, Expiring {
       this.tunnel.clientBytes(bytes);
       return;
     }
-    if (this.phase === "leaving") return;
+    if (this.phase === "leaving") {
+      this.linger();
+      return;
+    }
     this.input = this.input === null ? bytes : Buffer.concat([this.input, bytes]);
     this.advance();
     if (this.input !== null) this.input = keptBytes(this.input);
@@ -338,15 +346,29 @@ export class ClientConnection implements StreamOwner, ExchangeClient, Expiring {
         if (this.input === null || !this.stream.writableNeedDrain) this.endStream();
         break;
       case "head":
-        this.stream.destroy();
+        this.dropHalf();
         break;
       case "exchange":
-        if (this.input === null && this.exchange?.isBodyMissing === true) this.stream.destroy();
+        if (this.input === null && this.exchange?.isBodyMissing === true) this.dropHalf();
         break;
       case "tunnel":
       case "leaving":
         break;
     }
+  }
+
+  /** The end of a request will not come. What is left of earlier answers is still due. */
+  private dropHalf(): void {
+    const { record } = this.log;
+    if (record !== null && this.input !== null) noteBadHead(record, this.input);
+    noteEnd(record, "client-closed");
+    if (this.isAnswering) {
+      cutStream(this.stream);
+      return;
+    }
+    this.exchange?.abort();
+    this.exchange = null;
+    this.endStream();
   }
 
   private steerReading(): void {
@@ -383,6 +405,7 @@ export class ClientConnection implements StreamOwner, ExchangeClient, Expiring {
   }
 
   sendHead(head: ResponseHead, out: OutFraming, staysOpen: boolean, parts: readonly Buffer[]): void {
+    this.isAnswering = true;
     if (this.log.record !== null) noteStatus(this.log.record, head.status);
     this.write(renderResponseHead(head, out, { minor: this.minor, staysOpen }, this.responseEdit), parts);
   }
@@ -404,6 +427,7 @@ export class ClientConnection implements StreamOwner, ExchangeClient, Expiring {
   // ── what exchanges report ────────────────────────────────────────────────────────────────────
 
   exchangeEnded(maySpeak: boolean): void {
+    this.isAnswering = false;
     this.log.answered();
     this.hasSaidLast = this.head !== null && saysLast(this.head);
     this.exchange = null;
@@ -481,9 +505,16 @@ export class ClientConnection implements StreamOwner, ExchangeClient, Expiring {
     if (isSilent && closeStream(this.stream, { hasInputEnded })) return;
     this.deadlineAt = this.context.timers.after(FLUSH_MS);
     this.stream.end(() => {
-      this.deadlineAt = this.context.timers.after(LINGER_MS);
+      this.lingersUntil = this.context.timers.after(LINGER_TOTAL_MS);
+      this.linger();
     });
     this.stream.resume();
+  }
+
+  /** Our end is closed, and something came that nobody wants. */
+  private linger(): void {
+    if (this.lingersUntil === Infinity) return;
+    this.deadlineAt = Math.min(this.context.timers.after(LINGER_MS), this.lingersUntil);
   }
 }
 

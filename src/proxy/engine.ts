@@ -228,7 +228,8 @@ export class Engine {
     for (const [name, pool] of this.pools) {
       if (pool.isConfigured) backends[name] = pool.counters;
     }
-    return { connections, requests, refusedConnections, mirrors, backends };
+    const breakers = [...this.pools.values()].flatMap((pool) => pool.breakers);
+    return { connections, requests, refusedConnections, mirrors, backends, breakers };
   }
 }
 

@@ -3,7 +3,7 @@
 
 import type { PoolConfig, PoolTimeouts } from "../config/config.ts";
 import type { RequestHead } from "../http1/request.ts";
-import type { BackendCounters } from "../protocol/worker.ts";
+import type { BackendCounters, BreakerReport } from "../protocol/worker.ts";
 import type { Asker, Moment } from "../routing/policies.ts";
 import {
   type Candidate,
@@ -12,6 +12,7 @@ import {
   chooseBackend,
   chooseNamed,
   configurePool,
+  isIdleBackup,
   updateHealth,
 } from "../routing/pool.ts";
 import { monotonicClock } from "../system/clock.ts";
@@ -39,8 +40,8 @@ export class Pool implements Asker<Candidate> {
   sticky: Sticky | null;
   /** Requests of routes that lead elsewhere, whose copies are here or about to be. */
   mirrors = 0;
+  private hasBreakers: boolean;
   private readonly context: Context;
-  private readonly name: string;
   /** Every backend that was ever configured: one that comes back counts on. */
   private readonly backends = new Map<string, Backend>();
   /** Those that are configured, in that order. */
@@ -53,10 +54,10 @@ export class Pool implements Asker<Candidate> {
 
   constructor(context: Context, config: PoolConfig, health: PoolHealth, stickyKey: Uint8Array) {
     this.context = context;
-    this.name = config.name;
     this.timeouts = config.timeouts;
     this.isTiming = isTimed(config);
     this.sticky = createSticky(config, stickyKey);
+    this.hasBreakers = config.circuitBreaker !== null;
     this.configured = this.equip(config);
     this.state = this.createState(config, health, null);
   }
@@ -65,12 +66,22 @@ export class Pool implements Asker<Candidate> {
     this.timeouts = config.timeouts;
     this.isTiming = isTimed(config);
     this.sticky = createSticky(config, stickyKey);
+    this.hasBreakers = config.circuitBreaker !== null;
     this.configured = this.equip(config);
-    this.state = this.createState(config, health, this.state);
+    this.follow(this.createState(config, health, this.state));
   }
 
   setHealth(health: PoolHealth): void {
-    this.state = updateHealth(this.state, health, monotonicClock());
+    this.follow(updateHealth(this.state, health, monotonicClock()));
+  }
+
+  private follow(state: PoolState): void {
+    const ejected = this.state.candidates.filter((candidate) => candidate.health === "ejected");
+    this.state = state;
+    for (const { name } of ejected) {
+      const isBack = state.candidates.some((one) => one.name === name && one.health !== "ejected");
+      if (isBack) this.backends.get(name)?.watch?.beginAnew();
+    }
   }
 
   /** It left the configuration. */
@@ -95,7 +106,7 @@ export class Pool implements Asker<Candidate> {
   }
 
   private chooseCandidate(bond: Bond | null): Candidate | null {
-    if (bond !== null) {
+    if (bond !== null && !isIdleBackup(this.state, bond.backend)) {
       const known = chooseNamed(this.state, bond.backend, this);
       if (known !== null || this.sticky?.config.fallback === "refuse") return known;
     }
@@ -104,8 +115,10 @@ export class Pool implements Asker<Candidate> {
 
   /** See Asker. */
   accepts({ index }: Candidate): boolean {
+    const backend = this.configured[index];
+    if (this.hasBreakers && backend?.watch?.accepts(this.moment.nowMs) === false) return false;
     const tried = this.request?.tried ?? [];
-    return tried.length === 0 || !tried.some((backend) => backend === this.configured[index]);
+    return tried.length === 0 || !tried.some((one) => one === backend);
   }
 
   /** See Asker. */
@@ -118,14 +131,19 @@ export class Pool implements Asker<Candidate> {
     return Object.fromEntries(this.configured.map((backend) => [backend.name, backend.counters]));
   }
 
+  /** Circuit breakers that are not closed. */
+  get breakers(): readonly BreakerReport[] {
+    return this.configured.flatMap(({ watch }) => watch?.report ?? []);
+  }
+
   /** The backends of a configuration; those that are not in it any more retire. */
   private equip(config: PoolConfig): readonly Backend[] {
     const gone = new Set(this.backends.keys());
     const configured = config.backends.map((backend) => {
       gone.delete(backend.name);
       const known = this.backends.get(backend.name);
-      known?.configure(backend);
-      const used = known ?? new Backend(this.context, this.name, backend);
+      known?.configure(config, backend);
+      const used = known ?? new Backend(this.context, config, backend);
       this.backends.set(backend.name, used);
       return used;
     });

@@ -9,7 +9,7 @@
  *   down         no: `fall` checks failed, or its agent says so
  *   drain        no; what is in flight ends in peace. By an operator or its agent
  *   maintenance  no; taken out of service by an operator or its agent
- *   ejected      no, for a while: requests failed on it
+ *   ejected      no, for a while: requests failed on it in a row
  */
 export type BackendHealth = "up" | "suspect" | "down" | "drain" | "maintenance" | "ejected";
 
@@ -24,6 +24,14 @@ export interface BackendState {
    * was sent. Absent when it never did; a start, a reload and a failover are no recovery.
    */
   readonly recoveredAgoMs?: number;
+}
+
+/** What it gets, of the configured weight, when it does not start slowly. */
+export function weightNow(
+  { weight, weightPercent = 100 }: Pick<BackendState, "weight" | "weightPercent">,
+  configured: number,
+): number {
+  return ((weight ?? configured) * weightPercent) / 100;
 }
 
 /** Of a backend that nobody has looked at. */

@@ -9,8 +9,9 @@
 
 import type { BalanceConfig } from "../config/balance-config.ts";
 import type { PoolConfig } from "../config/config.ts";
-import { ASSUMED_UP, type BackendHealth, type BackendState } from "./backend-state.ts";
+import { ASSUMED_UP, type BackendHealth, type BackendState, weightNow } from "./backend-state.ts";
 import { type MaglevTable, buildTable, sortByName } from "./maglev.ts";
+import { isPanic } from "./panic.ts";
 import { type Asker, type Moment, chooseEntry } from "./policies.ts";
 import { type BackendLoad, createLoad } from "./response-time.ts";
 import { type Entry, type Places, type Tier, createTier } from "./tier.ts";
@@ -118,10 +119,11 @@ function createCandidate(
     load,
     credit,
   }: Pick<Candidate, "name" | "index" | "isBackup" | "configuredWeight" | "load" | "credit">,
-  { health, weight = configuredWeight, weightPercent = 100, recoveredAgoMs }: BackendState,
+  state: BackendState,
   nowMs: number,
 ): Candidate {
-  const settledWeight = (weight * weightPercent) / 100;
+  const { health, weight = configuredWeight, recoveredAgoMs } = state;
+  const settled = weightNow(state, configuredWeight);
   return {
     name,
     index,
@@ -130,8 +132,8 @@ function createCandidate(
     load,
     credit,
     health,
-    fullWeight: Math.max(configuredWeight, weight, settledWeight),
-    settledWeight,
+    fullWeight: Math.max(configuredWeight, weight, settled),
+    settledWeight: settled,
     recoveredAtMs: recoveredAgoMs === undefined ? -Infinity : nowMs - recoveredAgoMs,
     weight: 0,
     share: 0,
@@ -158,28 +160,6 @@ function createPool(
 }
 
 // ── who may serve ────────────────────────────────────────────────────────────────────────────────
-
-/**
- * Envoy's panic threshold: so few are healthy that those would break down too, or that it is rather the checks
- * which are wrong. Backups that are healthy are the better way out when none of the others is.
- */
-function isPanic(candidates: readonly Candidate[], threshold: number): boolean {
-  if (threshold === 0) return false;
-  const offered = candidates.filter(({ health, settledWeight }) => settledWeight > 0 && !isWithdrawn(health));
-  const primaries = offered.filter(({ isBackup }) => !isBackup);
-  const healthy = primaries.filter(({ health }) => isHealthy(health)).length;
-  if (healthy === 0 && offered.some(({ health, isBackup }) => isBackup && isHealthy(health))) return false;
-  return healthy * 100 < threshold * primaries.length;
-}
-
-/** An operator has taken it out. */
-function isWithdrawn(health: BackendHealth): boolean {
-  return health === "drain" || health === "maintenance";
-}
-
-function isHealthy(health: BackendHealth): boolean {
-  return health === "up" || health === "suspect";
-}
 
 /** The number of the tier that a candidate belongs to; null: it gets nothing. */
 function rankOf({ health, isBackup }: Candidate, isPanicking: boolean): number | null {
@@ -266,6 +246,12 @@ export function chooseNamed(pool: PoolState, name: string, asker: Asker<Candidat
   const candidate = pool.candidates.find((one) => one.name === name);
   if (candidate === undefined || rankOf(candidate, pool.isPanicking) === null) return null;
   return asker.accepts(candidate) ? candidate : null;
+}
+
+/** Whether it is a backup while others serve: it helps its clients out, and keeps none of them. */
+export function isIdleBackup({ candidates, tiers }: PoolState, name: string): boolean {
+  const isBackup = candidates.some((one) => one.name === name && one.isBackup);
+  return isBackup && tiers.some(({ entries }) => entries[0]?.isBackup === false);
 }
 
 function isHash({ kind }: BalanceConfig): boolean {

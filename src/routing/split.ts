@@ -20,14 +20,15 @@ export function poolOf(
   return poolOfKey(action.shares, splitKey(action, facts));
 }
 
+/** An empty value is none: all who have it would be one person. */
 function splitKey({ by }: SplitAction, facts: RequestFacts): string {
   switch (by.kind) {
     case "client":
       return facts.clientAddress;
     case "cookie":
-      return facts.cookie(by.name) ?? facts.clientAddress;
+      return facts.cookie(by.name) || facts.clientAddress;
     case "header":
-      return facts.field(by.name)[0] ?? facts.clientAddress;
+      return facts.field(by.name)[0] || facts.clientAddress;
   }
 }
 

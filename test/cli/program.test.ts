@@ -416,7 +416,7 @@ test("status shows what becomes of a drained backend's connections, and the orde
     ["maintenance", 0, "maintenance"],
   ] as const) {
     const backend = { ...first, state, activeConnections, order, reason: "ordered on pi-b" };
-    const pools = [{ name: "web", backends: [backend] }];
+    const pools = [{ name: "web", panic: null, backends: [backend] }];
     const runtimeDir = await runningNode(t, { status: async () => Promise.resolve({ ...sample, pools }) });
     const { out } = await vipair("status", "--runtime-dir", runtimeDir);
     const line = out.split("\n").find((one) => one.startsWith("pool web"));
@@ -424,6 +424,35 @@ test("status shows what becomes of a drained backend's connections, and the orde
     assert.match(line, /now 10 \(ordered on pi-b\)/);
     assert.match(line, /\(ordered on pi-b\)/);
   }
+});
+
+test("status shows who is ejected, whose circuit breaker is not closed, and which pool panics, each with its reason", async (t) => {
+  const sample = sampleStatus();
+  const [first] = sample.pools[0]?.backends ?? [];
+  assert.ok(first !== undefined);
+  const show = async (changes: Partial<typeof first>, panic: string | null = null) => {
+    const pools = [{ name: "web", panic, backends: [{ ...first, ...changes }] }];
+    const runtimeDir = await runningNode(t, { status: async () => Promise.resolve({ ...sample, pools }) });
+    return (await vipair("status", "--runtime-dir", runtimeDir)).out;
+  };
+  const reason = "5 responses with status 500 or above in a row, the last one: status 503";
+  assert.match(
+    await show({ state: "ejected", reason, ejection: { reason, count: 2, remainingMs: 42_300 } }),
+    /  ejected  .*  \(5 responses with status 500 or above in a row, the last one: status 503\)  ejection 2, 42 s left/,
+  );
+  const breaker = { openWorkers: 1, halfOpenWorkers: 2, reason: "9 of 12 requests failed", trialsInMs: 3100 };
+  assert.match(
+    await show({ breaker }),
+    /  breaker open in 1 worker, half-open in 2 workers \(9 of 12 requests failed\), trials in 3 s/,
+  );
+  assert.match(
+    await show({ breaker: { ...breaker, openWorkers: 0, trialsInMs: null } }),
+    /  breaker half-open in 2 workers \(9 of 12 requests failed\)/,
+  );
+  assert.match(
+    await show({}, "1 of 4 backends healthy, less than 30 %: all are used"),
+    /\npool web +in panic: 1 of 4 backends healthy, less than 30 %: all are used\n/,
+  );
 });
 
 test("status lists the groups when there are several, nodes in maintenance, and a lowered priority", async (t) => {

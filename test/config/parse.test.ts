@@ -54,6 +54,8 @@ pools:
     sticky: { cookie: back, ttl: 1h, path: /v1, secure: true, httpOnly: false, sameSite: none, fallback: refuse }
     slowStart: 30s
     panicThreshold: 50
+    outliers: { consecutive5xx: 3, consecutiveFailures: off, baseEjection: 1s, maxEjection: 2s, maxEjectionPercent: 60 }
+    circuitBreaker: { failureRate: 40, minimumRequests: 9, window: 1m, open: 2s, trials: 4 }
     backends:
       - { name: big, address: "[fd00::21]:8080", weight: 3 }
       - Web-1.lan:80
@@ -83,6 +85,8 @@ const PLAIN_BALANCE = {
   sticky: null,
   slowStartMs: 0,
   panicThreshold: 0,
+  outliers: null,
+  circuitBreaker: null,
 } as const;
 
 describe("what a configuration means", () => {
@@ -118,6 +122,7 @@ describe("what a configuration means", () => {
           trustedProxies: [],
           underscoreHeaders: "drop",
           trace: "refuse",
+          errorPages: {},
         },
       ],
       pools: [
@@ -289,6 +294,7 @@ describe("what a configuration means", () => {
           trustedProxies: ["10.0.0.0/8", "192.168.1.1/32"],
           underscoreHeaders: "refuse",
           trace: "pass",
+          errorPages: {},
         },
       ],
       pools: [
@@ -306,6 +312,20 @@ describe("what a configuration means", () => {
           },
           slowStartMs: 30_000,
           panicThreshold: 50,
+          outliers: {
+            consecutive5xx: 3,
+            consecutiveFailures: null,
+            baseEjectionMs: 1000,
+            maxEjectionMs: 2000,
+            maxEjectionPercent: 60,
+          },
+          circuitBreaker: {
+            failureRate: 40,
+            minimumRequests: 9,
+            windowMs: 60_000,
+            openMs: 2000,
+            trials: 4,
+          },
           backends: [
             { name: "big", host: "fd00::21", port: 8080, weight: 3, isBackup: false },
             { name: "web-1.lan:80", host: "web-1.lan", port: 80, weight: 1, isBackup: false },

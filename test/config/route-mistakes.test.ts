@@ -60,6 +60,10 @@ describe("what a route matches", () => {
       '2:66  listeners[0].routes[0].match.header["x y"]: "x y" is not a name. Use letters, digits and hyphens.',
     ],
     [
+      "match: { header: { Host: a.lan } }, pool: web",
+      '2:66  listeners[0].routes[0].match.header.Host: "Host" need not be the host that is asked for (RFC 9112 3.2.2). Use match.host.',
+    ],
+    [
       "match: { header: { x: 1 } }, pool: web",
       '2:69  listeners[0].routes[0].match.header.x: 1 is a number. Write the value, "*" for any, or { prefix: … }.',
     ],
@@ -169,6 +173,10 @@ describe("where a route leads", () => {
       "2:71  listeners[0].routes[0].respond.body: Answers with this status have no body. Remove it.",
     ],
     [
+      "respond: { status: 205, body: x }",
+      "2:71  listeners[0].routes[0].respond.body: Answers with this status have no body. Remove it.",
+    ],
+    [
       "respond: { contentType: text }",
       '2:71  listeners[0].routes[0].respond.contentType: "text" is not a media type. Use one, such as text/html or application/json.',
     ],
@@ -209,6 +217,22 @@ describe("what a route changes", () => {
     [
       "pool: web, rewrite: { host: 'a/b' }",
       '2:75  listeners[0].routes[0].rewrite.host: "a/b" has characters that a host cannot have.',
+    ],
+    [
+      "pool: web, rewrite: { request: { set: { X-A: 'a', x-a: 'b' } } }",
+      '2:97  listeners[0].routes[0].rewrite.request.set.x-a: "x-a" is listeners[0].routes[0].rewrite.request.set.X-A already. Remove one, or use add.',
+    ],
+    [
+      "redirect: { to: / }, rewrite: { response: { add: { Location: /x } } }",
+      "2:98  listeners[0].routes[0].rewrite.response.add.Location: The redirect has a Location. Use redirect.to.",
+    ],
+    [
+      "respond: {}, rewrite: { response: { set: { content-type: text/html } } }",
+      "2:90  listeners[0].routes[0].rewrite.response.set.content-type: The answer has a Content-Type. Use respond.contentType.",
+    ],
+    [
+      "respond: {}, rewrite: { response: { remove: [Date] } }",
+      "2:92  listeners[0].routes[0].rewrite.response.remove[0]: Answers of vipair have a Date of its own. Leave it.",
     ],
     [
       "respond: {}, rewrite: { path: /x }",

@@ -213,6 +213,12 @@ describe("a backend that does not do what it should", () => {
     ],
     ["a chunk that is none", "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n", false, /^bad/],
     ["nothing", "", true, /^bad: /],
+    [
+      "a row of interim responses",
+      "HTTP/1.1 103 Early Hints\r\n\r\n".repeat(20),
+      false,
+      /^bad 103: it announces a response, again and again$/,
+    ],
     ["a head that never ends", "HTTP/1.1 200 OK\r\n", false, /^bad: no answer within 150 ms$/],
   ] as const) {
     test(`${what} is ${String(expected)}`, async (t) => {

@@ -53,6 +53,7 @@ async function open(t: TestContext, binds: Readonly<Record<string, string>>): Pr
     readHealth: () => ({}),
     entry: fileURLToPath(new URL("fixtures/fake-worker.ts", import.meta.url)),
     onBackendFailure: silent,
+    onFailureRow: silent,
     onFault: silent,
     onRecovered: silent,
   });

@@ -42,6 +42,7 @@ pools:
     clock: monotonicClock,
     readHealth: () => ({}),
     onBackendFailure: () => {},
+    onFailureRow: () => {},
     onFault: () => {},
     onRecovered: () => {},
   });

@@ -50,6 +50,7 @@ function team(t: TestContext, options: Partial<WorkersOptions> = {}): Team {
     readHealth: () => ({}),
     entry: fixture("fake-worker"),
     onBackendFailure: (failure) => failures.push(failure),
+    onFailureRow: (report) => failures.push(report),
     onFault: (reason) => faults.push(reason),
     onRecovered: () => recovered.push(1),
     ...options,

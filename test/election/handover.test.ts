@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { suite, test } from "node:test";
-import { A, ACTIVE, B, SAFE, STANDBY, story } from "./story.ts";
+import { A, ACTIVE, B, SAFE, SETTLED, STANDBY, story } from "./story.ts";
 
 /** A node that ranks lower has become active because the peer was in fault. */
 const LOWER_ACTIVE = `
@@ -84,6 +84,22 @@ suite("announcements", () => {
         ${String(time - 1)}  active
         ${String(time)}      active: announce`,
       ),
+    );
+  });
+});
+
+suite("a claim that was not heard", () => {
+  test("who comes back with a newer epoch before its silence was noticed may have told the network: the active tells it again", () => {
+    story(
+      A,
+      SETTLED,
+      `
+      10100  hears standby 1 ready  active
+      10300  hears leaving 2        active: announce
+      10301  hears listening 2      active
+      10499                         active
+      10500                         active: announce
+      `,
     );
   });
 });

@@ -305,3 +305,82 @@ for (const [what, behind] of [
     client.close();
   });
 }
+
+test("a client that ends inside its next request gets the rest of the answer before, and the log has its line", async (t) => {
+  const ends = await openEnds(t);
+  const { client, socket } = await ends.open();
+  client.socket.pause();
+  client.send(get("/"));
+  const atBackend = await ends.backend.peer();
+  await atBackend.receives("\r\n\r\n");
+  atBackend.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n");
+  await fill(atBackend, socket);
+  atBackend.send("0\r\n\r\n");
+  await eventually("all of it is written", () => ends.inFlight() === 0);
+  assert.ok(socket.writableLength > 0, "a part waits in this process");
+  client.socket.end("GET /cut HTT");
+  await eventually("read", () => socket.bytesRead === client.socket.bytesWritten);
+  client.socket.resume();
+  await eventually("the end", () => client.hasClosed || client.hasEnded);
+  assert.equal(client.error, null);
+  assert.ok(client.text.endsWith("\r\n0\r\n\r\n"));
+  const [whole, cut] = await ends.lines(2);
+  assert.equal(whole?.["end"], "ok");
+  assert.equal(cut?.["end"], "client-closed");
+  assert.equal(cut["requestLine"], "GET /cut HTT");
+});
+
+test("a client that ends inside a body without an answer gets the rest of the answer before", async (t) => {
+  const ends = await openEnds(t);
+  const { client, socket } = await ends.open();
+  client.socket.pause();
+  client.send(get("/"));
+  const atBackend = await ends.backend.peer();
+  await atBackend.receives("\r\n\r\n");
+  atBackend.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n");
+  await fill(atBackend, socket);
+  atBackend.send("0\r\n\r\n");
+  await eventually("all of it is written", () => ends.inFlight() === 0);
+  client.socket.end("POST /cut HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nhalf");
+  await eventually("read", () => socket.bytesRead === client.socket.bytesWritten);
+  client.socket.resume();
+  await eventually("the end", () => client.hasClosed || client.hasEnded);
+  assert.equal(client.error, null);
+  assert.ok(client.text.endsWith("\r\n0\r\n\r\n"));
+  const [, cut] = await ends.lines(2);
+  assert.equal(cut?.["end"], "client-closed");
+});
+
+test("a client that ends inside its body after its answer has begun sees that the answer is not whole", async (t) => {
+  const ends = await openEnds(t);
+  const { client } = await ends.open();
+  client.send("POST / HTTP/1.0\r\nHost: a\r\nContent-Length: 10\r\n\r\nhalf");
+  const atBackend = await ends.backend.peer();
+  await atBackend.receives("half");
+  atBackend.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4000\r\n");
+  await client.receives("\r\n\r\n");
+  client.socket.end();
+  await assertCut(client);
+});
+
+test("who is answered early may send on while it reads: bytes that come put the end off, to a limit", async (t) => {
+  const ends = await openEnds(t);
+  let nowMs = 1e12;
+  const { client, socket, connection } = await ends.open();
+  t.mock.method(ends.context.timers, "after", (ms: number) => nowMs + ms);
+  client.send("OPTIONS / HTTP/1.1\r\nHost: a\r\nMax-Forwards: 0\r\nContent-Length: 99999\r\n\r\n");
+  assert.match(await client.receives("\r\n\r\n"), /^HTTP\/1\.1 20[04] /u);
+  await eventually("the end", () => client.hasEnded);
+  const begunAtMs = nowMs;
+  assert.equal(connection.deadlineAt, begunAtMs + 2000);
+  for (const [passedMs, deadlineMs] of [
+    [1500, 3500],
+    [20_000, 22_000],
+    [29_000, 30_000],
+  ] as const) {
+    nowMs = begunAtMs + passedMs;
+    client.send("x".repeat(1000));
+    await eventually("read", () => socket.bytesRead === client.socket.bytesWritten);
+    assert.equal(connection.deadlineAt, begunAtMs + deadlineMs);
+  }
+});

@@ -229,6 +229,8 @@ export function pool({
         isBackup: false,
       })),
     health: { kind: "none" },
+    outliers: null,
+    circuitBreaker: null,
     timeouts: { connectMs: 2000, responseMs: 5000, bodyMs: 5000, tunnelIdleMs: 60_000, ...timeouts },
     ...settings,
   };

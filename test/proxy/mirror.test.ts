@@ -46,7 +46,6 @@ async function serveMirrored(
 ): Promise<Mirrored> {
   const raw = [...web, shadow].filter((backend) => backend instanceof RawBackend);
   for (const backend of raw) await backend.start();
-  const portOf = (backend: RawBackend | number) => (typeof backend === "number" ? backend : backend.port);
   const mirror: MirrorConfig = { pool: "shadow", share };
   const started = await startWorker(
     [pool({ ports: web.map(portOf) }), pool({ name: "shadow", ports: [portOf(shadow)], timeouts })],
@@ -62,6 +61,10 @@ async function serveMirrored(
     }
   });
   return started;
+}
+
+function portOf(backend: RawBackend | number): number {
+  return typeof backend === "number" ? backend : backend.port;
 }
 
 async function mirrorsOf(worker: TestWorker): Promise<{ readonly sent: number; readonly dropped: number }> {

@@ -268,6 +268,33 @@ test("with fallback refuse a client whose backend is down gets 503 until it is b
   assert.equal((await ask(port, mine)).who, "1");
 });
 
+test("a client that a backup helped out is balanced anew when another backend is back, whatever the fallback", async (t) => {
+  for (const fallback of ["another", "refuse"] as const) {
+    const [first = answering(OK), second = answering(OK)] = numbered(2);
+    for (const backend of [first, second]) await backend.start();
+    t.after(() => {
+      first.close();
+      second.close();
+    });
+    const backends = [first, second].map(({ port }, i) => {
+      return { name: `b${String(i + 1)}`, host: "127.0.0.1", port, weight: 1, isBackup: i === 1 };
+    });
+    const { worker, port } = await serve(t, { settings: { sticky: { ...CONFIG, fallback }, backends } });
+    const tell = async (health: PoolHealth): Promise<void> => {
+      worker.send({ kind: "health", health: { web: health } });
+      await worker.counters();
+    };
+    await tell({ b1: { health: "down" } });
+    const helped = await ask(port);
+    assert.equal(helped.who, "2");
+    assert.equal((await ask(port, `Cookie: ${String(helped.cookie)}`)).who, "2");
+    await tell({});
+    const back = await ask(port, `Cookie: ${String(helped.cookie)}`);
+    assert.equal(back.who, "1", fallback);
+    assert.ok(back.cookie !== undefined && back.cookie !== helped.cookie);
+  }
+});
+
 test("a sticky client whose backend refuses the connection gets another one at once", async (t) => {
   const [alive = answering(OK)] = numbered(1);
   await alive.start();

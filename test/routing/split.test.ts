@@ -81,6 +81,9 @@ test("a person stays in one pool: by address, by cookie, by header field", () =>
     // Without what the file names, the address counts.
     assert.equal(pooled(byCookie, client), home);
     assert.equal(pooled(byHeader, client), home);
+    // Nor does it tell anyone apart while it is empty.
+    assert.equal(pooled(byCookie, client, "Cookie: session="), home);
+    assert.equal(pooled(byHeader, client, "x-user:"), home);
     assert.equal(pooled(byCookie, client, `Cookie: session=${client}`), home);
     assert.equal(pooled(byCookie, "10.9.9.9", `Cookie: session=${client}`), home);
     assert.equal(pooled(byHeader, "10.9.9.9", `x-user: ${client}`), home);

@@ -243,11 +243,15 @@ export class Invariants {
 
   /** The truth at the moment of a decision to claim. */
   #isExcused(node: NodeId): boolean {
-    const { network, scenario, truth, processes } = this.#world;
+    const { network, now, scenario, truth, processes } = this.#world;
     const other = otherOf(node);
     const areStrangers = processes[0] && processes[1] && processes[0].secret !== processes[1].secret;
-    // A holder that knows for longer than its lease that it is counted on has let go.
-    const isUnheeded = network.countedOnMs(node, this.#group) < this.#leaseEndMs;
+    // A holder that knows for longer than its lease that it is counted on has let go; unless it claimed since then, as
+    // cut off as this one is now.
+    const countedOnMs = network.countedOnMs(node, this.#group);
+    const claim = this.#claims[other];
+    const hasClaimedSince = claim?.isExcused === true && claim.at > now - countedOnMs;
+    const isUnheeded = countedOnMs < this.#leaseEndMs || hasClaimedSince;
     const couldMeet = truth.answeredMs(node) > this.#reunionMs && scenario.network.loss === 0;
     if (!this.#mayHoldOfOldLife(other)) {
       const isCut = areStrangers || (this.#isUnheard(other) && isUnheeded && !couldMeet);

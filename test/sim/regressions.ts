@@ -380,4 +380,23 @@ export const REGRESSIONS: readonly Regression[] = [
       healedAt: 37506.3,
     },
   },
+  {
+    found:
+      "an active did not know that the peer had claimed unheard before it was restarted, and told the network nothing",
+    scenario: {
+      seed: 201178,
+      intervalMs: 1000,
+      priorities: [[100, 100]],
+      hooks: { slow: 0.02, failing: 0.02, hanging: 0.01 },
+      events: [
+        {
+          time: 6982.4,
+          fault: { kind: "other times", on: "standby", forMs: 17261.3, intervalMs: 200, leaseMs: 1000 },
+        },
+        { time: 7494.2, fault: { on: "active", forMs: 311, kind: "standby", force: false } },
+        { time: 21524, fault: { on: "standby", forMs: 2120.6, kind: "partition" } },
+      ],
+      healedAt: 24243.7,
+    },
+  },
 ];

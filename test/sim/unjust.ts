@@ -198,4 +198,22 @@ export const UNJUST: readonly Regression[] = [
       healedAt: 21951.3,
     },
   },
+  {
+    found:
+      "one that was counted on before it held anything was cut off when it claimed, and so was the other",
+    scenario: {
+      seed: 292681,
+      intervalMs: 500,
+      claim: "safe",
+      priorities: [[100, 150]],
+      events: [
+        {
+          time: 4993.2,
+          fault: { kind: "other times", on: 1, forMs: 1728.2, intervalMs: 100, leaseMs: 5000 },
+        },
+        { time: 7751.6, fault: { on: "standby", forMs: 7685.2, kind: "one-way cut" } },
+      ],
+      healedAt: 15436.8,
+    },
+  },
 ];

@@ -56,6 +56,7 @@ export function sampleStatus(changes: Partial<Status> = {}): Status {
     pools: [
       {
         name: "web",
+        panic: null,
         backends: [
           {
             name: "192.168.1.21:8080",
@@ -68,6 +69,8 @@ export function sampleStatus(changes: Partial<Status> = {}): Status {
             degraded: "disk_usage is 91",
             lastCheck: { agoMs: 400, durationMs: 3.2, good: true, code: 200, doubt: null },
             agent: null,
+            ejection: null,
+            breaker: null,
             activeConnections: 3,
             requests: 1234,
             failures: 0,
@@ -83,6 +86,8 @@ export function sampleStatus(changes: Partial<Status> = {}): Status {
             degraded: null,
             lastCheck: { agoMs: 1400, durationMs: 0.4, good: false, code: null, doubt: null },
             agent: { said: "up 100%", agoMs: 70_000, problem: "connect refused" },
+            ejection: null,
+            breaker: null,
             activeConnections: 0,
             requests: 99,
             failures: 1,

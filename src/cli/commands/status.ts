@@ -1,6 +1,7 @@
 // `vipair status`: what one node knows, for people; `--json` gives programs the Status as it is.
 
-import type { AgentStatus, ArbiterStatus, BackendStatus, GroupStatus } from "../../protocol/status.ts";
+import type { AgentStatus, ArbiterStatus, BackendStatus, BreakerStatus } from "../../protocol/status.ts";
+import type { EjectionStatus, GroupStatus } from "../../protocol/status.ts";
 import type { LastCheck, PeerStatus, Status } from "../../protocol/status.ts";
 import type { Terminal } from "../terminal.ts";
 import { withStatus } from "./role.ts";
@@ -71,7 +72,11 @@ function formatStatus(status: Status, { nowMs }: { readonly nowMs: number }): st
       ),
     ],
     ...status.pools.map(
-      ({ name, backends }) => [`pool ${name}`, align(backends.map(formatBackend))] as const,
+      ({ name, panic, backends }) =>
+        [
+          `pool ${name}`,
+          [...(panic === null ? [] : [`in panic: ${panic}`]), ...align(backends.map(formatBackend))],
+        ] as const,
     ),
     ["requests", [String(status.requests)]],
     ...(status.refusedConnections === 0
@@ -162,6 +167,8 @@ function formatBackend(backend: BackendStatus): string[] {
     plural(backend.failures, "failure"),
     words(
       reason !== null && `(${reason})`,
+      backend.ejection !== null && formatEjection(backend.ejection),
+      backend.breaker !== null && formatBreaker(backend.breaker),
       degraded !== null && `(degraded: ${degraded})`,
       backend.lastCheck !== null && formatCheck(backend.lastCheck),
       backend.agent !== null && formatAgent(backend.agent),
@@ -174,6 +181,20 @@ function formatState({ state, activeConnections }: BackendStatus): string {
   const left = plural(activeConnections, "connection");
   if (state === "drain") return activeConnections === 0 ? "drained" : `draining (${left})`;
   return state === "maintenance" && activeConnections > 0 ? `${state} (${left})` : state;
+}
+
+/** Its reason is that of the state, unless something else keeps the backend out as well. */
+function formatEjection({ count, remainingMs }: EjectionStatus): string {
+  return `ejection ${String(count)}, ${formatDuration(remainingMs)} left`;
+}
+
+function formatBreaker({ openWorkers, halfOpenWorkers, reason, trialsInMs }: BreakerStatus): string {
+  const where = [
+    openWorkers > 0 && `open in ${plural(openWorkers, "worker")}`,
+    halfOpenWorkers > 0 && `half-open in ${plural(halfOpenWorkers, "worker")}`,
+  ].filter((part) => part !== false);
+  const trials = trialsInMs === null ? "" : `, trials in ${formatDuration(trialsInMs)}`;
+  return `breaker ${where.join(", ")} (${reason})${trials}`;
 }
 
 /** What the last check found, not what follows from it: that is the state. */
