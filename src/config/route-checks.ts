@@ -18,7 +18,7 @@ export function checkRoute(pools: Spot, route: Spot): readonly Mistake[] {
     ...checkActions(route),
     ...checkReference(pools, route.at("pool")),
     ...checkSplit(pools, route.at("split")),
-    ...checkPaths(route.at("match").at("path")),
+    ...checkMatch(route.at("match")),
     ...checkRewrite(route),
     ...checkMirror(pools, route),
     ...checkRespond(route.at("respond")),
@@ -52,6 +52,21 @@ function checkSplit(pools: Spot, split: Spot): readonly Mistake[] {
   )
     found.push(by.mistake("Write one of cookie and header."));
   return found;
+}
+
+function checkMatch(match: Spot): readonly Mistake[] {
+  const empty = ["header", "query", "cookie"]
+    .map((key) => match.at(key))
+    .filter(({ value, entries }) => isMap(value) && entries.length === 0);
+  return [
+    ...empty.map((map) =>
+      map.mistake(
+        "The map is empty, so it matches everything. Add what must be there, or leave the key out.",
+        "key",
+      ),
+    ),
+    ...checkPaths(match.at("path")),
+  ];
 }
 
 function checkPaths(path: Spot): readonly Mistake[] {

@@ -59,6 +59,13 @@ describe("what a route matches", () => {
       "match: { header: { 'x y': 1 } }, pool: web",
       '2:66  listeners[0].routes[0].match.header["x y"]: "x y" is not a name. Use letters, digits and hyphens.',
     ],
+    ...["header", "query", "cookie"].map(
+      (key) =>
+        [
+          `match: { ${key}: {} }, pool: web`,
+          `2:56  listeners[0].routes[0].match.${key}: The map is empty, so it matches everything. Add what must be there, or leave the key out.`,
+        ] as const,
+    ),
     [
       "match: { header: { Host: a.lan } }, pool: web",
       '2:66  listeners[0].routes[0].match.header.Host: "Host" need not be the host that is asked for (RFC 9112 3.2.2). Use match.host.',
