@@ -222,6 +222,7 @@ export class Controller {
       pools: this.#backends.status(counters),
       requests: counters.requests,
       refusedConnections: counters.refusedConnections,
+      mirrors: counters.mirrors,
       version,
       configHash: this.#configHash,
       uptimeMs: Math.round(clock() - this.#startedAt),
@@ -407,6 +408,7 @@ export class Controller {
     | "pools"
     | "requests"
     | "refusedConnections"
+    | "mirrors"
     | "version"
     | "configHash"
     | "uptimeMs"

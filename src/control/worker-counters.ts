@@ -6,6 +6,7 @@ export const NO_COUNTERS: WorkerCounters = {
   connections: 0,
   requests: 0,
   refusedConnections: 0,
+  mirrors: { sent: 0, dropped: 0 },
   backends: {},
   breakers: [],
 };
@@ -15,11 +16,14 @@ export function sumCounters(all: readonly WorkerCounters[]): WorkerCounters {
   let connections = 0;
   let requests = 0;
   let refusedConnections = 0;
+  const mirrors = { sent: 0, dropped: 0 };
   const pools = new Map<string, Map<string, BackendCounters>>();
   for (const counters of all) {
     connections += counters.connections;
     requests += counters.requests;
     refusedConnections += counters.refusedConnections;
+    mirrors.sent += counters.mirrors.sent;
+    mirrors.dropped += counters.mirrors.dropped;
     for (const [poolName, backends] of Object.entries(counters.backends)) {
       const pool = pools.get(poolName) ?? new Map<string, BackendCounters>();
       pools.set(poolName, pool);
@@ -35,7 +39,7 @@ export function sumCounters(all: readonly WorkerCounters[]): WorkerCounters {
   }
   const backends = Object.fromEntries([...pools].map(([name, pool]) => [name, Object.fromEntries(pool)]));
   const breakers = all.flatMap((counters) => counters.breakers);
-  return { connections, requests, refusedConnections, backends, breakers };
+  return { connections, requests, refusedConnections, mirrors, backends, breakers };
 }
 
 /** What remains of a worker's counters when it is gone: the totals, not the gauges. */
@@ -48,6 +52,6 @@ export function withoutGauges(counters: WorkerCounters): WorkerCounters {
       ),
     ]),
   );
-  const { requests, refusedConnections } = counters;
-  return { connections: 0, requests, refusedConnections, backends, breakers: [] };
+  const { requests, refusedConnections, mirrors } = counters;
+  return { connections: 0, requests, refusedConnections, mirrors, backends, breakers: [] };
 }

@@ -22,6 +22,7 @@ import { Attempt, type AttemptOwner } from "./attempt.ts";
 import type { BackendConnection } from "./backend-connection.ts";
 import type { Backend, Fault } from "./backend.ts";
 import type { Context } from "./context.ts";
+import { Mirror } from "./mirror.ts";
 import type { Pool, PoolRequest } from "./pool.ts";
 import type { Bond } from "./sticky.ts";
 
@@ -81,6 +82,8 @@ export class Exchange implements AttemptOwner, PoolRequest {
   private readonly edit: RequestEdit | null;
   /** null: there is no access log. */
   private readonly record: AccessRecord | null;
+  /** null: the request goes nowhere else. */
+  private readonly mirror: Mirror | null;
 
   /** null: none is under way. */
   private attempt: Attempt | null = null;
@@ -102,6 +105,8 @@ export class Exchange implements AttemptOwner, PoolRequest {
     readonly edit: RequestEdit | null;
     /** null: there is no access log. */
     readonly record: AccessRecord | null;
+    /** null: the request goes nowhere else. */
+    readonly mirrorPool: Pool | null;
   }) {
     this.context = options.context;
     this.client = options.client;
@@ -114,10 +119,19 @@ export class Exchange implements AttemptOwner, PoolRequest {
     this.record = options.record;
     const { framing } = options.head;
     this.requestBody = createBody(framing, framing.kind, this.edit?.drops);
+    this.mirror = options.mirrorPool === null ? null : this.makeMirror(options.mirrorPool);
   }
 
   start(): void {
     this.tryNextBackend();
+    if (this.mirror !== null && !this.isBodyMissing) this.mirror.send();
+  }
+
+  /** What becomes of a tunnel cannot be copied. */
+  private makeMirror(pool: Pool): Mirror | null {
+    if (this.head.upgrade !== null) return null;
+    const { context, head, edit, clientAddress } = this;
+    return new Mirror({ context, pool, head, edit, clientAddress, sender: this.client.sender });
   }
 
   get clientAddress(): string {
@@ -185,7 +199,13 @@ export class Exchange implements AttemptOwner, PoolRequest {
     }
     this.hasTakenBody = true;
     attempt.sendBody(parts);
+    if (this.mirror !== null) this.copyBody(this.mirror, parts);
     return taken;
+  }
+
+  private copyBody(mirror: Mirror, parts: readonly Buffer[]): void {
+    mirror.addBody(parts);
+    if (!this.isBodyMissing) mirror.send();
   }
 
   /**
@@ -250,6 +270,7 @@ export class Exchange implements AttemptOwner, PoolRequest {
   attemptEnded(): void {
     this.response = "done";
     this.attempt = null;
+    this.dropMirror();
     this.client.exchangeEnded(this.staysOpen);
   }
 
@@ -306,6 +327,12 @@ export class Exchange implements AttemptOwner, PoolRequest {
   private dropAttempt(): void {
     this.attempt?.abandon();
     this.attempt = null;
+    this.dropMirror();
+  }
+
+  /** No more of the body comes; a copy that is whole has gone its own way. */
+  private dropMirror(): void {
+    if (this.mirror !== null) this.mirror.exchangeEnded();
   }
 
   private mayClientSpeak(isRequestSent: boolean): boolean {

@@ -38,6 +38,8 @@ export class Pool implements Asker<Candidate> {
   isTiming: boolean;
   /** null: every request is balanced for itself. */
   sticky: Sticky | null;
+  /** Requests of routes that lead elsewhere, whose copies are here or about to be. */
+  mirrors = 0;
   private hasBreakers: boolean;
   private readonly context: Context;
   /** Every backend that was ever configured: one that comes back counts on. */

@@ -100,7 +100,15 @@ describe("what a configuration means", () => {
           name: "web",
           bind: { kind: "address", host: "0.0.0.0", port: 80 },
           protocol: "http",
-          routes: [{ name: "routes[0]", match: {}, action: { kind: "pool", pool: "web" }, rewrite: null }],
+          routes: [
+            {
+              name: "routes[0]",
+              match: {},
+              action: { kind: "pool", pool: "web" },
+              rewrite: null,
+              mirror: null,
+            },
+          ],
           timeouts: { headMs: 10_000, idleMs: 60_000 },
           limits: {
             headBytes: 16_384,
@@ -114,6 +122,7 @@ describe("what a configuration means", () => {
           trustedProxies: [],
           underscoreHeaders: "drop",
           trace: "refuse",
+          errorPages: {},
         },
       ],
       pools: [
@@ -262,8 +271,15 @@ describe("what a configuration means", () => {
               },
               action: { kind: "pool", pool: "api" },
               rewrite: null,
+              mirror: null,
             },
-            { name: "routes[1]", match: {}, action: { kind: "pool", pool: "api" }, rewrite: null },
+            {
+              name: "routes[1]",
+              match: {},
+              action: { kind: "pool", pool: "api" },
+              rewrite: null,
+              mirror: null,
+            },
           ],
           timeouts: { headMs: 5000, idleMs: 120_000 },
           limits: {
@@ -278,6 +294,7 @@ describe("what a configuration means", () => {
           trustedProxies: ["10.0.0.0/8", "192.168.1.1/32"],
           underscoreHeaders: "refuse",
           trace: "pass",
+          errorPages: {},
         },
       ],
       pools: [
