@@ -6,6 +6,7 @@ export const NO_COUNTERS: WorkerCounters = {
   connections: 0,
   requests: 0,
   refusedConnections: 0,
+  mirrors: { sent: 0, dropped: 0 },
   backends: {},
   pools: {},
   breakers: [],
@@ -20,10 +21,13 @@ export function sumCounters(all: readonly WorkerCounters[]): WorkerCounters {
   let requests = 0;
   let refusedConnections = 0;
   const byPool = new Map<string, Map<string, BackendCounters>>();
+  const mirrors = { sent: 0, dropped: 0 };
   for (const counters of all) {
     connections += counters.connections;
     requests += counters.requests;
     refusedConnections += counters.refusedConnections;
+    mirrors.sent += counters.mirrors.sent;
+    mirrors.dropped += counters.mirrors.dropped;
     for (const [poolName, backends] of Object.entries(counters.backends)) {
       const pool = byPool.get(poolName) ?? new Map<string, BackendCounters>();
       byPool.set(poolName, pool);
@@ -39,7 +43,7 @@ export function sumCounters(all: readonly WorkerCounters[]): WorkerCounters {
   }
   const backends = Object.fromEntries([...byPool].map(([name, pool]) => [name, Object.fromEntries(pool)]));
   const breakers = all.flatMap((counters) => counters.breakers);
-  return { connections, requests, refusedConnections, backends, pools: sumPools(all), breakers };
+  return { connections, requests, refusedConnections, mirrors, backends, pools: sumPools(all), breakers };
 }
 
 function sumPools(all: readonly WorkerCounters[]): WorkerCounters["pools"] {
@@ -71,6 +75,6 @@ export function withoutGauges(counters: WorkerCounters): WorkerCounters {
   const pools = Object.fromEntries(
     Object.entries(counters.pools).map(([name, pool]) => [name, { ...pool, queued: 0 }]),
   );
-  const { requests, refusedConnections } = counters;
-  return { connections: 0, requests, refusedConnections, backends, pools, breakers: [] };
+  const { requests, refusedConnections, mirrors } = counters;
+  return { connections: 0, requests, refusedConnections, mirrors, backends, pools, breakers: [] };
 }

@@ -2,7 +2,7 @@
 // sends must not be able to harm the control process, which may run as root.
 
 import type { BackendCounters, BreakerReport, FromWorker } from "../protocol/worker.ts";
-import type { PoolCounters, WorkerCounters } from "../protocol/worker.ts";
+import type { MirrorCounters, PoolCounters, WorkerCounters } from "../protocol/worker.ts";
 import type { FullRow } from "../routing/outlier.ts";
 
 /** Reasons are for people and for the log; this many characters are enough. */
@@ -40,6 +40,8 @@ function parseCounters(value: unknown): WorkerCounters | undefined {
   if (!isRecord(value) || !isRecord(value.backends)) return undefined;
   const { connections, requests, refusedConnections } = value;
   if (!isCount(connections) || !isCount(requests) || !isCount(refusedConnections)) return undefined;
+  const mirrors = parseMirrors(value.mirrors);
+  if (mirrors === undefined) return undefined;
   const breakers = parseBreakers(value.breakers);
   if (breakers === undefined) return undefined;
   const pools: [string, Record<string, BackendCounters>][] = [];
@@ -60,6 +62,7 @@ function parseCounters(value: unknown): WorkerCounters | undefined {
     connections,
     requests,
     refusedConnections,
+    mirrors,
     backends: Object.fromEntries(pools),
     pools: poolCounters,
     breakers,
@@ -99,6 +102,12 @@ function parseRow(value: unknown): FullRow | undefined {
   if ((kind !== "5xx" && kind !== "failures") || !isCount(length) || typeof reason !== "string")
     return undefined;
   return { kind, length, reason: reason.slice(0, REASON_LENGTH_MAX) };
+}
+
+function parseMirrors(value: unknown): MirrorCounters | undefined {
+  if (!isRecord(value)) return undefined;
+  const { sent, dropped } = value;
+  return isCount(sent) && isCount(dropped) ? { sent, dropped } : undefined;
 }
 
 function isRecord(value: unknown): value is Record<string, unknown> {

@@ -1,6 +1,7 @@
 // What a node tells about itself over the admin socket: `vipair status --json` prints a Status as it is.
 
 import type { BackendHealth } from "../routing/backend-state.ts";
+import type { MirrorCounters } from "./worker.ts";
 
 /** The roles people see. `standby` includes a node that is still starting. */
 export type Role = "active" | "standby" | "fault";
@@ -35,6 +36,8 @@ export interface Status {
   readonly requests: number;
   /** Client connections turned away by a limit of their listener, since then. */
   readonly refusedConnections: number;
+  /** Of the requests that routes copy to a second pool, since then. */
+  readonly mirrors: MirrorCounters;
   readonly version: string;
   /** First 12 hex digits of the SHA-256 of the configuration without its secrets. */
   readonly configHash: string;

@@ -90,6 +90,7 @@ export interface WorkerCounters {
   readonly requests: number;
   /** Client connections that a limit turned away. */
   readonly refusedConnections: number;
+  readonly mirrors: MirrorCounters;
   /** backends[pool][backend] */
   readonly backends: Readonly<Record<string, Readonly<Record<string, BackendCounters>>>>;
   /** pools[pool] */
@@ -117,6 +118,14 @@ export interface BreakerReport {
   readonly reason: string;
   /** Until it lets requests through on trial, or others than now; 0: at once. */
   readonly trialsInMs: number;
+}
+
+/** Of the requests that routes copy to a second pool. */
+export interface MirrorCounters {
+  /** Copies that left. */
+  readonly sent: number;
+  /** That did not: no backend, too many at once, too long a body. */
+  readonly dropped: number;
 }
 
 export interface BackendCounters {

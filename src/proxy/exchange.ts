@@ -23,6 +23,7 @@ import type { BackendConnection } from "./backend-connection.ts";
 import type { Backend, Fault } from "./backend.ts";
 import type { Context } from "./context.ts";
 import type { ExchangeClient } from "./exchange-client.ts";
+import { Mirror } from "./mirror.ts";
 import type { Pool, PoolRequest } from "./pool.ts";
 import { Replay } from "./replay.ts";
 import type { Bond } from "./sticky.ts";
@@ -38,6 +39,8 @@ export class Exchange implements AttemptOwner, PoolRequest {
   private readonly edit: RequestEdit | null;
   /** null: there is no access log. */
   private readonly record: AccessRecord | null;
+  /** null: the request goes nowhere else. */
+  private readonly mirror: Mirror | null;
 
   /** null: none is under way. */
   private attempt: Attempt | null = null;
@@ -70,6 +73,8 @@ export class Exchange implements AttemptOwner, PoolRequest {
     readonly edit: RequestEdit | null;
     /** null: there is no access log. */
     readonly record: AccessRecord | null;
+    /** null: the request goes nowhere else. */
+    readonly mirrorPool: Pool | null;
   }) {
     this.context = options.context;
     this.client = options.client;
@@ -82,10 +87,19 @@ export class Exchange implements AttemptOwner, PoolRequest {
     this.record = options.record;
     const { framing } = options.head;
     this.requestBody = createBody(framing, framing.kind, this.edit?.drops);
+    this.mirror = options.mirrorPool === null ? null : this.makeMirror(options.mirrorPool);
   }
 
   start(): void {
     this.tryNextBackend();
+    if (this.mirror !== null && !this.isBodyMissing) this.mirror.send();
+  }
+
+  /** What becomes of a tunnel cannot be copied. */
+  private makeMirror(pool: Pool): Mirror | null {
+    if (this.head.upgrade !== null) return null;
+    const { context, head, edit, clientAddress } = this;
+    return new Mirror({ context, pool, head, edit, clientAddress, sender: this.client.sender });
   }
 
   get clientAddress(): string {
@@ -159,6 +173,7 @@ export class Exchange implements AttemptOwner, PoolRequest {
     if (this.response === "awaited") this.keepBody(parts);
     this.hasTakenBody = true;
     attempt.sendBody(parts);
+    if (this.mirror !== null) this.copyBody(this.mirror, parts);
     return taken;
   }
 
@@ -182,6 +197,11 @@ export class Exchange implements AttemptOwner, PoolRequest {
     const { timers } = this.context;
     if (this.totalAt === 0) this.totalAt = timers.after(totalMs);
     return Math.min(this.totalAt, timers.after(perTryMs));
+  }
+
+  private copyBody(mirror: Mirror, parts: readonly Buffer[]): void {
+    mirror.addBody(parts);
+    if (!this.isBodyMissing) mirror.send();
   }
 
   /**
@@ -247,6 +267,7 @@ export class Exchange implements AttemptOwner, PoolRequest {
   attemptEnded(): void {
     this.response = "done";
     this.attempt = null;
+    this.dropMirror();
     this.client.exchangeEnded(this.staysOpen);
   }
 
@@ -379,6 +400,12 @@ export class Exchange implements AttemptOwner, PoolRequest {
   private dropAttempt(): void {
     this.attempt?.abandon();
     this.attempt = null;
+    this.dropMirror();
+  }
+
+  /** No more of the body comes; a copy that is whole has gone its own way. */
+  private dropMirror(): void {
+    if (this.mirror !== null) this.mirror.exchangeEnded();
   }
 
   private mayClientSpeak(isRequestSent: boolean): boolean {

@@ -40,6 +40,8 @@ export class Pool implements Asker<Candidate> {
   /** null: every request is balanced for itself. */
   sticky: Sticky | null;
   readonly retries: Retries;
+  /** Requests of routes that lead elsewhere, whose copies are here or about to be. */
+  mirrors = 0;
   private hasBreakers: boolean;
   private readonly context: Context;
   /** Every backend that was ever configured: one that comes back counts on. */

@@ -115,7 +115,15 @@ describe("what a configuration means", () => {
           name: "web",
           bind: { kind: "address", host: "0.0.0.0", port: 80 },
           protocol: "http",
-          routes: [{ name: "routes[0]", match: {}, action: { kind: "pool", pool: "web" }, rewrite: null }],
+          routes: [
+            {
+              name: "routes[0]",
+              match: {},
+              action: { kind: "pool", pool: "web" },
+              rewrite: null,
+              mirror: null,
+            },
+          ],
           timeouts: { headMs: 10_000, idleMs: 60_000 },
           limits: {
             headBytes: 16_384,
@@ -129,6 +137,7 @@ describe("what a configuration means", () => {
           trustedProxies: [],
           underscoreHeaders: "drop",
           trace: "refuse",
+          errorPages: {},
         },
       ],
       pools: [
@@ -278,8 +287,15 @@ describe("what a configuration means", () => {
               },
               action: { kind: "pool", pool: "api" },
               rewrite: null,
+              mirror: null,
             },
-            { name: "routes[1]", match: {}, action: { kind: "pool", pool: "api" }, rewrite: null },
+            {
+              name: "routes[1]",
+              match: {},
+              action: { kind: "pool", pool: "api" },
+              rewrite: null,
+              mirror: null,
+            },
           ],
           timeouts: { headMs: 5000, idleMs: 120_000 },
           limits: {
@@ -294,6 +310,7 @@ describe("what a configuration means", () => {
           trustedProxies: ["10.0.0.0/8", "192.168.1.1/32"],
           underscoreHeaders: "refuse",
           trace: "pass",
+          errorPages: {},
         },
       ],
       pools: [

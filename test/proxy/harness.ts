@@ -292,6 +292,7 @@ export function workerConfig(
             match: {},
             action: { kind: "pool", pool: pools[0]?.name ?? "none" },
             rewrite: null,
+            mirror: null,
           },
         ],
         timeouts: { headMs: 5000, idleMs: 10_000 },

@@ -101,6 +101,7 @@ export function sampleStatus(changes: Partial<Status> = {}): Status {
     ],
     requests: 1333,
     refusedConnections: 0,
+    mirrors: { sent: 0, dropped: 0 },
     version: "0.1.0",
     configHash: "0123456789ab",
     uptimeMs: 125_400,

@@ -86,6 +86,7 @@ function formatStatus(status: Status, { nowMs }: { readonly nowMs: number }): st
     ...(status.refusedConnections === 0
       ? []
       : [["refused", [plural(status.refusedConnections, "connection")]] as const]),
+    ["mirrored", formatMirrors(status.mirrors)],
     [
       "vipair",
       [words(status.version, `up ${formatDuration(status.uptimeMs)}`, `config ${status.configHash}`)],
@@ -97,6 +98,12 @@ function formatStatus(status: Status, { nowMs }: { readonly nowMs: number }): st
       lines.map((line, index) => `${(index === 0 ? label : "").padEnd(width)}${line}`.trimEnd()),
     )
     .join("\n");
+}
+
+/** Nothing when no route has a mirror that was asked for. */
+function formatMirrors({ sent, dropped }: Status["mirrors"]): readonly string[] {
+  if (sent + dropped === 0) return [];
+  return [words(plural(sent, "request"), dropped > 0 && `${String(dropped)} dropped`)];
 }
 
 function formatRole({ role, since, epoch }: Status, nowMs: number): string {
