@@ -31,6 +31,7 @@ export function openStreamRig(t: TestContext, ports: readonly number[]): StreamR
     log: createLog({ level: "error", subject: {} }),
     accessLog: null,
     node: "test",
+    workers: 1,
     requestIds: new RequestIds(),
     timers: new Timers(),
     tally: {
