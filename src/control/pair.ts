@@ -154,6 +154,7 @@ export class Pair {
       isSet: (key) => this.isSet(key),
       isInTouch: () => this.#link?.status().connected ?? false,
       setChange: (key, value) => this.setChange(key, value),
+      endChange: (key) => outcomeOf(this.#changes.end(key)),
     });
     this.#health = new NodeHealth({
       pair,
@@ -249,12 +250,8 @@ export class Pair {
   }
 
   /** Stores the change here, then on the peer; refused when it cannot be stored here. */
-  async setChange(key: string, value: ChangeValue): Promise<ChangeOutcome> {
-    try {
-      return { kind: "done", ...(await this.#changes.set(key, value)) };
-    } catch (error) {
-      return { kind: "refused", reason: error instanceof Error ? error.message : String(error) };
-    }
+  setChange(key: string, value: ChangeValue): Promise<ChangeOutcome> {
+    return outcomeOf(this.#changes.set(key, value));
   }
 
   findChange(key: string): Change | undefined {
@@ -512,6 +509,17 @@ export class Pair {
     } catch (error) {
       this.#options.log.warn({ reason: String(error) }, "the epoch could not be stored");
     }
+  }
+}
+
+/** What an operator is told of a change: what came of it, or why it was refused. */
+async function outcomeOf<T extends object>(
+  change: Promise<T>,
+): Promise<({ readonly kind: "done" } & T) | { readonly kind: "refused"; readonly reason: string }> {
+  try {
+    return { kind: "done", ...(await change) };
+  } catch (error) {
+    return { kind: "refused", reason: error instanceof Error ? error.message : String(error) };
   }
 }
 

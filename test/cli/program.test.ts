@@ -59,7 +59,10 @@ async function runningNode(t: TestContext, options: Partial<AdminServerOptions> 
     standby: async ({ node = "pi-a" }) =>
       Promise.resolve({ kind: "done", result: { node, replicated: true, pending: null } }),
     resume: async ({ node = "pi-a" }) =>
-      Promise.resolve({ kind: "done", result: { node, ended: "maintenance", replicated: false } }),
+      Promise.resolve({
+        kind: "done",
+        result: { node, ended: "maintenance", replicated: false, unstored: null },
+      }),
     orderBackend: async () =>
       Promise.resolve({ kind: "done", result: { replicated: true, warning: null, weight: 1.5 } }),
     countConnections: async () =>
@@ -214,7 +217,7 @@ test("an order sends what was typed", async (t) => {
   const runtimeDir = await runningNode(t, {
     switchover: note("switchover", { active: "pi-b", tookMs: 45 }),
     standby: note("standby", maintained),
-    resume: note("resume", { node: "pi-a", ended: "maintenance", replicated: true }),
+    resume: note("resume", { node: "pi-a", ended: "maintenance", replicated: true, unstored: null }),
     orderBackend: note("backend", { replicated: true, warning: null, weight: 3 }),
   });
   for (const [line, order] of [
@@ -270,7 +273,8 @@ test("resume says what it ended: maintenance, flap damping, or nothing", async (
     ],
   ] as const) {
     const runtimeDir = await runningNode(t, {
-      resume: async ({ node = "" }) => Promise.resolve({ kind: "done", result: { node, ended, replicated } }),
+      resume: async ({ node = "" }) =>
+        Promise.resolve({ kind: "done", result: { node, ended, replicated, unstored: null } }),
     });
     const { code, out, err } = await vipair("resume", "pi-b", "--runtime-dir", runtimeDir);
     assert.deepEqual({ code, out, err }, { code: 0, out: `${said}\n`, err: "" });
