@@ -172,7 +172,7 @@ export class Controller {
     this.#errorPages = errorPages;
     // Of what is in effect: a peer that runs with the rest of the file runs with something else.
     this.#configHash = hashConfig(this.#config);
-    this.#pair?.setConfigHash(this.#configHash);
+    this.#pair?.reload({ configHash: this.#configHash, shutdownGraceMs });
     this.#backends.configure();
     this.#workers.configure(this.#workerConfig());
     this.#noteBackends();

@@ -196,11 +196,19 @@ export class Pair {
     this.#health.noteBackends(problem);
   }
 
-  setConfigHash(configHash: string): void {
+  /** What of a reload is the pair's business. */
+  reload({
+    configHash,
+    shutdownGraceMs,
+  }: {
+    readonly configHash: string;
+    readonly shutdownGraceMs: number;
+  }): void {
     this.#configHash = configHash;
     // Until the peer's next words are compared with it.
     this.#disagree();
-    for (const group of this.#groups) group.setConfigHash(configHash);
+    const stopGraceMs = shutdownGraceMs * STOP_SHARE;
+    for (const group of this.#groups) group.adopt({ configHash, stopGraceMs });
   }
 
   /** Makes the other node active in the group, whichever is active now. */
