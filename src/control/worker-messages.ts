@@ -1,13 +1,8 @@
 // The door for what workers say. Workers handle hostile bytes; if one is ever taken over, what it
 // sends must not be able to harm the control process, which may run as root.
 
-import type {
-  BackendCounters,
-  BreakerReport,
-  FromWorker,
-  MirrorCounters,
-  WorkerCounters,
-} from "../protocol/worker.ts";
+import type { BackendCounters, BreakerReport, FromWorker } from "../protocol/worker.ts";
+import type { MirrorCounters, PoolCounters, WorkerCounters } from "../protocol/worker.ts";
 import type { FullRow } from "../routing/outlier.ts";
 
 /** Reasons are for people and for the log; this many characters are enough. */
@@ -61,14 +56,30 @@ function parseCounters(value: unknown): WorkerCounters | undefined {
     }
     pools.push([poolName, Object.fromEntries(backends)]);
   }
+  const poolCounters = parsePools(value.pools);
+  if (poolCounters === undefined) return undefined;
   return {
     connections,
     requests,
     refusedConnections,
     mirrors,
     backends: Object.fromEntries(pools),
+    pools: poolCounters,
     breakers,
   };
+}
+
+function parsePools(value: unknown): Record<string, PoolCounters> | undefined {
+  if (!isRecord(value)) return undefined;
+  const pools: [string, PoolCounters][] = [];
+  for (const [name, pool] of Object.entries(value)) {
+    if (!isRecord(pool)) return undefined;
+    const { queued, overflows, retries, retriesRefused } = pool;
+    if (!isCount(queued) || !isCount(overflows) || !isCount(retries) || !isCount(retriesRefused))
+      return undefined;
+    pools.push([name, { queued, overflows, retries, retriesRefused }]);
+  }
+  return Object.fromEntries(pools);
 }
 
 function parseBreakers(value: unknown): readonly BreakerReport[] | undefined {

@@ -134,6 +134,14 @@ export interface WorkerStatus {
 
 export interface PoolStatus {
   readonly name: string;
+  /** Requests that wait now until a backend has room. */
+  readonly queued: number;
+  /** Requests that found the queue full, or waited in vain. */
+  readonly overflows: number;
+  /** Attempts behind the first one of their requests. */
+  readonly retries: number;
+  /** Requests that failed because the retry budget was spent. */
+  readonly retriesRefused: number;
   /** Why all backends are used as if they were healthy; null: they are not. */
   readonly panic: string | null;
   readonly backends: readonly BackendStatus[];

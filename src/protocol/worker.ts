@@ -93,8 +93,21 @@ export interface WorkerCounters {
   readonly mirrors: MirrorCounters;
   /** backends[pool][backend] */
   readonly backends: Readonly<Record<string, Readonly<Record<string, BackendCounters>>>>;
+  /** pools[pool] */
+  readonly pools: Readonly<Record<string, PoolCounters>>;
   /** Circuit breakers that are not closed now. */
   readonly breakers: readonly BreakerReport[];
+}
+
+export interface PoolCounters {
+  /** Requests that wait now until a backend has room. */
+  readonly queued: number;
+  /** Requests that found the queue full, or waited in vain. */
+  readonly overflows: number;
+  /** Attempts behind the first one of their requests. */
+  readonly retries: number;
+  /** Requests that failed because the retry budget was spent. */
+  readonly retriesRefused: number;
 }
 
 export interface BreakerReport {

@@ -225,11 +225,14 @@ export class Engine {
     const { connections, requests, refusedConnections } = this.context.tally;
     const mirrors = { sent: this.context.tally.mirrored, dropped: this.context.tally.mirrorsDropped };
     const backends: Record<string, WorkerCounters["backends"][string]> = {};
+    const pools: Record<string, WorkerCounters["pools"][string]> = {};
     for (const [name, pool] of this.pools) {
-      if (pool.isConfigured) backends[name] = pool.counters;
+      if (!pool.isConfigured) continue;
+      backends[name] = pool.backendCounters;
+      pools[name] = pool.counters;
     }
     const breakers = [...this.pools.values()].flatMap((pool) => pool.breakers);
-    return { connections, requests, refusedConnections, mirrors, backends, breakers };
+    return { connections, requests, refusedConnections, mirrors, backends, pools, breakers };
   }
 }
 

@@ -37,6 +37,8 @@ export class Mirror implements AttemptOwner, PoolRequest, Expiring {
   readonly bond = null;
   readonly tried: readonly Backend[] = [];
   readonly isFull = false;
+  /** Copies are sent once. */
+  readonly sentBody = null;
   deadlineAt = Infinity;
   private readonly context: Context;
   private readonly pool: Pool;
@@ -136,6 +138,19 @@ export class Mirror implements AttemptOwner, PoolRequest, Expiring {
 
   hasTaken(): boolean {
     return true;
+  }
+
+  /** Its own deadline bounds it. */
+  answerBy(): number {
+    return Infinity;
+  }
+
+  wantsAnswer(): boolean {
+    return true;
+  }
+
+  attemptDeclined(): void {
+    // Every answer is wanted: it is thrown away when it is whole.
   }
 
   attemptInterim(): void {

@@ -56,6 +56,10 @@ export function sampleStatus(changes: Partial<Status> = {}): Status {
     pools: [
       {
         name: "web",
+        queued: 0,
+        overflows: 0,
+        retries: 0,
+        retriesRefused: 0,
         panic: null,
         backends: [
           {
