@@ -19,6 +19,7 @@ import type { ChangeOutcome } from "./maintenance.ts";
 import { Outliers } from "./outliers.ts";
 import type { RowReport } from "./outliers.ts";
 import type { BackendFailure } from "./worker-process.ts";
+import { NO_POOL_COUNTERS } from "./worker-counters.ts";
 
 /** Failed requests on one backend are logged once in this time; the counters have them all. */
 const FAILURE_LOG_PAUSE_MS = 10_000;
@@ -126,6 +127,7 @@ export class Backends {
     const table = this.table();
     return this.#options.pools().map((pool) => ({
       name: pool.name,
+      ...(counters.pools[pool.name] ?? NO_POOL_COUNTERS),
       panic: describePanic(this.#members(pool, table), pool.panicThreshold),
       backends: pool.backends.map((backend) => this.#backendStatus(pool, backend, counters)),
     }));

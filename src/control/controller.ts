@@ -171,7 +171,7 @@ export class Controller {
     this.#errorPages = errorPages;
     // Of what is in effect: a peer that runs with the rest of the file runs with something else.
     this.#configHash = hashConfig(this.#config);
-    this.#pair?.setConfigHash(this.#configHash);
+    this.#pair?.reload({ configHash: this.#configHash, shutdownGraceMs });
     this.#backends.configure();
     this.#workers.configure(this.#workerConfig());
     this.#noteBackends();
@@ -222,6 +222,7 @@ export class Controller {
       pools: this.#backends.status(counters),
       requests: counters.requests,
       refusedConnections: counters.refusedConnections,
+      mirrors: counters.mirrors,
       version,
       configHash: this.#configHash,
       uptimeMs: Math.round(clock() - this.#startedAt),
@@ -407,6 +408,7 @@ export class Controller {
     | "pools"
     | "requests"
     | "refusedConnections"
+    | "mirrors"
     | "version"
     | "configHash"
     | "uptimeMs"

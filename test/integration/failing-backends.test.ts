@@ -131,4 +131,42 @@ describe("backends that fail", { concurrency: 1 }, () => {
     const failures = pools[0]?.backends.map((backend) => backend.failures);
     assert.deepEqual(failures, [0, 0, 0]);
   });
+
+  test("a thundering recovery is ramped: a backend that comes back under load with slowStart gets little at first, then its share", async (t) => {
+    const site = Site.open(t);
+    const backends = await threeBackends(site);
+    const { host, vipair } = await serve(site, backends, {
+      slowStart: "15s",
+      health: { kind: "http", path: "/health", interval: "500ms", fastInterval: "100ms", timeout: "500ms" },
+    });
+    const load = new SteadyLoad({ host, port: PORT, perSecond: PER_SECOND });
+    const counts = async () => (await vipair.status()).pools[0]?.backends.map((one) => one.requests) ?? [];
+    /** Its part of the next so many requests. */
+    const share = async (requests: number) => {
+      const before = await counts();
+      await load.untilAsked(requests);
+      const gained = (await counts()).map((count, i) => count - (before[i] ?? 0));
+      return (gained[1] ?? 0) / gained.reduce((sum, count) => sum + count, 0);
+    };
+    assert.ok((await share(PER_SECOND)) > 0.3, "at the start of vipair nothing is ramped");
+    await backends[1].kill();
+    await vipair.until("it is down", ({ pools }) => pools[0]?.backends[1]?.state === "down");
+    assert.ok((await share(PER_SECOND)) === 0);
+    await backends[1].restart();
+    await vipair.until("it is up", ({ pools }) => areUp(pools));
+    const first = await share(PER_SECOND);
+    t.diagnostic(`its share of the first ${String(PER_SECOND)} requests: ${first.toFixed(3)}`);
+    assert.ok(first > 0 && first < 1 / 6, `less than half of a third: ${String(first)}`);
+    const shares = [first];
+    while ((shares.at(-1) ?? 0) < 0.3) {
+      assert.ok(shares.length < 60, `it never gets its share: ${JSON.stringify(shares)}`);
+      shares.push(await share(PER_SECOND));
+    }
+    const halfway = shares[Math.floor(shares.length / 2)] ?? 0;
+    assert.ok(
+      shares.length > 3 && halfway > first && halfway < 0.33,
+      `not at once: ${JSON.stringify(shares)}`,
+    );
+    assertNoneLost(await load.stop());
+  });
 });
