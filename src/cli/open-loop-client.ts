@@ -292,6 +292,13 @@ const OUTCOMES: ReadonlyMap<string, Outcome> = new Map([
   ["EADDRNOTAVAIL", "unreachable"],
 ]);
 
+/** 101 is an answer: what follows is no HTTP. */
+const INTERIM = /^(?:HTTP\/1\.1 1(?!01)\d\d[^\0]*?\r\n\r\n)+/;
+/** The last chunk, and the trailer that may follow it (RFC 9112 7.1). */
+const LAST_CHUNK = /(?:^|\n)0+(?:;[^\r\n]*)?\r\n(?:[^\r\n]+\r\n)*\r\n$/;
+/** With room for a trailer. */
+const TAIL_BYTES = 1024;
+
 /** Reads just enough of a response to know that all of it came: a meter must not take a truncated one for good. */
 class Response {
   #head = "";
@@ -318,6 +325,8 @@ class Response {
   push(chunk: Buffer): Outcome | null {
     if (this.#headDone) return this.#pushBody(chunk);
     this.#head += chunk.toString("latin1");
+    // RFC 9110 15.2: any number of interim responses may come before the answer.
+    this.#head = this.#head.replace(INTERIM, "");
     const end = this.#head.indexOf("\r\n\r\n");
     if (end < 0) return this.#head.length > HEAD_BYTES_MAX ? "bad-response" : null;
     this.#headDone = true;
@@ -336,14 +345,14 @@ class Response {
     // A clean close without a single byte is what a client sees of a dying worker: a reset in other clothes.
     if (!this.#headDone) return this.#head === "" ? "reset" : "bad-response";
     if (this.#bodyBytes !== null) return "bad-response";
-    return this.#chunked && !this.#tail.endsWith("0\r\n\r\n") ? "bad-response" : this.#judgeStatus();
+    return this.#chunked && !LAST_CHUNK.test(this.#tail) ? "bad-response" : this.#judgeStatus();
   }
 
   #pushBody(chunk: Buffer): Outcome | null {
     this.#received += chunk.length;
     const text = chunk.toString("latin1");
     this.#bodyStart = (this.#bodyStart + text).slice(0, BACKEND_NAME_MAX);
-    this.#tail = (this.#tail + text).slice(-5);
+    this.#tail = (this.#tail + text).slice(-TAIL_BYTES);
     return this.#bodyBytes !== null && this.#received >= this.#bodyBytes ? this.#judgeStatus() : null;
   }
 

@@ -5,6 +5,7 @@
 import type { AgentConfig, BackendCheckConfig, HealthConfig } from "./check-config.ts";
 import type { BalanceConfig, StickyConfig } from "./balance-config.ts";
 import type { ErrorPagesConfig } from "./error-page-config.ts";
+import type { QueueConfig, RetryConfig } from "./resilience-config.ts";
 import type { CircuitBreakerConfig, OutlierConfig } from "./passive-config.ts";
 import type { RouteConfig } from "./route-config.ts";
 
@@ -219,6 +220,9 @@ export interface PoolConfig {
   /** null: its backends have none. */
   readonly circuitBreaker: CircuitBreakerConfig | null;
   readonly timeouts: PoolTimeouts;
+  readonly retry: RetryConfig;
+  /** null: no backend is ever full. */
+  readonly queue: QueueConfig | null;
 }
 
 export interface BackendConfig {
@@ -233,6 +237,8 @@ export interface BackendConfig {
   readonly check?: BackendCheckConfig;
   /** Serves only when none of the others can. */
   readonly isBackup: boolean;
+  /** Requests and tunnels at a time, over all workers. Absent: unlimited. */
+  readonly maxConnections?: number;
 }
 
 export interface PoolTimeouts {

@@ -8,6 +8,7 @@ import type { Mistake } from "./mistake.ts";
 import { checkPassive } from "./passive-checks.ts";
 import { virtualAddressesOf } from "./pair-checks.ts";
 import { quote } from "./reading.ts";
+import { checkResilience } from "./resilience-checks.ts";
 import { duplicates, isMap, type Spot } from "./spot.ts";
 
 /** Names that must differ, backends that would be the pair itself, checks that contradict themselves. */
@@ -32,7 +33,13 @@ export function checkPools(top: Spot): readonly Mistake[] {
         (name, first) => `${quote(name)} is ${first} already. Remove one, or give it another name.`,
       ),
     ];
-    return [...found, ...checkBalance(pool), ...checkHealth(pool), ...checkPassive(pool)];
+    return [
+      ...found,
+      ...checkBalance(pool),
+      ...checkHealth(pool),
+      ...checkPassive(pool),
+      ...checkResilience(pool, top.at("workers")),
+    ];
   });
 }
 

@@ -7,6 +7,7 @@ import { balance, panicThreshold, slowStart, sticky } from "./balance-schema.ts"
 import { agent, backendCheck, health } from "./check-schema.ts";
 import { count, duration, either } from "./fields.ts";
 import { list, name, section, text, yesOrNo } from "./fields.ts";
+import { maxConnections, queue, retry } from "./resilience-schema.ts";
 import { circuitBreaker, outliers } from "./passive-schema.ts";
 import { WEIGHT_MAX } from "./weight-order.ts";
 
@@ -36,6 +37,7 @@ const backend = section({
   backup: yesOrNo()
     .prefault(false)
     .describe("Serves only when none of the pool's other backends can; several backups share by weight."),
+  maxConnections,
   health: z
     .exactOptional(backendCheck)
     .describe("Where its checks differ from those of the other backends of the pool."),
@@ -80,4 +82,6 @@ export const pool = section({
   })
     .prefault({})
     .describe("How long backends may take."),
+  retry,
+  queue,
 });

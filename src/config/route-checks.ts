@@ -6,7 +6,7 @@ import { quote } from "./reading.ts";
 import { duplicates, isMap, type Spot } from "./spot.ts";
 
 const ACTIONS = ["pool", "split", "redirect", "respond"] as const;
-const KEYS = ["name", "match", "rewrite", ...ACTIONS];
+const KEYS = ["name", "match", "rewrite", "mirror", ...ACTIONS];
 const PATH_FORMS = ["prefix", "exact", "regex"];
 /** RFC 9110 6.4.1 and 15.3.6: answers that have no body. */
 const BODILESS: ReadonlySet<unknown> = new Set([204, 205, 304]);
@@ -18,8 +18,9 @@ export function checkRoute(pools: Spot, route: Spot): readonly Mistake[] {
     ...checkActions(route),
     ...checkReference(pools, route.at("pool")),
     ...checkSplit(pools, route.at("split")),
-    ...checkPaths(route.at("match").at("path")),
+    ...checkMatch(route.at("match")),
     ...checkRewrite(route),
+    ...checkMirror(pools, route),
     ...checkRespond(route.at("respond")),
   ];
 }
@@ -51,6 +52,21 @@ function checkSplit(pools: Spot, split: Spot): readonly Mistake[] {
   )
     found.push(by.mistake("Write one of cookie and header."));
   return found;
+}
+
+function checkMatch(match: Spot): readonly Mistake[] {
+  const empty = ["header", "query", "cookie"]
+    .map((key) => match.at(key))
+    .filter(({ value, entries }) => isMap(value) && entries.length === 0);
+  return [
+    ...empty.map((map) =>
+      map.mistake(
+        "The map is empty, so it matches everything. Add what must be there, or leave the key out.",
+        "key",
+      ),
+    ),
+    ...checkPaths(match.at("path")),
+  ];
 }
 
 function checkPaths(path: Spot): readonly Mistake[] {
@@ -109,6 +125,31 @@ function checkAnswerFields(response: Spot, own: ReadonlyMap<string, string>): re
       return problem === undefined ? [] : [field.mistake(problem)];
     }),
   ];
+}
+
+function checkMirror(pools: Spot, route: Spot): readonly Mistake[] {
+  const mirror = route.at("mirror");
+  const found = [...checkReference(pools, mirror.at("pool"))];
+  const answers = ["redirect", "respond"].find((action) => route.has(action));
+  if (answers !== undefined && route.has("mirror"))
+    found.push(
+      mirror.mistake(`No backend gets the request: the route has ${answers}. Remove mirror.`, "key"),
+    );
+  const name = mirror.at("pool").text;
+  const isThere =
+    name !== undefined &&
+    (route.at("pool").text === name ||
+      route.at("split").at("pools").has(name) ||
+      route.at("split").at("override").at("pool").text === name);
+  if (isThere)
+    found.push(
+      mirror
+        .at("pool")
+        .mistake(
+          `The route leads to ${quote(name)} already, which would do everything twice. Use another pool.`,
+        ),
+    );
+  return found;
 }
 
 function checkRespond(respond: Spot): readonly Mistake[] {

@@ -8,6 +8,15 @@ export interface RouteConfig {
   readonly action: RouteAction;
   /** null: the request goes on as it came. */
   readonly rewrite: RewriteConfig | null;
+  /** null: it goes nowhere else. */
+  readonly mirror: MirrorConfig | null;
+}
+
+/** A second pool that gets copies, whose answers nobody gets. */
+export interface MirrorConfig {
+  readonly pool: string;
+  /** Percent of the requests, by lot. */
+  readonly share: number;
 }
 
 /** All that is there must hold; an empty match holds for every request. */

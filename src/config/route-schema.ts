@@ -269,10 +269,17 @@ const rewrite = section({
   response: fieldChanges("response").describe("Header fields of the response, with the same variables."),
 });
 
+const mirror = section({
+  pool: poolName().describe("The pool that gets the copies."),
+  share: count({ from: 1, to: 100, noun: "a percentage" })
+    .prefault(100)
+    .describe("Percent of the requests, by lot."),
+});
+
 export const route = section({
   name: z
     .exactOptional(name())
-    .describe("Names the route in logs and in `vipair route`. `routes[0]` and so on when absent."),
+    .describe("Names the route in `vipair route`, and as `${route.name}` in rewrites. `routes[0]` and so on when absent."),
   match,
   pool: z
     .exactOptional(poolName())
@@ -283,4 +290,9 @@ export const route = section({
   redirect: z.exactOptional(redirect).describe("Sends the client elsewhere."),
   respond: z.exactOptional(respond).describe("Answers at once, without a backend."),
   rewrite: z.exactOptional(rewrite).describe("What is changed in the heads on their way."),
+  mirror: z
+    .exactOptional(mirror)
+    .describe(
+      "Copies of requests go to another pool as well, and its answers to nobody: see [routing.md](routing.md#mirroring).",
+    ),
 });

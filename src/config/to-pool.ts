@@ -4,6 +4,7 @@ import { toBalance, toPanicThreshold, toSticky } from "./to-balance.ts";
 import { formatAddress } from "./config.ts";
 import type { PoolConfig } from "./config.ts";
 import type { ConfigFile } from "./schema.ts";
+import { toQueue, toRetry } from "./to-resilience.ts";
 import { toAgent, toHealth } from "./to-check.ts";
 import { toCircuitBreaker, toOutliers } from "./to-passive.ts";
 
@@ -21,12 +22,14 @@ export function toPool(name: string, pool: ConfigFile["pools"][string]): PoolCon
         backup: isBackup = false,
         name: given,
         health: check,
+        maxConnections = null,
       } = "address" in backend ? backend : { address: backend };
       return {
         name: given ?? formatAddress(address.host, address.port),
         ...address,
         weight,
         isBackup,
+        ...(maxConnections === null ? {} : { maxConnections }),
         ...(check === undefined ? {} : { check }),
       };
     }),
@@ -40,5 +43,7 @@ export function toPool(name: string, pool: ConfigFile["pools"][string]): PoolCon
       bodyMs: pool.timeouts.body,
       tunnelIdleMs: pool.timeouts.tunnelIdle,
     },
+    retry: toRetry(pool.retry),
+    queue: toQueue(pool),
   };
 }

@@ -17,6 +17,7 @@ export function toRoute(route: ShortRoute, index: number): RouteConfig {
     match: toMatch(route.match),
     action: toAction(route),
     rewrite: route.rewrite === undefined ? null : toRewrite(route.rewrite),
+    mirror: route.mirror ?? null,
   };
 }
 

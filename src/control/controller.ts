@@ -92,6 +92,7 @@ export class Controller {
       random: Math.random,
       configDir: dirname(options.configPath),
       pools: () => this.#config.pools,
+      listeners: () => this.#config.listeners,
       find: (key) => this.#pair?.findChange(key) ?? this.#changes?.find(key),
       set: (key, value) => this.#setChange(key, value),
       onChange: () => {
@@ -171,7 +172,7 @@ export class Controller {
     this.#errorPages = errorPages;
     // Of what is in effect: a peer that runs with the rest of the file runs with something else.
     this.#configHash = hashConfig(this.#config);
-    this.#pair?.setConfigHash(this.#configHash);
+    this.#pair?.reload({ configHash: this.#configHash, shutdownGraceMs });
     this.#backends.configure();
     this.#workers.configure(this.#workerConfig());
     this.#noteBackends();
@@ -222,6 +223,7 @@ export class Controller {
       pools: this.#backends.status(counters),
       requests: counters.requests,
       refusedConnections: counters.refusedConnections,
+      mirrors: counters.mirrors,
       version,
       configHash: this.#configHash,
       uptimeMs: Math.round(clock() - this.#startedAt),
@@ -407,6 +409,7 @@ export class Controller {
     | "pools"
     | "requests"
     | "refusedConnections"
+    | "mirrors"
     | "version"
     | "configHash"
     | "uptimeMs"

@@ -16,6 +16,9 @@ export interface ElectionDriverOptions {
   readonly onState: (state: State) => void;
 }
 
+/** What a reload may change; all else belongs to the life of a process. */
+export type ReloadedSettings = Pick<Settings, "configHash" | "stopGraceMs">;
+
 /** setTimeout() takes no longer delays; a later deadline is met by waking and sleeping again. */
 const SLEEP_MS_MAX = 60_000;
 
@@ -47,8 +50,8 @@ export class ElectionDriver {
    * After a reload: the peer is told at once, before it hears of any order that the new configuration allows, and
    * nothing else changes.
    */
-  setConfigHash(configHash: string): void {
-    this.#settings = { ...this.#settings, configHash };
+  adopt(changes: ReloadedSettings): void {
+    this.#settings = { ...this.#settings, ...changes };
     if (this.#hasStarted) this.input({ kind: "deadline" });
   }
 

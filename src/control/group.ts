@@ -10,7 +10,7 @@ import { impairmentOf, impairmentsOf, priorityOf } from "../election/turn.ts";
 import type { GroupStatus, Role } from "../protocol/status.ts";
 import { type Clock, wallTime } from "../system/clock.ts";
 import type { Log } from "../system/log.ts";
-import { ElectionDriver } from "./driver.ts";
+import { ElectionDriver, type ReloadedSettings } from "./driver.ts";
 import type { RoleChange } from "./notifier.ts";
 import type { GroupWords, OwnGroup } from "./peer-groups.ts";
 import { Vip, Vips } from "./vip.ts";
@@ -60,6 +60,19 @@ export interface GroupEvents {
 
 export type SwitchoverOutcome =
   { readonly kind: "done"; readonly tookMs: number } | { readonly kind: "refused"; readonly reason: string };
+
+/** A peer that says so would take the address, or has it still; one in fault may have just failed at the same listener. */
+const COULD_SERVE = {
+  active: true,
+  claiming: true,
+  "awaiting-lease": true,
+  standby: true,
+  listening: true,
+  leaving: false,
+  maintenance: false,
+  fault: false,
+  stopped: false,
+} satisfies Record<PeerRole, boolean>;
 
 /** A release that failed is tried again, less and less often; the kernel's lease ends it in any case. */
 const RELEASE_RETRY_MS = { first: 250, atMost: 30_000 } as const;
@@ -139,8 +152,9 @@ export class Group implements OwnGroup {
     this.#driver.input({ kind: "advertisement", advertisement: said });
   }
 
-  setConfigHash(configHash: string): void {
-    this.#driver.setConfigHash(configHash);
+  /** What a reload may change. */
+  adopt(changes: ReloadedSettings): void {
+    this.#driver.adopt(changes);
   }
 
   /** Makes the other node active, whichever is active now. */
@@ -296,12 +310,15 @@ export class Group implements OwnGroup {
   }
 
   /**
-   * A node that could not serve what it claims yields when the other one is there to serve it. When it is not,
-   * some listeners are better than none.
+   * A node that could not open all listeners on what it claims yields when the other one is there to serve it. When
+   * it is not, some listeners are better than none.
    */
   #leavesToPeer(epoch: number): boolean {
     const problem = this.#options.users.listenerProblem(this.name);
-    if (problem === undefined || !this.#options.events.isConnected()) return false;
+    const { peer } = this.#driver.state;
+    const couldServe =
+      this.#options.events.isConnected() && peer.kind === "heard" && COULD_SERVE[peer.said.role];
+    if (problem === undefined || !couldServe) return false;
     this.#driver.input({ kind: "claim-failed", epoch, reason: problem });
     return true;
   }

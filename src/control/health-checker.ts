@@ -104,8 +104,7 @@ export class HealthChecker {
 
   /** A request failed on this backend: look at it now instead of at the next interval. */
   noteFailure(pool: string, backend: string): void {
-    const checked = this.#pools.get(pool)?.get(backend);
-    if (checked !== undefined && !this.#resting.has(checked)) checked.hasten();
+    this.#pools.get(pool)?.get(backend)?.hasten();
   }
 
   /** Closes all timers, connections and programs. The table stays as it is. */

@@ -23,6 +23,7 @@ export class Repeater {
   #timer: NodeJS.Timeout | undefined;
   #running: AbortController | undefined;
   #lastStartMs = Number.NEGATIVE_INFINITY;
+  #isStopped = true;
 
   constructor(options: RepeaterOptions) {
     this.#options = options;
@@ -30,20 +31,22 @@ export class Repeater {
 
   start(): void {
     const { random, firstWithinMs } = this.#options;
+    this.#isStopped = false;
     this.#schedule(random() * firstWithinMs);
   }
 
   /** Ends the timer, and aborts what is under way. */
   stop(): void {
+    this.#isStopped = true;
     clearTimeout(this.#timer);
     this.#running?.abort();
     this.#running = undefined;
   }
 
-  /** There is a reason to act now instead of at the next interval. */
+  /** There is a reason to act now instead of at the next interval. No effect before start and after stop. */
   hasten(): void {
     // What is under way will tell.
-    if (this.#running !== undefined) return;
+    if (this.#isStopped || this.#running !== undefined) return;
     const sinceLastMs = this.#options.clock() - this.#lastStartMs;
     this.#schedule(Math.max(0, HINTED_INTERVAL_MS - sinceLastMs));
   }

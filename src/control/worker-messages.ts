@@ -1,7 +1,8 @@
 // The door for what workers say. Workers handle hostile bytes; if one is ever taken over, what it
 // sends must not be able to harm the control process, which may run as root.
 
-import type { BackendCounters, BreakerReport, FromWorker, WorkerCounters } from "../protocol/worker.ts";
+import type { BackendCounters, BreakerReport, FromWorker } from "../protocol/worker.ts";
+import type { MirrorCounters, PoolCounters, WorkerCounters } from "../protocol/worker.ts";
 import type { FullRow } from "../routing/outlier.ts";
 
 /** Reasons are for people and for the log; this many characters are enough. */
@@ -39,6 +40,8 @@ function parseCounters(value: unknown): WorkerCounters | undefined {
   if (!isRecord(value) || !isRecord(value.backends)) return undefined;
   const { connections, requests, refusedConnections } = value;
   if (!isCount(connections) || !isCount(requests) || !isCount(refusedConnections)) return undefined;
+  const mirrors = parseMirrors(value.mirrors);
+  if (mirrors === undefined) return undefined;
   const breakers = parseBreakers(value.breakers);
   if (breakers === undefined) return undefined;
   const pools: [string, Record<string, BackendCounters>][] = [];
@@ -53,7 +56,30 @@ function parseCounters(value: unknown): WorkerCounters | undefined {
     }
     pools.push([poolName, Object.fromEntries(backends)]);
   }
-  return { connections, requests, refusedConnections, backends: Object.fromEntries(pools), breakers };
+  const poolCounters = parsePools(value.pools);
+  if (poolCounters === undefined) return undefined;
+  return {
+    connections,
+    requests,
+    refusedConnections,
+    mirrors,
+    backends: Object.fromEntries(pools),
+    pools: poolCounters,
+    breakers,
+  };
+}
+
+function parsePools(value: unknown): Record<string, PoolCounters> | undefined {
+  if (!isRecord(value)) return undefined;
+  const pools: [string, PoolCounters][] = [];
+  for (const [name, pool] of Object.entries(value)) {
+    if (!isRecord(pool)) return undefined;
+    const { queued, overflows, retries, retriesRefused } = pool;
+    if (!isCount(queued) || !isCount(overflows) || !isCount(retries) || !isCount(retriesRefused))
+      return undefined;
+    pools.push([name, { queued, overflows, retries, retriesRefused }]);
+  }
+  return Object.fromEntries(pools);
 }
 
 function parseBreakers(value: unknown): readonly BreakerReport[] | undefined {
@@ -76,6 +102,12 @@ function parseRow(value: unknown): FullRow | undefined {
   if ((kind !== "5xx" && kind !== "failures") || !isCount(length) || typeof reason !== "string")
     return undefined;
   return { kind, length, reason: reason.slice(0, REASON_LENGTH_MAX) };
+}
+
+function parseMirrors(value: unknown): MirrorCounters | undefined {
+  if (!isRecord(value)) return undefined;
+  const { sent, dropped } = value;
+  return isCount(sent) && isCount(dropped) ? { sent, dropped } : undefined;
 }
 
 function isRecord(value: unknown): value is Record<string, unknown> {

@@ -1,6 +1,7 @@
 // What a node tells about itself over the admin socket: `vipair status --json` prints a Status as it is.
 
 import type { BackendHealth } from "../routing/backend-state.ts";
+import type { MirrorCounters } from "./worker.ts";
 
 /** The roles people see. `standby` includes a node that is still starting. */
 export type Role = "active" | "standby" | "fault";
@@ -35,6 +36,8 @@ export interface Status {
   readonly requests: number;
   /** Client connections turned away by a limit of their listener, since then. */
   readonly refusedConnections: number;
+  /** Of the requests that routes copy to a second pool, since then. */
+  readonly mirrors: MirrorCounters;
   readonly version: string;
   /** First 12 hex digits of the SHA-256 of the configuration without its secrets. */
   readonly configHash: string;
@@ -131,6 +134,14 @@ export interface WorkerStatus {
 
 export interface PoolStatus {
   readonly name: string;
+  /** Requests that wait now until a backend has room. */
+  readonly queued: number;
+  /** Requests that found the queue full, or waited in vain. */
+  readonly overflows: number;
+  /** Attempts behind the first one of their requests. */
+  readonly retries: number;
+  /** Requests that failed because the retry budget was spent. */
+  readonly retriesRefused: number;
   /** Why all backends are used as if they were healthy; null: they are not. */
   readonly panic: string | null;
   readonly backends: readonly BackendStatus[];

@@ -90,10 +90,24 @@ export interface WorkerCounters {
   readonly requests: number;
   /** Client connections that a limit turned away. */
   readonly refusedConnections: number;
+  readonly mirrors: MirrorCounters;
   /** backends[pool][backend] */
   readonly backends: Readonly<Record<string, Readonly<Record<string, BackendCounters>>>>;
+  /** pools[pool] */
+  readonly pools: Readonly<Record<string, PoolCounters>>;
   /** Circuit breakers that are not closed now. */
   readonly breakers: readonly BreakerReport[];
+}
+
+export interface PoolCounters {
+  /** Requests that wait now until a backend has room. */
+  readonly queued: number;
+  /** Requests that found the queue full, or waited in vain. */
+  readonly overflows: number;
+  /** Attempts behind the first one of their requests. */
+  readonly retries: number;
+  /** Requests that failed because the retry budget was spent. */
+  readonly retriesRefused: number;
 }
 
 export interface BreakerReport {
@@ -104,6 +118,14 @@ export interface BreakerReport {
   readonly reason: string;
   /** Until it lets requests through on trial, or others than now; 0: at once. */
   readonly trialsInMs: number;
+}
+
+/** Of the requests that routes copy to a second pool. */
+export interface MirrorCounters {
+  /** Copies that left. */
+  readonly sent: number;
+  /** That did not: no backend, too many at once, too long a body. */
+  readonly dropped: number;
 }
 
 export interface BackendCounters {

@@ -31,10 +31,14 @@ export interface AttemptOwner {
   readonly head: RequestHead;
   /** Bytes of the request body have still to come. */
   readonly isBodyMissing: boolean;
+  /** What an earlier attempt has sent of the body, as it was sent; null: nothing. */
+  readonly sentBody: Buffer | null;
   /** What was handed on waits in this process; Attempt.resume when it has left. */
   readonly isFull: boolean;
   /** As SendWatch.hasMoved, of what was handed on. */
   hasTaken(): boolean;
+  /** The whole request is there: until when the head of the answer must be, on the clock of Timers. Asked if the pool says so. */
+  answerBy(): number;
   /** There is a connection: the head to be sent on it, latin1. */
   attemptConnected(connection: BackendConnection): string;
   /** The backend takes bytes of the body: Attempt.sendBody. */
@@ -43,6 +47,10 @@ export interface AttemptOwner {
   attemptUnheard(): boolean;
   /** A 1xx response other than 101. */
   attemptInterim(head: ResponseHead): void;
+  /** A final head with this status, 400 or above, is there. False: it is thrown away, and attemptDeclined follows. */
+  wantsAnswer(status: number): boolean;
+  /** Last of all: the answer was not wanted. */
+  attemptDeclined(): void;
   /** The final head is there: how the body shall be framed. */
   framingFor(head: ResponseHead): OutFraming;
   /** The final head and the beginning of the body. Parts may be lent, here and in attemptBody. */
@@ -77,6 +85,8 @@ export class Attempt implements BackendUser {
   private watch: SendWatch | null = null;
   /** The backend was counted as asked. */
   private isCounted = false;
+  /** See AttemptOwner.answerBy; 0 while that is open, which costs less than Infinity: it is no fraction. */
+  private answerBy = 0;
   /** When the backend had the whole request; 0: it has not, or nobody wants to know. */
   private sentAtMs = 0;
 
@@ -102,6 +112,7 @@ export class Attempt implements BackendUser {
   }
 
   start(): void {
+    if (this.pool.retries.isTimed && !this.owner.isBodyMissing) this.answerBy = this.owner.answerBy();
     const idle = this.backend.takeIdle(this);
     if (idle === null) this.connect();
     else this.send(idle);
@@ -117,7 +128,7 @@ export class Attempt implements BackendUser {
 
   private connect(): void {
     this.connection = this.backend.open(this);
-    this.connection.deadlineAt = this.context.timers.after(this.pool.timeouts.connectMs);
+    this.setDeadline(this.pool.timeouts.connectMs);
   }
 
   backendConnected(): void {
@@ -130,6 +141,11 @@ export class Attempt implements BackendUser {
     if (!this.isCounted) this.backend.countRequest();
     this.isCounted = true;
     this.request = "body";
+    const { sentBody } = this.owner;
+    if (sentBody !== null) {
+      writeParts(connection.stream, this.unsentHead, [sentBody]);
+      this.unsentHead = "";
+    }
     if (!this.owner.isBodyMissing) {
       this.flushHead();
       this.endRequest();
@@ -163,8 +179,12 @@ export class Attempt implements BackendUser {
   private endRequest(): void {
     this.request = "sent";
     if (this.pool.isTiming) this.sentAtMs = monotonicClock();
-    if (this.response === "awaited") this.awaitResponse();
-    else this.touch();
+    if (this.response !== "awaited") {
+      this.touch();
+      return;
+    }
+    if (this.pool.retries.isTimed && this.answerBy === 0) this.answerBy = this.owner.answerBy();
+    this.awaitResponse();
   }
 
   backendWritable(): void {
@@ -215,8 +235,13 @@ export class Attempt implements BackendUser {
   private startResponse(head: ResponseHead, bytes: Buffer, bodyStart: number): void {
     this.noteResponse();
     this.backend.noteOutcome(head.status, this.pass);
-    this.response = "body";
     this.responseHead = head;
+    if (head.status >= 400 && !this.owner.wantsAnswer(head.status)) {
+      this.decline(head, bytes, bodyStart);
+      return;
+    }
+    this.response = "body";
+    this.answerBy = 0;
     this.responseBody = createBody(head.framing, this.owner.framingFor(head));
     this.relayBody(this.responseBody, bytes, bodyStart, head);
   }
@@ -265,7 +290,21 @@ export class Attempt implements BackendUser {
     this.owner.attemptSwitched(head, connection, rest);
   }
 
-  private finish({ hasExtraBytes }: { readonly hasExtraBytes: boolean }): void {
+  /** The connection is kept if the answer that nobody wants is there already: it is not waited for. */
+  private decline(head: ResponseHead, bytes: Buffer, bodyStart: number): void {
+    const body = createBody(head.framing, "until-close");
+    const end = transferBody(body, bytes, bodyStart, []);
+    if (hasEnded(body)) this.giveBack({ hasExtraBytes: end !== bytes.length });
+    else this.end();
+    this.owner.attemptDeclined();
+  }
+
+  private finish(rest: { readonly hasExtraBytes: boolean }): void {
+    this.giveBack(rest);
+    this.owner.attemptEnded();
+  }
+
+  private giveBack({ hasExtraBytes }: { readonly hasExtraBytes: boolean }): void {
     const { connection, responseHead } = this;
     this.response = "ended";
     this.backend.noteWhole();
@@ -279,7 +318,6 @@ export class Attempt implements BackendUser {
         connection.destroy();
       }
     }
-    this.owner.attemptEnded();
   }
 
   // ── when it goes wrong ───────────────────────────────────────────────────────────────────────
@@ -323,7 +361,8 @@ export class Attempt implements BackendUser {
       this.lose("timed out");
       return;
     }
-    if (this.isMoving()) {
+    const isOverdue = this.answerBy !== 0 && this.context.timers.nowMs >= this.answerBy;
+    if (!isOverdue && this.isMoving()) {
       if (this.request === "sent" && this.response === "awaited") this.awaitResponse();
       else this.touch();
       return;
@@ -362,13 +401,17 @@ export class Attempt implements BackendUser {
   }
 
   private awaitResponse(): void {
-    if (this.connection !== null)
-      this.connection.deadlineAt = this.context.timers.after(this.pool.timeouts.responseMs);
+    this.setDeadline(this.pool.timeouts.responseMs);
   }
 
   /** A byte moved. */
   private touch(): void {
-    if (this.connection !== null)
-      this.connection.deadlineAt = this.context.timers.after(this.pool.timeouts.bodyMs);
+    this.setDeadline(this.pool.timeouts.bodyMs);
+  }
+
+  private setDeadline(ms: number): void {
+    if (this.connection === null) return;
+    const deadlineAt = this.context.timers.after(ms);
+    this.connection.deadlineAt = this.answerBy === 0 ? deadlineAt : Math.min(deadlineAt, this.answerBy);
   }
 }

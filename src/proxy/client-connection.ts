@@ -25,12 +25,14 @@ import type { ResponseHead } from "../http1/response.ts";
 import { type HeadScan, createScan, restartScan } from "../http1/scan.ts";
 import { type RequestEnd, noteBadHead, noteEnd, noteHead, noteSent, noteStatus } from "./access-record.ts";
 import type { Context } from "./context.ts";
-import { dispatch, type HeadEdits } from "./dispatch.ts";
-import { Exchange, type ExchangeClient, type SwitchedTo } from "./exchange.ts";
+import { dispatch, type PoolDispatch } from "./dispatch.ts";
+import { Exchange } from "./exchange.ts";
+import type { ExchangeClient, SwitchedTo } from "./exchange-client.ts";
 import { finalContent } from "./final-recipient.ts";
 import { GONE_CHECK_MS, SendWatch } from "./kernel-state.ts";
 import type { Listener } from "./listener.ts";
 import { keptBytes } from "./lent-bytes.ts";
+import { drawMirror } from "./mirror.ts";
 import { errorContent, type OwnContent, renderOwnResponse } from "./own-response.ts";
 import { requestId } from "./request-id.ts";
 import { RequestLog } from "./request-log.ts";
@@ -299,13 +301,13 @@ export class ClientConnection implements StreamOwner, ExchangeClient, Expiring {
       this.answerSelf(head, errorContent(413, this.listener.errorPages), "refused");
     } else {
       const found = dispatch(this.listener, head, this);
-      if (found.kind === "pool") this.askPool(head, found.pool, found.edits);
+      if (found.kind === "pool") this.askPool(head, found);
       else if (found.kind === "answer") this.answerSelf(head, found.content, "answered");
       else this.answerSelf(head, errorContent(404, this.listener.errorPages), "no-route");
     }
   }
 
-  private askPool(head: RequestHead, name: string, edits: HeadEdits | null): void {
+  private askPool(head: RequestHead, { pool: name, edits, mirror }: PoolDispatch): void {
     const pool = this.context.pools.get(name);
     if (pool === undefined) {
       this.answerSelf(head, errorContent(404, this.listener.errorPages), "no-route");
@@ -317,7 +319,17 @@ export class ClientConnection implements StreamOwner, ExchangeClient, Expiring {
     const { bodyBytesMax } = this.listener;
     this.responseEdit = edits?.response ?? null;
     const edit = edits?.request ?? null;
-    this.exchange = new Exchange({ context, client: this, head, pool, bodyBytesMax, edit, record });
+    const mirrorPool = mirror === null ? null : drawMirror(context, mirror);
+    this.exchange = new Exchange({
+      context,
+      client: this,
+      head,
+      pool,
+      bodyBytesMax,
+      edit,
+      record,
+      mirrorPool,
+    });
     this.exchange.start();
   }
 

@@ -37,6 +37,10 @@ export interface Tally {
   refusedConnections: number;
   /** Of these, the ones that still have to close. */
   refusing: number;
+  /** Requests whose copies went to a second pool. */
+  mirrored: number;
+  /** Those that should have and did not. */
+  mirrorsDropped: number;
   /** Something counted since the last report. */
   hasChanged: boolean;
 }

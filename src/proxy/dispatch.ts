@@ -3,7 +3,7 @@
 
 import type { HeadEdit, RequestEdit, Sender } from "../http1/forward.ts";
 import type { RequestHead } from "../http1/request.ts";
-import type { RouteAction } from "../config/route-config.ts";
+import type { MirrorConfig, RouteAction } from "../config/route-config.ts";
 import { resolveTarget } from "../routing/path.ts";
 import type { RequestFacts } from "../routing/request-facts.ts";
 import {
@@ -19,9 +19,15 @@ import type { Listener } from "./listener.ts";
 import { byteString, type OwnContent } from "./own-response.ts";
 
 export type Dispatch =
-  | { readonly kind: "pool"; readonly pool: string; readonly edits: HeadEdits | null }
-  | { readonly kind: "answer"; readonly content: OwnContent }
-  | { readonly kind: "not-found" };
+  PoolDispatch | { readonly kind: "answer"; readonly content: OwnContent } | { readonly kind: "not-found" };
+
+export interface PoolDispatch {
+  readonly kind: "pool";
+  readonly pool: string;
+  readonly edits: HeadEdits | null;
+  /** null: the request goes nowhere else. */
+  readonly mirror: MirrorConfig | null;
+}
 
 /** Changes of the heads of one exchange. */
 export interface HeadEdits {
@@ -48,7 +54,7 @@ export function dispatch(listener: Listener, head: RequestHead, asker: Asker): D
   const route = findRoute(listener.table, facts);
   if (route === null) return NOT_FOUND;
   const { rewrite } = route;
-  const { action, name } = route.config;
+  const { action, name, mirror } = route.config;
   switch (action.kind) {
     case "pool":
     case "split":
@@ -56,6 +62,7 @@ export function dispatch(listener: Listener, head: RequestHead, asker: Asker): D
         kind: "pool",
         pool: poolOf(action, facts),
         edits: rewrite === null ? plainEdits(head) : editsOf(rewrite, facts, surround(listener, name, asker)),
+        mirror,
       };
     case "redirect":
     case "respond":

@@ -47,7 +47,15 @@ export class Engine {
       node: "",
       timers: new Timers(),
       requestIds: new RequestIds(),
-      tally: { connections: 0, requests: 0, refusedConnections: 0, refusing: 0, hasChanged: false },
+      tally: {
+        connections: 0,
+        requests: 0,
+        refusedConnections: 0,
+        refusing: 0,
+        mirrored: 0,
+        mirrorsDropped: 0,
+        hasChanged: false,
+      },
       responseHeadLimits: DEFAULT_HEAD_LIMITS,
       pools: this.pools,
     };
@@ -215,12 +223,16 @@ export class Engine {
 
   private count(): WorkerCounters {
     const { connections, requests, refusedConnections } = this.context.tally;
+    const mirrors = { sent: this.context.tally.mirrored, dropped: this.context.tally.mirrorsDropped };
     const backends: Record<string, WorkerCounters["backends"][string]> = {};
+    const pools: Record<string, WorkerCounters["pools"][string]> = {};
     for (const [name, pool] of this.pools) {
-      if (pool.isConfigured) backends[name] = pool.counters;
+      if (!pool.isConfigured) continue;
+      backends[name] = pool.backendCounters;
+      pools[name] = pool.counters;
     }
     const breakers = [...this.pools.values()].flatMap((pool) => pool.breakers);
-    return { connections, requests, refusedConnections, backends, breakers };
+    return { connections, requests, refusedConnections, mirrors, backends, pools, breakers };
   }
 }
 

@@ -13,7 +13,7 @@
 // It pulls the request body from the client connection (takeBody) when the backend can take it.
 
 import { type Body, type OutFraming, createBody, hasEnded, transferBody } from "../http1/body.ts";
-import { type RequestEdit, type Sender, renderRequestHead } from "../http1/forward.ts";
+import { type RequestEdit, renderRequestHead } from "../http1/forward.ts";
 import { type RequestHead, isIdempotent } from "../http1/request.ts";
 import type { ResponseHead } from "../http1/response.ts";
 import { mayClientSpeak } from "../http1/turn.ts";
@@ -22,53 +22,11 @@ import { Attempt, type AttemptOwner } from "./attempt.ts";
 import type { BackendConnection } from "./backend-connection.ts";
 import type { Backend, Fault } from "./backend.ts";
 import type { Context } from "./context.ts";
+import type { ExchangeClient } from "./exchange-client.ts";
+import { Mirror } from "./mirror.ts";
 import type { Pool, PoolRequest } from "./pool.ts";
+import { Replay } from "./replay.ts";
 import type { Bond } from "./sticky.ts";
-
-/**
- * The client's side of an exchange: what carries the response in its own way. An HTTP/1.1 connection
- * (client-connection.ts) is one; an HTTP/2 stream can be one (docs/architecture.md). Nothing of the response's
- * way to the client is known here but how its body is framed.
- */
-export interface ExchangeClient {
-  readonly sender: Sender;
-  /** Who asked, perhaps behind a proxy of ours; worked out each time. */
-  readonly clientAddress: string;
-  /** This worker is about to close the connection for its own reasons. */
-  readonly isLeaving: boolean;
-  /** What was sent waits in this process; clientWritable is called when it has left. */
-  readonly isFull: boolean;
-  /** Whether the client takes what was sent, however slowly; asked when a deadline has passed. As SendWatch.hasMoved. */
-  hasTaken(): boolean;
-  /** Try to move the request body on. */
-  advance(): void;
-  /** How the body of this response is to be given to sendHead and sendBody. */
-  framingFor(head: ResponseHead): OutFraming;
-  /** A 1xx response other than 101. */
-  sendInterim(head: ResponseHead): void;
-  /**
-   * The final head and the beginning of the body, in one write. The parts may be lent, here and in sendBody.
-   * `staysOpen`: the client may ask again.
-   */
-  sendHead(head: ResponseHead, out: OutFraming, staysOpen: boolean, parts: readonly Buffer[]): void;
-  sendBody(parts: readonly Buffer[]): void;
-  /** Last of all, after the whole response was written. */
-  exchangeEnded(mayClientSpeak: boolean): void;
-  /** Last of all: answer with an error page, no head was sent yet. */
-  exchangeFailed(status: number, mayClientSpeak: boolean): void;
-  /** Last of all: the response cannot be completed. */
-  exchangeCut(): void;
-  /** Last of all: a tunnel over the backend's connection, which is the client's now, follows this 101. */
-  exchangeSwitched(head: ResponseHead, tunnel: SwitchedTo): void;
-}
-
-/** What a client side needs to make a tunnel. */
-export interface SwitchedTo {
-  readonly connection: BackendConnection;
-  /** What the backend sent behind its 101; lent. */
-  readonly rest: Buffer;
-  readonly idleMs: number;
-}
 
 export class Exchange implements AttemptOwner, PoolRequest {
   readonly head: RequestHead;
@@ -81,13 +39,26 @@ export class Exchange implements AttemptOwner, PoolRequest {
   private readonly edit: RequestEdit | null;
   /** null: there is no access log. */
   private readonly record: AccessRecord | null;
+  /** null: the request goes nowhere else. */
+  private readonly mirror: Mirror | null;
 
   /** null: none is under way. */
   private attempt: Attempt | null = null;
   private readonly requestBody: Body;
   private hasTakenBody = false;
+  /** What was sent of the body; null: nothing, or nobody may need it again. */
+  private replay: Replay | null = null;
+  /** How often the request has gone to a backend; connects that failed do not count. */
+  private sendings = 1;
+  /** It has a place in the retry budget. */
+  private isRetrying = false;
+  /** The backend that gets it in place of the one whose answer was declined. */
+  private next: Backend | null = null;
+  /** See RetryConfig.totalMs, on the clock of Timers; 0: it is open, or the whole request is not there yet. */
+  private totalAt = 0;
   /** As the client knows it. */
   private response: "awaited" | "body" | "done" = "awaited";
+  private wasInterim = false;
   private staysOpen = false;
   /** Why the last connect failed. */
   private lastProblem = "";
@@ -102,6 +73,8 @@ export class Exchange implements AttemptOwner, PoolRequest {
     readonly edit: RequestEdit | null;
     /** null: there is no access log. */
     readonly record: AccessRecord | null;
+    /** null: the request goes nowhere else. */
+    readonly mirrorPool: Pool | null;
   }) {
     this.context = options.context;
     this.client = options.client;
@@ -114,10 +87,19 @@ export class Exchange implements AttemptOwner, PoolRequest {
     this.record = options.record;
     const { framing } = options.head;
     this.requestBody = createBody(framing, framing.kind, this.edit?.drops);
+    this.mirror = options.mirrorPool === null ? null : this.makeMirror(options.mirrorPool);
   }
 
   start(): void {
     this.tryNextBackend();
+    if (this.mirror !== null && !this.isBodyMissing) this.mirror.send();
+  }
+
+  /** What becomes of a tunnel cannot be copied. */
+  private makeMirror(pool: Pool): Mirror | null {
+    if (this.head.upgrade !== null) return null;
+    const { context, head, edit, clientAddress } = this;
+    return new Mirror({ context, pool, head, edit, clientAddress, sender: this.client.sender });
   }
 
   get clientAddress(): string {
@@ -130,7 +112,7 @@ export class Exchange implements AttemptOwner, PoolRequest {
 
   /** The client is gone. */
   abort(): void {
-    this.response = "done";
+    this.settle("done");
     this.dropAttempt();
   }
 
@@ -143,6 +125,11 @@ export class Exchange implements AttemptOwner, PoolRequest {
       this.fail(503);
       return;
     }
+    this.begin(backend);
+  }
+
+  private begin(backend: Backend): void {
+    if (this.tried.length > 0 || this.sendings > 1) this.pool.retries.count += 1;
     this.tried.push(backend);
     if (this.record !== null) noteAttempt(this.record, backend.name);
     const { context, pool } = this;
@@ -183,9 +170,38 @@ export class Exchange implements AttemptOwner, PoolRequest {
       this.refuseBody(413);
       return 0;
     }
+    if (this.response === "awaited") this.keepBody(parts);
     this.hasTakenBody = true;
     attempt.sendBody(parts);
+    if (this.mirror !== null) this.copyBody(this.mirror, parts);
     return taken;
+  }
+
+  /** Only where it could be needed: to be sent again. */
+  private keepBody(parts: readonly Buffer[]): void {
+    if (!this.hasTakenBody && isIdempotent(this.head.method)) {
+      const { framing } = this.head;
+      const { retries } = this.pool;
+      if (retries.keepsBody(framing.kind === "length" ? framing.length : null))
+        this.replay = new Replay(retries.settings.bodyBytes);
+    }
+    this.replay?.keep(parts);
+  }
+
+  get sentBody(): Buffer | null {
+    return this.hasTakenBody && this.replay !== null ? this.replay.sent : null;
+  }
+
+  answerBy(): number {
+    const { perTryMs, totalMs } = this.pool.retries.settings;
+    const { timers } = this.context;
+    if (this.totalAt === 0) this.totalAt = timers.after(totalMs);
+    return Math.min(this.totalAt, timers.after(perTryMs));
+  }
+
+  private copyBody(mirror: Mirror, parts: readonly Buffer[]): void {
+    mirror.addBody(parts);
+    if (!this.isBodyMissing) mirror.send();
   }
 
   /**
@@ -208,6 +224,7 @@ export class Exchange implements AttemptOwner, PoolRequest {
   }
 
   attemptInterim(head: ResponseHead): void {
+    this.wasInterim = true;
     this.client.sendInterim(head);
   }
 
@@ -216,7 +233,7 @@ export class Exchange implements AttemptOwner, PoolRequest {
   }
 
   attemptAnswered(head: ResponseHead, out: OutFraming, parts: readonly Buffer[]): void {
-    this.response = "body";
+    this.settle("body");
     // An early answer: the rest of the request would have to be read to find the next one.
     this.staysOpen = this.mayClientSpeak(!this.isBodyMissing) && out !== "until-close";
     this.countRequest();
@@ -240,7 +257,7 @@ export class Exchange implements AttemptOwner, PoolRequest {
   }
 
   attemptSwitched(head: ResponseHead, connection: BackendConnection, rest: Buffer): void {
-    this.response = "done";
+    this.settle("done");
     this.countRequest();
     const told = this.withCookie(head);
     this.attempt = null;
@@ -250,37 +267,114 @@ export class Exchange implements AttemptOwner, PoolRequest {
   attemptEnded(): void {
     this.response = "done";
     this.attempt = null;
+    this.dropMirror();
     this.client.exchangeEnded(this.staysOpen);
+  }
+
+  /** Nothing is sent again from here on. */
+  private settle(response: "body" | "done"): void {
+    this.response = response;
+    this.replay = null;
+    this.endRetry();
+  }
+
+  // ── once more ────────────────────────────────────────────────────────────────────────────────
+
+  /** True if it is `asked` for, allowed and harmless; the request counts as a retry then until it has its answer. */
+  private beginRetry(asked: boolean): boolean {
+    this.endRetry();
+    const { retries } = this.pool;
+    if (!asked || this.response !== "awaited" || this.wasInterim) return false;
+    if (this.sendings >= retries.settings.attempts || this.isLate) return false;
+    if (!isIdempotent(this.head.method) || !this.isReplayable) return false;
+    const active = this.pool.active + (this.attempt === null ? 1 : 0);
+    this.isRetrying = retries.begin(active);
+    return this.isRetrying;
+  }
+
+  private endRetry(): void {
+    if (this.isRetrying) this.pool.retries.end();
+    this.isRetrying = false;
+  }
+
+  private get isReplayable(): boolean {
+    return !this.hasTakenBody || this.sentBody !== null;
+  }
+
+  private get isLate(): boolean {
+    return this.totalAt !== 0 && this.context.timers.nowMs >= this.totalAt;
+  }
+
+  /** Another one if there is one, else one that had it before; null: nobody is there. */
+  private chooseAgain(): Backend | null {
+    const other = this.pool.choose(this);
+    if (other !== null) return other;
+    this.tried.length = 0;
+    return this.pool.choose(this);
+  }
+
+  wantsAnswer(status: number): boolean {
+    const { statuses } = this.pool.retries.settings.on;
+    if (statuses.length === 0 || !this.beginRetry(statuses.includes(status))) return true;
+    this.next = this.chooseAgain();
+    // What came is better than nothing.
+    if (this.next === null) this.endRetry();
+    return this.next === null;
+  }
+
+  attemptDeclined(): void {
+    this.attempt = null;
+    const { next } = this;
+    this.next = null;
+    this.sendings += 1;
+    if (next !== null) this.begin(next);
   }
 
   // ── when it goes wrong ───────────────────────────────────────────────────────────────────────
 
-  /** RFC 9110 9.2.2: it may go again if no byte of the body is spent, and doing it twice does no harm. */
+  /** RFC 9110 9.2.2: it may go again if no byte of the body is lost, and doing it twice does no harm. */
   attemptUnheard(): boolean {
-    if (this.hasTakenBody || !isIdempotent(this.head.method)) return false;
+    if (!this.isReplayable || !isIdempotent(this.head.method)) return false;
     if (this.record !== null && this.attempt !== null) noteAttempt(this.record, this.attempt.backend.name);
     return true;
   }
 
   attemptFailed({ kind, reason }: Fault): void {
     this.attempt = null;
+    const { on } = this.pool.retries.settings;
     switch (kind) {
       case "connect":
         this.lastProblem = reason;
-        this.tryNextBackend();
+        if (on.connect && !this.isLate) this.tryNextBackend();
+        else this.failConnect();
         return;
       case "reset":
+        if (this.sendAgain(on.reset)) return;
         noteEnd(this.record, "backend-closed", reason);
         break;
       case "malformed":
         noteEnd(this.record, "backend-malformed", reason);
         break;
       case "timeout":
+        if (this.sendAgain(on.timeout)) return;
         noteEnd(this.record, "backend-timeout", reason);
         break;
     }
     if (this.response === "awaited") this.fail(kind === "timeout" ? 504 : 502);
     else this.cut();
+  }
+
+  private sendAgain(asked: boolean): boolean {
+    const backend = this.beginRetry(asked) ? this.chooseAgain() : null;
+    if (backend === null) return false;
+    this.sendings += 1;
+    this.begin(backend);
+    return true;
+  }
+
+  private failConnect(): void {
+    noteEnd(this.record, this.isLate ? "backend-timeout" : "connect-failed", this.lastProblem);
+    this.fail(this.isLate ? 504 : 503);
   }
 
   attemptStalled(): void {
@@ -291,14 +385,14 @@ export class Exchange implements AttemptOwner, PoolRequest {
 
   /** Ends with an error page. */
   private fail(status: number, { isRequestRead = !this.isBodyMissing } = {}): void {
-    this.response = "done";
+    this.settle("done");
     this.dropAttempt();
     this.countRequest();
     this.client.exchangeFailed(status, this.mayClientSpeak(isRequestRead));
   }
 
   private cut(): void {
-    this.response = "done";
+    this.settle("done");
     this.dropAttempt();
     this.client.exchangeCut();
   }
@@ -306,6 +400,12 @@ export class Exchange implements AttemptOwner, PoolRequest {
   private dropAttempt(): void {
     this.attempt?.abandon();
     this.attempt = null;
+    this.dropMirror();
+  }
+
+  /** No more of the body comes; a copy that is whole has gone its own way. */
+  private dropMirror(): void {
+    if (this.mirror !== null) this.mirror.exchangeEnded();
   }
 
   private mayClientSpeak(isRequestSent: boolean): boolean {

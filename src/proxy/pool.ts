@@ -3,7 +3,7 @@
 
 import type { PoolConfig, PoolTimeouts } from "../config/config.ts";
 import type { RequestHead } from "../http1/request.ts";
-import type { BackendCounters, BreakerReport } from "../protocol/worker.ts";
+import type { BackendCounters, BreakerReport, PoolCounters } from "../protocol/worker.ts";
 import type { Asker, Moment } from "../routing/policies.ts";
 import {
   type Candidate,
@@ -19,6 +19,7 @@ import { monotonicClock } from "../system/clock.ts";
 import { Backend } from "./backend.ts";
 import type { Context } from "./context.ts";
 import { readHashKey } from "./hash-key.ts";
+import { Retries } from "./retries.ts";
 import { type Bond, Sticky } from "./sticky.ts";
 
 /** A request that wants a backend. */
@@ -38,6 +39,9 @@ export class Pool implements Asker<Candidate> {
   isTiming: boolean;
   /** null: every request is balanced for itself. */
   sticky: Sticky | null;
+  readonly retries: Retries;
+  /** Requests of routes that lead elsewhere, whose copies are here or about to be. */
+  mirrors = 0;
   private hasBreakers: boolean;
   private readonly context: Context;
   /** Every backend that was ever configured: one that comes back counts on. */
@@ -55,6 +59,7 @@ export class Pool implements Asker<Candidate> {
     this.timeouts = config.timeouts;
     this.isTiming = isTimed(config);
     this.sticky = createSticky(config, stickyKey);
+    this.retries = new Retries(config.retry);
     this.hasBreakers = config.circuitBreaker !== null;
     this.configured = this.equip(config);
     this.state = this.createState(config, health, null);
@@ -64,9 +69,15 @@ export class Pool implements Asker<Candidate> {
     this.timeouts = config.timeouts;
     this.isTiming = isTimed(config);
     this.sticky = createSticky(config, stickyKey);
+    this.retries.settings = config.retry;
     this.hasBreakers = config.circuitBreaker !== null;
     this.configured = this.equip(config);
     this.follow(this.createState(config, health, this.state));
+  }
+
+  /** Requests and tunnels that backends have now of this worker. */
+  get active(): number {
+    return this.configured.reduce((sum, { load }) => sum + load.active, 0);
   }
 
   setHealth(health: PoolHealth): void {
@@ -124,8 +135,13 @@ export class Pool implements Asker<Candidate> {
     return this.request === null ? null : readHashKey(this.state.balance, this.request);
   }
 
+  get counters(): PoolCounters {
+    const { count: retries, refused: retriesRefused } = this.retries;
+    return { queued: 0, overflows: 0, retries, retriesRefused };
+  }
+
   /** Of the backends in the configuration. */
-  get counters(): Record<string, BackendCounters> {
+  get backendCounters(): Record<string, BackendCounters> {
     return Object.fromEntries(this.configured.map((backend) => [backend.name, backend.counters]));
   }
 

@@ -4,6 +4,7 @@
 import type { RouteConfig } from "../config/route-config.ts";
 import { compileMatch, type Condition } from "./conditions.ts";
 import { RequestFacts, type RoutedClient, type RoutedHead } from "./request-facts.ts";
+import { candidatesOf, indexRoutes, type RouteIndex } from "./route-index.ts";
 import { compileRewrite, type Rewrite } from "./rewrite.ts";
 
 export interface Route {
@@ -16,18 +17,22 @@ export interface Route {
 /** The routes of a listener. */
 export interface RouteTable {
   readonly routes: readonly Route[];
+  /** null: they are too few, or cannot be told apart beforehand. */
+  readonly index: RouteIndex<Route> | null;
   /** All that the routes name, lower case: what a client's choice is made among. */
   readonly languages: readonly string[];
 }
 
-export function compileRoutes(routes: readonly RouteConfig[]): RouteTable {
+export function compileRoutes(configs: readonly RouteConfig[]): RouteTable {
+  const routes = configs.map((config) => ({
+    config,
+    conditions: compileMatch(config.match),
+    rewrite: config.rewrite === null ? null : compileRewrite(config.rewrite, config.match.paths ?? []),
+  }));
   return {
-    routes: routes.map((config) => ({
-      config,
-      conditions: compileMatch(config.match),
-      rewrite: config.rewrite === null ? null : compileRewrite(config.rewrite, config.match.paths ?? []),
-    })),
-    languages: [...new Set(routes.flatMap(({ match }) => match.languages ?? []))],
+    routes,
+    index: indexRoutes(routes),
+    languages: [...new Set(configs.flatMap(({ match }) => match.languages ?? []))],
   };
 }
 
@@ -37,8 +42,8 @@ export function factsOf(table: RouteTable, head: RoutedHead, asker: RoutedClient
 }
 
 /** The first route that matches; null when none does. */
-export function findRoute({ routes }: RouteTable, facts: RequestFacts): Route | null {
-  for (const route of routes) {
+export function findRoute({ routes, index }: RouteTable, facts: RequestFacts): Route | null {
+  for (const route of index === null ? routes : candidatesOf(index, facts)) {
     if (allHold(route.conditions, facts)) return route;
   }
   return null;

@@ -87,6 +87,21 @@ for (const [story, answer, outcome] of [
   ["something that is not HTTP", "SSH-2.0-hello\r\n\r\n", "bad-response"],
   ["a close without an answer", "", "reset"],
   ["whole chunks", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\n\r\n", "ok"],
+  [
+    "an answer behind interim ones",
+    "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 102 Processing\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\na",
+    "ok",
+  ],
+  [
+    "an error behind an interim answer",
+    "HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 503 no\r\nContent-Length: 0\r\n\r\n",
+    "bad-status",
+  ],
+  [
+    "whole chunks and a trailer",
+    "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\nDigest: x\r\n\r\n",
+    "ok",
+  ],
   ["a body that ends with the connection", "HTTP/1.0 200 OK\r\n\r\nabc", "ok"],
 ] as const) {
   test(`${story} is "${outcome}"`, async (t) => {

@@ -59,7 +59,10 @@ async function runningNode(t: TestContext, options: Partial<AdminServerOptions> 
     standby: async ({ node = "pi-a" }) =>
       Promise.resolve({ kind: "done", result: { node, replicated: true, pending: null } }),
     resume: async ({ node = "pi-a" }) =>
-      Promise.resolve({ kind: "done", result: { node, ended: "maintenance", replicated: false } }),
+      Promise.resolve({
+        kind: "done",
+        result: { node, ended: "maintenance", replicated: false, unstored: null },
+      }),
     orderBackend: async () =>
       Promise.resolve({ kind: "done", result: { replicated: true, warning: null, weight: 1.5 } }),
     countConnections: async () =>
@@ -123,6 +126,19 @@ test("without a vipair every question ends with 3 and says so", async (t) => {
     assert.deepEqual({ code, out }, { code: 3, out: "" });
     assert.equal(err, `vipair: no vipair runs with the runtime directory ${runtimeDir}\n`);
   }
+});
+
+test("status counts the requests that were copied, and those that should have been", async (t) => {
+  const lineOf = async (mirrors: { readonly sent: number; readonly dropped: number }) => {
+    const runtimeDir = await runningNode(t, {
+      status: async () => Promise.resolve(sampleStatus({ mirrors })),
+    });
+    const { out } = await vipair("status", "--runtime-dir", runtimeDir);
+    return /^mirrored .*$/m.exec(out)?.[0];
+  };
+  assert.equal(await lineOf({ sent: 0, dropped: 0 }), undefined);
+  assert.equal(await lineOf({ sent: 1, dropped: 0 }), "mirrored   1 request");
+  assert.equal(await lineOf({ sent: 12, dropped: 3 }), "mirrored   12 requests  3 dropped");
 });
 
 test("status --json prints the status as it is", async (t) => {
@@ -214,7 +230,7 @@ test("an order sends what was typed", async (t) => {
   const runtimeDir = await runningNode(t, {
     switchover: note("switchover", { active: "pi-b", tookMs: 45 }),
     standby: note("standby", maintained),
-    resume: note("resume", { node: "pi-a", ended: "maintenance", replicated: true }),
+    resume: note("resume", { node: "pi-a", ended: "maintenance", replicated: true, unstored: null }),
     orderBackend: note("backend", { replicated: true, warning: null, weight: 3 }),
   });
   for (const [line, order] of [
@@ -270,7 +286,8 @@ test("resume says what it ended: maintenance, flap damping, or nothing", async (
     ],
   ] as const) {
     const runtimeDir = await runningNode(t, {
-      resume: async ({ node = "" }) => Promise.resolve({ kind: "done", result: { node, ended, replicated } }),
+      resume: async ({ node = "" }) =>
+        Promise.resolve({ kind: "done", result: { node, ended, replicated, unstored: null } }),
     });
     const { code, out, err } = await vipair("resume", "pi-b", "--runtime-dir", runtimeDir);
     assert.deepEqual({ code, out, err }, { code: 0, out: `${said}\n`, err: "" });
@@ -406,8 +423,9 @@ test("drain --wait=DURATION ends with 1 when connections are left, and when the 
 
 test("status shows what becomes of a drained backend's connections, and the ordered weight", async (t) => {
   const sample = sampleStatus();
-  const [first] = sample.pools[0]?.backends ?? [];
-  assert.ok(first !== undefined);
+  const [pool] = sample.pools;
+  const first = pool?.backends[0];
+  assert.ok(pool !== undefined && first !== undefined);
   const order = { state: "drain", weight: 10, node: "pi-b" } as const;
   for (const [state, activeConnections, shown] of [
     ["drain", 3, "draining (3 connections)"],
@@ -416,7 +434,7 @@ test("status shows what becomes of a drained backend's connections, and the orde
     ["maintenance", 0, "maintenance"],
   ] as const) {
     const backend = { ...first, state, activeConnections, order, reason: "ordered on pi-b" };
-    const pools = [{ name: "web", panic: null, backends: [backend] }];
+    const pools = [{ ...pool, backends: [backend] }];
     const runtimeDir = await runningNode(t, { status: async () => Promise.resolve({ ...sample, pools }) });
     const { out } = await vipair("status", "--runtime-dir", runtimeDir);
     const line = out.split("\n").find((one) => one.startsWith("pool web"));
@@ -426,12 +444,31 @@ test("status shows what becomes of a drained backend's connections, and the orde
   }
 });
 
+test("status shows of a pool who waits, what overflowed and what was sent again, when there was any", async (t) => {
+  const [pool] = sampleStatus().pools;
+  assert.ok(pool !== undefined);
+  const show = async (counts: Partial<typeof pool>) => {
+    const pools = [{ ...pool, ...counts }];
+    const runtimeDir = await runningNode(t, {
+      status: async () => Promise.resolve(sampleStatus({ pools })),
+    });
+    return (await vipair("status", "--runtime-dir", runtimeDir)).out;
+  };
+  assert.doesNotMatch(await show({}), /waiting|overflow|retr/);
+  assert.match(
+    await show({ queued: 3, overflows: 1, retries: 12, retriesRefused: 2 }),
+    /\n +3 waiting  1 overflow  12 retries  2 refused by the budget\n/,
+  );
+  assert.match(await show({ retries: 1 }), /\n +1 retry\n/);
+});
+
 test("status shows who is ejected, whose circuit breaker is not closed, and which pool panics, each with its reason", async (t) => {
   const sample = sampleStatus();
-  const [first] = sample.pools[0]?.backends ?? [];
-  assert.ok(first !== undefined);
+  const [pool] = sample.pools;
+  const first = pool?.backends[0];
+  assert.ok(pool !== undefined && first !== undefined);
   const show = async (changes: Partial<typeof first>, panic: string | null = null) => {
-    const pools = [{ name: "web", panic, backends: [{ ...first, ...changes }] }];
+    const pools = [{ ...pool, panic, backends: [{ ...first, ...changes }] }];
     const runtimeDir = await runningNode(t, { status: async () => Promise.resolve({ ...sample, pools }) });
     return (await vipair("status", "--runtime-dir", runtimeDir)).out;
   };

@@ -19,6 +19,7 @@ listeners:
       - { match: { host: old.lan }, redirect: { to: "https://\${request.host}\${request.uri}" } }
       - { match: { client: 10.0.0.0/8 }, respond: { status: 403 } }
       - { match: { path: /web }, pool: a }
+      - { match: { path: /copied }, pool: a, mirror: { pool: b, share: 10 } }
   - { name: admin, bind: 127.0.0.1:81, pool: b }
 pools: { a: { backends: [127.0.0.1:1] }, b: { backends: [127.0.0.1:2] } }
 `;
@@ -53,6 +54,14 @@ test("it names the route, why the ones before it are not taken, and what becomes
       "  request with     x-id: (id)\n",
   );
   assert.equal(code, 0);
+});
+
+test("it says where copies go", async (t) => {
+  const { out } = await ask(t, ["GET http://x.lan/copied"]);
+  assert.ok(
+    out.endsWith("-> pool a, asked for /copied of host x.lan\n  copied to pool b: 10 % of the requests\n"),
+    out,
+  );
 });
 
 test("it says what the backend is asked for: without dot segments, as a worker asks", async (t) => {

@@ -57,12 +57,14 @@ pools:
     outliers: { consecutive5xx: 3, consecutiveFailures: off, baseEjection: 1s, maxEjection: 2s, maxEjectionPercent: 60 }
     circuitBreaker: { failureRate: 40, minimumRequests: 9, window: 1m, open: 2s, trials: 4 }
     backends:
-      - { name: big, address: "[fd00::21]:8080", weight: 3 }
+      - { name: big, address: "[fd00::21]:8080", weight: 3, maxConnections: 20 }
       - Web-1.lan:80
       - { name: spare, address: "10.0.0.9:80", weight: 0, backup: true }
     health:
       { kind: http, path: "/health?x=1", host: www.example.lan, expectedStatus: [200, 300-399], interval: 2s, timeout: 2s, rise: 1, fall: 3 }
     timeouts: { connect: 1s, response: 2s, body: 3s, tunnelIdle: 4s }
+    retry: { attempts: 5, on: [reset, timeout, 503], perTry: 1s, total: 3s, bodyBytes: 1KiB, budget: { percent: 10, floor: 1 } }
+    queue: { length: 7, timeout: 2s }
   rest: { backends: [localhost:1], health: { kind: none } }
 workers: 2
 logging: { level: debug, access: { file: logs/access.log } }
@@ -89,6 +91,19 @@ const PLAIN_BALANCE = {
   circuitBreaker: null,
 } as const;
 
+/** How a pool bears failures that says nothing about it. */
+const PLAIN_RESILIENCE = {
+  retry: {
+    attempts: 3,
+    on: { connect: true, reset: true, timeout: false, statuses: [] },
+    perTryMs: Infinity,
+    totalMs: Infinity,
+    bodyBytes: 65_536,
+    budget: { percent: 20, floor: 3 },
+  },
+  queue: null,
+} as const;
+
 describe("what a configuration means", () => {
   test("a node alone needs listeners and pools; everything else has a default", () => {
     assert.deepEqual(expectConfig(ALONE_YAML), {
@@ -100,7 +115,15 @@ describe("what a configuration means", () => {
           name: "web",
           bind: { kind: "address", host: "0.0.0.0", port: 80 },
           protocol: "http",
-          routes: [{ name: "routes[0]", match: {}, action: { kind: "pool", pool: "web" }, rewrite: null }],
+          routes: [
+            {
+              name: "routes[0]",
+              match: {},
+              action: { kind: "pool", pool: "web" },
+              rewrite: null,
+              mirror: null,
+            },
+          ],
           timeouts: { headMs: 10_000, idleMs: 60_000 },
           limits: {
             headBytes: 16_384,
@@ -114,12 +137,14 @@ describe("what a configuration means", () => {
           trustedProxies: [],
           underscoreHeaders: "drop",
           trace: "refuse",
+          errorPages: {},
         },
       ],
       pools: [
         {
           name: "web",
           ...PLAIN_BALANCE,
+          ...PLAIN_RESILIENCE,
           backends: [
             { name: "192.168.1.21:8080", host: "192.168.1.21", port: 8080, weight: 1, isBackup: false },
           ],
@@ -262,8 +287,15 @@ describe("what a configuration means", () => {
               },
               action: { kind: "pool", pool: "api" },
               rewrite: null,
+              mirror: null,
             },
-            { name: "routes[1]", match: {}, action: { kind: "pool", pool: "api" }, rewrite: null },
+            {
+              name: "routes[1]",
+              match: {},
+              action: { kind: "pool", pool: "api" },
+              rewrite: null,
+              mirror: null,
+            },
           ],
           timeouts: { headMs: 5000, idleMs: 120_000 },
           limits: {
@@ -278,6 +310,7 @@ describe("what a configuration means", () => {
           trustedProxies: ["10.0.0.0/8", "192.168.1.1/32"],
           underscoreHeaders: "refuse",
           trace: "pass",
+          errorPages: {},
         },
       ],
       pools: [
@@ -310,7 +343,7 @@ describe("what a configuration means", () => {
             trials: 4,
           },
           backends: [
-            { name: "big", host: "fd00::21", port: 8080, weight: 3, isBackup: false },
+            { name: "big", host: "fd00::21", port: 8080, weight: 3, isBackup: false, maxConnections: 20 },
             { name: "web-1.lan:80", host: "web-1.lan", port: 80, weight: 1, isBackup: false },
             { name: "spare", host: "10.0.0.9", port: 80, weight: 0, isBackup: true },
           ],
@@ -332,10 +365,20 @@ describe("what a configuration means", () => {
             fall: 3,
           },
           timeouts: { connectMs: 1000, responseMs: 2000, bodyMs: 3000, tunnelIdleMs: 4000 },
+          retry: {
+            attempts: 5,
+            on: { connect: false, reset: true, timeout: true, statuses: [503] },
+            perTryMs: 1000,
+            totalMs: 3000,
+            bodyBytes: 1024,
+            budget: { percent: 10, floor: 1 },
+          },
+          queue: { length: 7, timeoutMs: 2000 },
         },
         {
           name: "rest",
           ...PLAIN_BALANCE,
+          ...PLAIN_RESILIENCE,
           backends: [{ name: "localhost:1", host: "localhost", port: 1, weight: 1, isBackup: false }],
           health: { kind: "none" },
           timeouts: { connectMs: 2000, responseMs: 30_000, bodyMs: 30_000, tunnelIdleMs: 3_600_000 },

@@ -59,6 +59,13 @@ describe("what a route matches", () => {
       "match: { header: { 'x y': 1 } }, pool: web",
       '2:66  listeners[0].routes[0].match.header["x y"]: "x y" is not a name. Use letters, digits and hyphens.',
     ],
+    ...["header", "query", "cookie"].map(
+      (key) =>
+        [
+          `match: { ${key}: {} }, pool: web`,
+          `2:56  listeners[0].routes[0].match.${key}: The map is empty, so it matches everything. Add what must be there, or leave the key out.`,
+        ] as const,
+    ),
     [
       "match: { header: { Host: a.lan } }, pool: web",
       '2:66  listeners[0].routes[0].match.header.Host: "Host" need not be the host that is asked for (RFC 9112 3.2.2). Use match.host.',
@@ -247,6 +254,42 @@ describe("what a route changes", () => {
       "2:80  listeners[0].routes[0].rewrite.request.set: This is not a map. Write a map of fields, such as { x-from: vipair }.",
     ],
   ]);
+});
+
+describe("where copies go", () => {
+  expectMistakes([
+    [
+      "pool: web, mirror: { pool: shadow }",
+      '2:74  listeners[0].routes[0].mirror.pool: There is no pool "shadow". Add it to pools, or use web.',
+    ],
+    [
+      "pool: web, mirror: { pool: web }",
+      '2:74  listeners[0].routes[0].mirror.pool: The route leads to "web" already, which would do everything twice. Use another pool.',
+    ],
+    [
+      "split: { pools: { web: 1 } }, mirror: { pool: web, share: 5 }",
+      '2:93  listeners[0].routes[0].mirror.pool: The route leads to "web" already, which would do everything twice. Use another pool.',
+    ],
+    [
+      "redirect: { to: /x }, mirror: { pool: web }",
+      "2:69  listeners[0].routes[0].mirror: No backend gets the request: the route has redirect. Remove mirror.",
+    ],
+    [
+      "pool: web, mirror: shadow",
+      '2:66  listeners[0].routes[0].mirror: "shadow" is text. Write a map of settings (pool, share).',
+    ],
+    [
+      "pool: web, mirror: { share: 5 }",
+      "2:58  listeners[0].routes[0].mirror.pool: Missing. Write the name of a pool, such as web.",
+    ],
+  ]);
+});
+
+test("a share of copies is 1 to 100 percent", () => {
+  for (const share of ["0", "101", "0.5", "10%"]) {
+    const [, found = ""] = mistakesIn(`pool: web, mirror: { pool: web, share: ${share} }`);
+    assert.match(found, /mirror\.share: .*(Use 1 to 100|a whole number, 1 to 100)\.$/);
+  }
 });
 
 test("an expression that would explode in other engines is fine in ours", () => {

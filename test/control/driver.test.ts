@@ -81,11 +81,11 @@ test("a reload is told to the peer at once, before any order that the new file a
   t.after(() => {
     driver.stop();
   });
-  driver.setConfigHash("before");
+  driver.adopt({ configHash: "before", stopGraceMs: 8_000 });
   assert.deepEqual(said, [], "nothing is said before the start");
   driver.start();
   time.nowMs += 1;
-  driver.setConfigHash("after");
+  driver.adopt({ configHash: "after", stopGraceMs: 8_000 });
   assert.deepEqual([...new Set(said)], ["before", "after"]);
 });
 

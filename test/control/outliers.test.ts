@@ -48,6 +48,7 @@ class Rig {
       random: () => 0.5,
       configDir: "/",
       pools: () => this.pools,
+      listeners: () => [],
       find: (key) => this.orders.get(key),
       set: async () => Promise.resolve({ kind: "refused", reason: "not here" }),
       onChange: () => {

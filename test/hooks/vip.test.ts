@@ -99,6 +99,28 @@ function specify({ name, vip, env, hosts, gateway }: Family): void {
     assert.ok(network.on("a", `ip route get ${gateway}`).includes(`src ${hosts.a} `));
   });
 
+  if (name === "IPv4") {
+    // What a person or a network manager adds has no lease, and would outlive every release, freeze and crash.
+    test("an address that somebody adds beside ours with another prefix gets a lease at each renewal, and goes with the release", async () => {
+      const beside = () =>
+        network.on("a", `ip addr add ${vip}/${env["VIPAIR_PREFIX_LENGTH"] ?? ""} dev eth0`);
+      hook("a", "claim", { VIPAIR_LEASE_SECONDS: "30" });
+      beside();
+      assertDone(hook("a", "release"));
+      assert.ok(!holds("a"), network.on("a", "ip addr show dev eth0"));
+
+      hook("a", "claim", { VIPAIR_LEASE_SECONDS: "1" });
+      beside();
+      assertDone(hook("a", "renew", { VIPAIR_LEASE_SECONDS: "1" }));
+      await eventually(() => !holds("a"));
+
+      beside();
+      network.on("a", `ip addr add ${vip}/32 dev eth0`);
+      assertDone(hook("a", "claim", { VIPAIR_LEASE_SECONDS: "1" }));
+      await eventually(() => !holds("a"));
+    });
+  }
+
   test("a release removes the virtual address only, and is done when it is not there", () => {
     hook("a", "claim");
     assertDone(hook("a", "release"));

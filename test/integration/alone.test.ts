@@ -168,6 +168,8 @@ describe("alone", { concurrency: 3 }, () => {
       "listeners[].name: string",
       "listeners[].open: boolean",
       "listeners[].problem: null",
+      "mirrors.dropped: number",
+      "mirrors.sent: number",
       "node: string",
       "peer.configMatches: boolean",
       "peer.connected: boolean",

@@ -2,12 +2,14 @@
 // so, stays up where it can, and leaves the role to its peer.
 
 import assert from "node:assert/strict";
+import { once } from "node:events";
 import { chmodSync, mkdirSync, renameSync, rmdirSync, rmSync } from "node:fs";
+import { createServer } from "node:net";
 import { join } from "node:path";
 import { describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { ask } from "../support/http-client.ts";
-import { type PairSite, PORT, SECRET, Site } from "../support/site.ts";
+import { NODES, type PairSite, PORT, SECRET, Site } from "../support/site.ts";
 import { waitUntil } from "../support/wait-until.ts";
 import { Stopwatch } from "../support/stopwatch.ts";
 
@@ -146,6 +148,30 @@ describe("fault", { concurrency: 4 }, () => {
     assert.ok(tookMs >= HOOK_TIMEOUT_MS, `after ${String(tookMs)} ms`);
     stopwatch.assertBelow(HOOK_TIMEOUT_MS + 1_000, tookMs);
     assert.equal((await ask({ host: pair.virtualAddress })).body, "one");
+  });
+
+  test("two nodes that cannot open the same listener do not leave the address to each other for ever: one serves the rest", async (t) => {
+    const site = Site.open(t);
+    const listeners = [PORT, PORT + 1].map((port) => ({
+      name: `web-${String(port)}`,
+      bind: `vip:${String(port)}`,
+      pool: "web",
+    }));
+    const pair = await site.pair({ top: { listeners } });
+    const stranger = createServer();
+    stranger.listen({ host: pair.virtualAddress, port: PORT + 1, exclusive: true });
+    await once(stranger, "listening");
+    site.atEnd(() => {
+      stranger.close();
+    });
+    const repairs = NODES.map((node) => pair.sabotage(node, "claim", "fails"));
+    const nodes = NODES.map((node) => pair.start(node));
+    for (const node of nodes) await node.until("in touch", ({ peer }) => peer?.connected === true);
+    for (const repair of repairs) repair();
+    await Promise.any(nodes.map((node) => node.becomes("active", { withinMs: 40_000 })));
+    assert.equal((await ask({ host: pair.virtualAddress })).body, "one");
+    const tried = nodes.flatMap(({ lines }) => lines).find(({ msg }) => msg === "listener cannot be opened");
+    assert.match(String(tried?.["problem"]), /port 8081 .* is in use/);
   });
 
   test("an active whose renewals hang gives the address up before its lease can end", async (t) => {

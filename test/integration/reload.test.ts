@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { describe, test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
 import { connectRaw, get, OK, RawBackend, type RawPeer } from "../proxy/harness.ts";
 import { ask } from "../support/http-client.ts";
 import { PORT, Site } from "../support/site.ts";
@@ -170,6 +171,38 @@ workers: 1
     const again = pair.start("b", { changes });
     await again.until("differing hashes", ({ peer }) => peer?.configMatches === false);
     await a.until("differing hashes", ({ peer }) => peer?.configMatches === false);
+  });
+
+  test("shutdownGrace of a reload is what a stop keeps to: a request through the virtual address has that time", async (t) => {
+    const site = Site.open(t);
+    const slow = await new RawBackend().start();
+    site.atEnd(() => {
+      slow.close();
+    });
+    const pools = {
+      web: { backends: [`127.0.0.1:${String(slow.port)}`], health: { kind: "none" } },
+    };
+    const pair = await site.pair();
+    const a = pair.start("a", { changes: { top: { pools, shutdownGrace: "500ms" } } });
+    await a.becomes("active");
+    site.config(pair.content({ top: { pools, shutdownGrace: "20s" } }), "a.yaml");
+    await reload(a);
+    const client = await connectRaw(PORT, pair.virtualAddress);
+    site.atEnd(() => {
+      client.close();
+    });
+    client.send(get("/slow"));
+    const request = await slow.peer();
+    await request.receives("\r\n\r\n");
+
+    a.signal("SIGTERM");
+    await sleep(1_500);
+    assert.ok(!client.hasClosed, "the request was cut");
+    request.send(OK);
+    assert.match(await client.receives("\r\n\r\nok"), /^HTTP\/1\.1 200/);
+    client.close();
+    assert.deepEqual(await a.exit(), { code: 0, signal: null });
+    assert.ok(a.lines.some(({ msg }) => msg === "released"));
   });
 
   test("rule 11: a reload touches neither role, epoch, lease nor heartbeats; what needs a restart is named; hashes that differ show on both nodes", async (t) => {

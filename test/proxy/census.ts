@@ -9,6 +9,7 @@ import { Attempt } from "../../src/proxy/attempt.ts";
 import { BackendConnection } from "../../src/proxy/backend-connection.ts";
 import { ClientConnection } from "../../src/proxy/client-connection.ts";
 import { Exchange } from "../../src/proxy/exchange.ts";
+import { Mirror } from "../../src/proxy/mirror.ts";
 import { Tunnel } from "../../src/proxy/tunnel.ts";
 
 /** What Node counts at no cost. */
@@ -37,7 +38,7 @@ export type FromCensus =
   | { readonly kind: "holdings"; readonly holdings: Holdings }
   | { readonly kind: "census"; readonly census: Census };
 
-const CLASSES = { Attempt, BackendConnection, ClientConnection, Exchange, Tunnel };
+const CLASSES = { Attempt, BackendConnection, ClientConnection, Exchange, Mirror, Tunnel };
 
 /** Stands above all of them: each walk over the heap costs seven collections, so one must do as long as it finds nothing. */
 class Counted {

@@ -102,6 +102,7 @@ test("a status of its own goes before its class; what has neither gets the plain
           match: { paths: [{ kind: "exact", text: "/" }] },
           action: { kind: "pool", pool: "web" },
           rewrite: null,
+          mirror: null,
         },
       ],
     },
@@ -138,8 +139,9 @@ test("an answer of a backend or of a route passes as it is", async (t) => {
           match: { paths: [{ kind: "exact", text: "/fixed" }] },
           action: { kind: "respond", status: 503, body: "fixed", contentType: "text/plain" },
           rewrite: null,
+          mirror: null,
         },
-        { name: "rest", match: {}, action: { kind: "pool", pool: "web" }, rewrite: null },
+        { name: "rest", match: {}, action: { kind: "pool", pool: "web" }, rewrite: null, mirror: null },
       ],
     },
   );

@@ -229,12 +229,30 @@ export function pool({
         isBackup: false,
       })),
     health: { kind: "none" },
+    retry: ONCE,
+    queue: null,
     outliers: null,
     circuitBreaker: null,
     timeouts: { connectMs: 2000, responseMs: 5000, bodyMs: 5000, tunnelIdleMs: 60_000, ...timeouts },
     ...settings,
   };
 }
+
+/** The defaults of the configuration. */
+export const RETRY: PoolConfig["retry"] = {
+  attempts: 3,
+  on: { connect: true, reset: true, timeout: false, statuses: [] },
+  perTryMs: Infinity,
+  totalMs: Infinity,
+  bodyBytes: 65_536,
+  budget: { percent: 20, floor: 3 },
+};
+
+/** Nothing that a backend has got is sent again, so that each failure shows. */
+const ONCE: PoolConfig["retry"] = {
+  ...RETRY,
+  on: { connect: true, reset: false, timeout: false, statuses: [] },
+};
 
 /** The defaults of the configuration. */
 export const LIMITS: ListenerLimits = {
@@ -274,6 +292,7 @@ export function workerConfig(
             match: {},
             action: { kind: "pool", pool: pools[0]?.name ?? "none" },
             rewrite: null,
+            mirror: null,
           },
         ],
         timeouts: { headMs: 5000, idleMs: 10_000 },

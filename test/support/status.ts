@@ -56,6 +56,10 @@ export function sampleStatus(changes: Partial<Status> = {}): Status {
     pools: [
       {
         name: "web",
+        queued: 0,
+        overflows: 0,
+        retries: 0,
+        retriesRefused: 0,
         panic: null,
         backends: [
           {
@@ -97,6 +101,7 @@ export function sampleStatus(changes: Partial<Status> = {}): Status {
     ],
     requests: 1333,
     refusedConnections: 0,
+    mirrors: { sent: 0, dropped: 0 },
     version: "0.1.0",
     configHash: "0123456789ab",
     uptimeMs: 125_400,

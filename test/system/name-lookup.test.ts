@@ -16,7 +16,7 @@ function slowResolver() {
   const heard: string[] = [];
   const ask = (name: string, family = 0): void => {
     lookUp(name, { family }, (error, address) => {
-      heard.push(error === null ? `${name} ${String(address)}` : error.message);
+      heard.push(error === null ? `${name} ${JSON.stringify(address)}` : error.message);
     });
   };
   return { asked, heard, ask };
@@ -32,7 +32,7 @@ test("a name is asked for once at a time, and all who wait hear the answer", () 
     ["a.lan", "b.lan", "a.lan"],
   );
   asked[0]?.answer("10.0.0.1");
-  assert.deepEqual(heard, ["a.lan 10.0.0.1", "a.lan 10.0.0.1", "a.lan 10.0.0.1"]);
+  assert.deepEqual(heard, ['a.lan "10.0.0.1"', 'a.lan "10.0.0.1"', 'a.lan "10.0.0.1"']);
   ask("a.lan");
   assert.equal(asked.length, 4);
 });

@@ -2,6 +2,7 @@
 
 import { readFile } from "node:fs/promises";
 import type { Config, ListenerConfig } from "../../config/config.ts";
+import type { MirrorConfig } from "../../config/route-config.ts";
 import { formatConfigError, parseConfig } from "../../config/parse.ts";
 import type { RequestFacts } from "../../routing/request-facts.ts";
 import { placeOf, renderLocation, type Surroundings } from "../../routing/rewrite.ts";
@@ -89,6 +90,8 @@ interface Explained {
   /** Set when the route splits its clients. */
   readonly split?: Readonly<Record<string, number>>;
   readonly outcome: Outcome;
+  /** Set when copies go to another pool. */
+  readonly mirror?: MirrorConfig;
   /** Lines that a rewrite puts into the heads, and names of fields that it takes out. */
   readonly request?: HeadChanges;
   readonly response?: HeadChanges;
@@ -113,7 +116,7 @@ function explain(listener: ListenerConfig, question: RouteQuestion): Explained {
     node: "(node)",
     requestId: () => REQUEST_ID,
   };
-  const { action } = taken.config;
+  const { action, mirror } = taken.config;
   const changesOf = (side: "request" | "response"): HeadChanges | undefined => {
     const changes = taken.rewrite?.[side] ?? null;
     if (changes === null) return undefined;
@@ -128,6 +131,7 @@ function explain(listener: ListenerConfig, question: RouteQuestion): Explained {
       ? { split: Object.fromEntries(action.shares.map(({ pool, weight }) => [pool, weight])) }
       : {}),
     outcome: outcomeOf(taken, facts, around),
+    ...(mirror === null ? {} : { mirror }),
     ...(request === undefined ? {} : { request }),
     ...(response === undefined ? {} : { response }),
   };
@@ -151,7 +155,7 @@ function outcomeOf(
   }
 }
 
-function describe({ listener, routes, split, outcome, request, response }: Explained): string {
+function describe({ listener, routes, split, outcome, mirror, request, response }: Explained): string {
   const width = Math.max(0, ...routes.map(({ name }) => name.length));
   const lines = [`listener ${listener}`];
   for (const { name, missed } of routes) {
@@ -159,6 +163,8 @@ function describe({ listener, routes, split, outcome, request, response }: Expla
     lines.push(`  ${name.padEnd(width)}  ${verdict}`);
   }
   lines.push(describeOutcome(outcome, split));
+  if (mirror !== undefined)
+    lines.push(`  copied to pool ${mirror.pool}: ${String(mirror.share)} % of the requests`);
   for (const [head, changes] of [
     ["request", request],
     ["response", response],

@@ -1,7 +1,7 @@
 // `vipair status`: what one node knows, for people; `--json` gives programs the Status as it is.
 
 import type { AgentStatus, ArbiterStatus, BackendStatus, BreakerStatus } from "../../protocol/status.ts";
-import type { EjectionStatus, GroupStatus } from "../../protocol/status.ts";
+import type { EjectionStatus, GroupStatus, PoolStatus } from "../../protocol/status.ts";
 import type { LastCheck, PeerStatus, Status } from "../../protocol/status.ts";
 import type { Terminal } from "../terminal.ts";
 import { withStatus } from "./role.ts";
@@ -72,16 +72,21 @@ function formatStatus(status: Status, { nowMs }: { readonly nowMs: number }): st
       ),
     ],
     ...status.pools.map(
-      ({ name, panic, backends }) =>
+      (pool) =>
         [
-          `pool ${name}`,
-          [...(panic === null ? [] : [`in panic: ${panic}`]), ...align(backends.map(formatBackend))],
+          `pool ${pool.name}`,
+          [
+            ...(pool.panic === null ? [] : [`in panic: ${pool.panic}`]),
+            ...align(pool.backends.map(formatBackend)),
+            ...formatTroubles(pool),
+          ],
         ] as const,
     ),
     ["requests", [String(status.requests)]],
     ...(status.refusedConnections === 0
       ? []
       : [["refused", [plural(status.refusedConnections, "connection")]] as const]),
+    ["mirrored", formatMirrors(status.mirrors)],
     [
       "vipair",
       [words(status.version, `up ${formatDuration(status.uptimeMs)}`, `config ${status.configHash}`)],
@@ -93,6 +98,12 @@ function formatStatus(status: Status, { nowMs }: { readonly nowMs: number }): st
       lines.map((line, index) => `${(index === 0 ? label : "").padEnd(width)}${line}`.trimEnd()),
     )
     .join("\n");
+}
+
+/** Nothing when no route has a mirror that was asked for. */
+function formatMirrors({ sent, dropped }: Status["mirrors"]): readonly string[] {
+  if (sent + dropped === 0) return [];
+  return [words(plural(sent, "request"), dropped > 0 && `${String(dropped)} dropped`)];
 }
 
 function formatRole({ role, since, epoch }: Status, nowMs: number): string {
@@ -142,6 +153,17 @@ function formatPeer(peer: PeerStatus): string[] {
     lines.push(words(`path ${self} to ${other}`, state, why !== null && `(${why})`));
   }
   return lines;
+}
+
+/** What is worth a line only if it was there. */
+function formatTroubles({ queued, overflows, retries, retriesRefused }: PoolStatus): string[] {
+  const line = words(
+    queued > 0 && `${String(queued)} waiting`,
+    overflows > 0 && plural(overflows, "overflow"),
+    retries > 0 && (retries === 1 ? "1 retry" : `${String(retries)} retries`),
+    retriesRefused > 0 && `${String(retriesRefused)} refused by the budget`,
+  );
+  return line === "" ? [] : [line];
 }
 
 function formatBackend(backend: BackendStatus): string[] {
