@@ -76,8 +76,8 @@ async function run(options: RunOptions): Promise<number> {
     resume: async ({ node: wanted = node }) => {
       const outcome = await controller.resume({ node: wanted });
       if (outcome.kind === "refused") return { kind: "refused", error: outcome.reason };
-      const { ended, replicated } = outcome;
-      return { kind: "done", result: { node: wanted, ended, replicated } };
+      const { ended, replicated, unstored } = outcome;
+      return { kind: "done", result: { node: wanted, ended, replicated, unstored } };
     },
     orderBackend: async (order) => {
       const outcome = await controller.orderBackend(order);

@@ -8,6 +8,10 @@ export type ChangeOutcome =
   | { readonly kind: "done"; readonly replicated: boolean }
   | { readonly kind: "refused"; readonly reason: string };
 
+export type EndOutcome =
+  | { readonly kind: "done"; readonly replicated: boolean; readonly unstored: string | null }
+  | { readonly kind: "refused"; readonly reason: string };
+
 export type MaintenanceOutcome =
   | { readonly kind: "done"; readonly replicated: boolean; readonly pending: string | null }
   | { readonly kind: "refused"; readonly reason: string };
@@ -17,6 +21,8 @@ export type ResumeOutcome =
       readonly kind: "done";
       readonly ended: "maintenance" | "damping" | "nothing";
       readonly replicated: boolean;
+      /** Why this node could not store that; null when it has, or had nothing to store. */
+      readonly unstored: string | null;
     }
   | { readonly kind: "refused"; readonly reason: string };
 
@@ -28,6 +34,8 @@ export interface MaintenanceOptions {
   /** The peer's orders are known here as soon as it is in touch. */
   readonly isInTouch: () => boolean;
   readonly setChange: (key: string, value: ChangeValue) => Promise<ChangeOutcome>;
+  /** Also when the disk takes nothing. */
+  readonly endChange: (key: string) => Promise<EndOutcome>;
 }
 
 /** An order waits so long for the role to go; it goes later, too, but then the operator is told so. */
@@ -103,12 +111,13 @@ export class Maintenance {
     readonly node: string;
     readonly wasDamped: boolean;
   }): Promise<ResumeOutcome> {
-    const { isSet, isInTouch, setChange } = this.#options;
+    const { isSet, isInTouch, endChange } = this.#options;
     if (!isSet(maintenanceKey(node))) {
-      return { kind: "done", ended: wasDamped ? "damping" : "nothing", replicated: isInTouch() };
+      const ended = wasDamped ? "damping" : "nothing";
+      return { kind: "done", ended, replicated: isInTouch(), unstored: null };
     }
-    const set = await setChange(maintenanceKey(node), false);
-    return set.kind === "refused" ? set : { ...set, ended: "maintenance" };
+    const outcome = await endChange(maintenanceKey(node));
+    return outcome.kind === "refused" ? outcome : { ...outcome, ended: "maintenance" };
   }
 
   #objectionTo(node: string): string | undefined {

@@ -7,13 +7,15 @@ import { noSuch } from "../config/nearest.ts";
 import type { Advertisement } from "../election/advertisement.ts";
 import type { Change, ChangeValue } from "../election/changes.ts";
 import type { Input } from "../election/state.ts";
-import { activeDownMs, CONFIGS_AGREE_MS, expiryLateMs } from "../election/timing.ts";
+import { activeDownMs, expiryLateMs } from "../election/timing.ts";
 import type { PeerConnections } from "../protocol/admin.ts";
-import type { ArbiterStatus, CheckStatus, GroupStatus, PeerStatus, Role } from "../protocol/status.ts";
+import type { ArbiterStatus, CheckStatus, GroupStatus, PeerStatus } from "../protocol/status.ts";
 import type { Clock } from "../system/clock.ts";
 import { type Log, withSubject } from "../system/log.ts";
 import { isAboutBackend } from "./backend-orders.ts";
+import { ConfigAgreement } from "./config-agreement.ts";
 import { type AddressUsers, Group, type SwitchoverOutcome } from "./group.ts";
+import { type GroupsSummary, summarizeGroups } from "./groups-summary.ts";
 import {
   type ChangeOutcome,
   Maintenance,
@@ -77,14 +79,7 @@ export class Pair {
   #link: PeerLink | undefined;
   readonly #files: PairFiles;
   #epoch: number;
-  #configHash: string;
-  #configsDiffer = false;
-  /** Since when the peer is in touch and says that it has the configuration that this node has. */
-  #agreeSince: number | undefined;
-  /** For so long that it is not an old word. */
-  #configsAgree = false;
-  /** As the peer said last, of whichever group: after a change of groups it may have none of ours. */
-  #theirHash: string | undefined;
+  readonly #configs: ConfigAgreement;
   /** Groups that have ended their way out, or wait for the connections of the node to end. */
   readonly #draining = new Set<string>();
   readonly #allDraining = Promise.withResolvers<void>();
@@ -95,7 +90,16 @@ export class Pair {
     const { config, pair, self, peer, clock, log, configDir, stateDir } = options;
     const isOfPair = (key: string) => key === maintenanceKey(self.name) || key === maintenanceKey(peer.name);
     this.#epoch = options.stateFile.read().epoch;
-    this.#configHash = options.configHash;
+    this.#configs = new ConfigAgreement({
+      peer: peer.name,
+      ours: options.configHash,
+      clock,
+      log,
+      onAgreed: () => {
+        // An order about something that the file no longer has is of no use on either node.
+        this.#changes.tidy();
+      },
+    });
     this.#files = new PairFiles({
       pair,
       configDir,
@@ -126,7 +130,7 @@ export class Pair {
         this.#applyChanges();
       },
       isObsolete: (key) =>
-        this.#configsAgree &&
+        this.#configs.hasAgreed &&
         (isAboutNode(key) ? !isOfPair(key) : isAboutBackend(key) && !options.isNamed(key)),
     });
     this.#counts = new PeerCounts({
@@ -154,6 +158,7 @@ export class Pair {
       isSet: (key) => this.isSet(key),
       isInTouch: () => this.#link?.status().connected ?? false,
       setChange: (key, value) => this.setChange(key, value),
+      endChange: (key) => outcomeOf(this.#changes.end(key)),
     });
     this.#health = new NodeHealth({
       pair,
@@ -204,9 +209,7 @@ export class Pair {
     readonly configHash: string;
     readonly shutdownGraceMs: number;
   }): void {
-    this.#configHash = configHash;
-    // Until the peer's next words are compared with it.
-    this.#disagree();
+    this.#configs.setOurs(configHash);
     const stopGraceMs = shutdownGraceMs * STOP_SHARE;
     for (const group of this.#groups) group.adopt({ configHash, stopGraceMs });
   }
@@ -249,12 +252,8 @@ export class Pair {
   }
 
   /** Stores the change here, then on the peer; refused when it cannot be stored here. */
-  async setChange(key: string, value: ChangeValue): Promise<ChangeOutcome> {
-    try {
-      return { kind: "done", ...(await this.#changes.set(key, value)) };
-    } catch (error) {
-      return { kind: "refused", reason: error instanceof Error ? error.message : String(error) };
-    }
+  setChange(key: string, value: ChangeValue): Promise<ChangeOutcome> {
+    return outcomeOf(this.#changes.set(key, value));
   }
 
   findChange(key: string): Change | undefined {
@@ -290,29 +289,17 @@ export class Pair {
     await Promise.all([this.#changes.close(), this.#link?.stop(), this.#notifier.close()]);
   }
 
-  status(): {
-    readonly role: Role;
-    readonly reason: string | null;
-    readonly epoch: number;
-    readonly since: string;
+  status(): GroupsSummary & {
     readonly peer: PeerStatus;
-    readonly groups: readonly GroupStatus[];
-    readonly virtualAddresses: GroupStatus["virtualAddresses"];
     readonly maintenance: readonly string[];
     readonly arbiter: ArbiterStatus | null;
     readonly checks: readonly CheckStatus[];
   } {
     const groups = this.#groups.map((group) => group.status());
-    const { role, since } = foremost(groups);
     const { self, peer } = this.#options;
     return {
-      role,
-      reason: reasonOfAll(groups),
-      epoch: Math.max(...groups.map(({ epoch }) => epoch)),
-      since,
+      ...summarizeGroups(groups),
       peer: this.#peerStatus(groups),
-      groups,
-      virtualAddresses: groups.flatMap(({ virtualAddresses }) => virtualAddresses),
       maintenance: [self.name, peer.name].filter((name) => this.isSet(maintenanceKey(name))),
       arbiter: this.#health.arbiterStatus(),
       checks: this.#health.checkStatus(),
@@ -396,14 +383,13 @@ export class Pair {
 
   #peerStatus(groups: readonly GroupStatus[]): PeerStatus {
     const link = this.#link?.status();
-    const theirs = this.#theirHash;
     const roles = groups.map(({ peerRole }) => peerRole);
     return {
       node: this.#options.peer.name,
       role: roles.find((role) => role === "active") ?? roles[0] ?? "unknown",
       connected: link?.connected ?? false,
       lastHeardMs: link?.lastHeardMs ?? null,
-      configMatches: theirs === undefined ? null : theirs === this.#configHash,
+      configMatches: this.#configs.matches ?? null,
       problem: link?.problem ?? null,
       paths: link?.paths ?? [],
     };
@@ -428,7 +414,7 @@ export class Pair {
       log,
       events: {
         advertisement: (advertisement, groups) => {
-          this.#compareConfigs(advertisement.configHash);
+          this.#configs.hear(advertisement.configHash);
           this.#passOn(advertisement, groups);
         },
         changes: (message) => {
@@ -445,7 +431,7 @@ export class Pair {
           this.#changes.linkConnected();
         },
         disconnected: () => {
-          this.#disagree();
+          this.#configs.forget();
           this.#changes.linkDisconnected();
         },
       },
@@ -456,7 +442,7 @@ export class Pair {
   /** To the groups that it is about: with the same configuration that is the one of its name. */
   #passOn(heard: Advertisement, groups: PeerGroups | undefined): void {
     for (const group of this.#groups) {
-      if (!this.#configsDiffer) {
+      if (!this.#configs.differs) {
         if (group.name === heard.group) group.hear({ said: heard, difference: undefined });
       } else if (groups !== undefined) {
         const words = wordsAbout(group, { heard, groups });
@@ -476,33 +462,6 @@ export class Pair {
     this.#options.onStopped();
   }
 
-  /** Rule 11: files that differ are worth an alarm on both nodes, and never a change of roles. */
-  #compareConfigs(theirs: string): void {
-    this.#theirHash = theirs;
-    const differ = theirs !== this.#configHash;
-    if (differ) this.#disagree();
-    else this.#agree();
-    if (differ === this.#configsDiffer) return;
-    this.#configsDiffer = differ;
-    const subject = { peer: this.#options.peer.name, ours: this.#configHash, theirs };
-    if (differ) this.#options.log.warn(subject, "the two nodes run with different configurations");
-    else this.#options.log.info(subject, "the two nodes run with the same configuration again");
-  }
-
-  #agree(): void {
-    const now = this.#options.clock();
-    this.#agreeSince ??= now;
-    if (this.#configsAgree || now - this.#agreeSince < CONFIGS_AGREE_MS) return;
-    this.#configsAgree = true;
-    // An order about something that the file no longer has is of no use on either node.
-    this.#changes.tidy();
-  }
-
-  #disagree(): void {
-    this.#agreeSince = undefined;
-    this.#configsAgree = false;
-  }
-
   /** One number for all groups: it only has to grow. */
   #rememberEpoch(epoch: number): void {
     if (epoch <= this.#epoch) return;
@@ -515,19 +474,13 @@ export class Pair {
   }
 }
 
-/** The group that the whole node is named after: active if any is, in fault only if all are. */
-function foremost(groups: readonly GroupStatus[]): GroupStatus {
-  const found =
-    groups.find(({ role }) => role === "active") ??
-    groups.find(({ role }) => role === "standby") ??
-    groups[0];
-  if (found === undefined) throw new Error("a pair has at least one group");
-  return found;
-}
-
-function reasonOfAll(groups: readonly GroupStatus[]): string | null {
-  const [only] = groups;
-  if (groups.length === 1) return only?.reason ?? null;
-  const reasons = groups.flatMap(({ name, reason }) => (reason === null ? [] : [`${name}: ${reason}`]));
-  return reasons.length === 0 ? null : reasons.join("; ");
+/** What an operator is told of a change: what came of it, or why it was refused. */
+async function outcomeOf<T extends object>(
+  change: Promise<T>,
+): Promise<({ readonly kind: "done" } & T) | { readonly kind: "refused"; readonly reason: string }> {
+  try {
+    return { kind: "done", ...(await change) };
+  } catch (error) {
+    return { kind: "refused", reason: error instanceof Error ? error.message : String(error) };
+  }
 }

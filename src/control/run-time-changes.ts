@@ -32,6 +32,9 @@ const CONFIRM_MS = 2000;
 /** What the peer has not confirmed is sent again after this: the path that carried it may be gone. */
 const RESEND_MS = 800;
 
+/** What counts and is not on the disk is tried again after this. */
+const STORE_AGAIN_MS = 2000;
+
 /** Frames that the peer has not confirmed. */
 const IN_FLIGHT_MAX = 4;
 
@@ -73,6 +76,7 @@ export class RunTimeChanges {
   #writing: Promise<unknown> = Promise.resolve();
   #waitingSets = 0;
   #isStoreQueued = false;
+  #storeAgain: NodeJS.Timeout | undefined;
 
   #isConnected = false;
   #isClosed = false;
@@ -121,7 +125,7 @@ export class RunTimeChanges {
     return [...this.#table.values()];
   }
 
-  /** Why changes of the peer count here but are not stored, for people; null when they are. */
+  /** Why changes count here but are not stored, for people; null when they are. */
   problem(): string | null {
     return this.#problem;
   }
@@ -133,14 +137,16 @@ export class RunTimeChanges {
    * nothing has changed.
    */
   async set(key: string, value: ChangeValue): Promise<{ readonly replicated: boolean }> {
-    if (this.#waitingSets >= SETS_MAX) throw new Error("too many changes at once: try again");
-    this.#waitingSets += 1;
-    try {
-      const change = await this.#inTurn(() => this.#setHere(key, value));
-      return { replicated: await this.#replicate(change) };
-    } finally {
-      this.#waitingSets -= 1;
-    }
+    const { replicated } = await this.#set(key, value, { evenUnstored: false });
+    return { replicated };
+  }
+
+  /**
+   * As set() to false, but for a disk that takes nothing: what was ordered can always be ended (rule 12). `unstored`: why
+   * this node could not store that, so that the order may be back after a restart; null when it has.
+   */
+  end(key: string): Promise<{ readonly replicated: boolean; readonly unstored: string | null }> {
+    return this.#set(key, false, { evenUnstored: true });
   }
 
   /** The pair is in touch: the peer is told everything, as nobody knows what it missed. */
@@ -186,21 +192,48 @@ export class RunTimeChanges {
   /** Sends nothing more. Settles when nothing is being written. */
   async close(): Promise<void> {
     this.#isClosed = true;
+    clearTimeout(this.#storeAgain);
     this.linkDisconnected();
     await this.#writing;
   }
 
-  async #setHere(key: string, value: ChangeValue): Promise<Change> {
+  async #set(
+    key: string,
+    value: ChangeValue,
+    options: { readonly evenUnstored: boolean },
+  ): Promise<{ readonly replicated: boolean; readonly unstored: string | null }> {
+    if (this.#waitingSets >= SETS_MAX) throw new Error("too many changes at once: try again");
+    this.#waitingSets += 1;
+    try {
+      const { change, unstored } = await this.#inTurn(() => this.#setHere(key, value, options));
+      return { replicated: await this.#replicate(change), unstored };
+    } finally {
+      this.#waitingSets -= 1;
+    }
+  }
+
+  async #setHere(
+    key: string,
+    value: ChangeValue,
+    { evenUnstored }: { readonly evenUnstored: boolean },
+  ): Promise<{ readonly change: Change; readonly unstored: string | null }> {
     const { node, epoch, onChange } = this.#options;
     if (this.#table.size >= KEYS_MAX) this.#forget();
     const outcome = setChange(this.#table, { key, value, epoch: epoch(), node });
     if (outcome.kind === "refused") throw new Error(outcome.reason);
-    await this.#store(outcome.table);
+    const { change } = outcome;
+    let unstored: string | null = null;
+    try {
+      await this.#store(outcome.table);
+    } catch (error) {
+      if (!evenUnstored) throw error;
+      unstored = this.#noteUnstored(error);
+    }
     // Meanwhile the peer may have told something.
-    const { table, news } = mergeChanges(this.#table, [outcome.change]);
+    const { table, news } = mergeChanges(this.#table, [change]);
     this.#table = table;
     if (news.length > 0) onChange(news);
-    return outcome.change;
+    return { change, unstored };
   }
 
   #obsoleteOrders(): readonly Change[] {
@@ -267,8 +300,8 @@ export class RunTimeChanges {
     try {
       if (this.#isDirty) await this.#store(this.#table);
     } catch (error) {
-      // Not confirmed, so the peer tells it again, and with that it is tried again.
-      this.#noteProblem(error instanceof Error ? error.message : String(error));
+      // Not confirmed, so the peer tells it again.
+      this.#noteUnstored(error);
       return;
     }
     if (this.#isClosed) return;
@@ -286,13 +319,21 @@ export class RunTimeChanges {
     }
   }
 
+  /** For people: why memory holds what the disk does not. It is tried again. */
+  #noteUnstored(error: unknown): string {
+    const reason = error instanceof Error ? error.message : String(error);
+    this.#noteProblem(reason);
+    clearTimeout(this.#storeAgain);
+    if (!this.#isClosed) this.#storeAgain = setTimeout(() => this.#queueStore(), STORE_AGAIN_MS);
+    return reason;
+  }
+
   #noteProblem(problem: string | null): void {
     if (problem === this.#problem) return;
     this.#problem = problem;
     const { log } = this.#options;
-    if (problem === null)
-      log.info({ file: this.#file.path }, "run-time changes of the peer are stored again");
-    else log.error({ reason: problem }, "run-time changes of the peer count here, but are not stored");
+    if (problem === null) log.info({ file: this.#file.path }, "run-time changes are stored again");
+    else log.error({ reason: problem }, "run-time changes count here, but are not stored");
   }
 
   #replicate(change: Change): Promise<boolean> {

@@ -55,6 +55,8 @@ export interface ResumeResult {
   readonly ended: "maintenance" | "damping" | "nothing";
   /** The peer knows it, too. */
   readonly replicated: boolean;
+  /** Why the node that was asked could not store it, so that a restart may undo it; null when it has. */
+  readonly unstored: string | null;
 }
 
 export interface BackendName {

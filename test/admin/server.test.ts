@@ -29,7 +29,10 @@ async function maintained(node: string) {
 }
 
 async function resumed(node: string) {
-  return Promise.resolve({ kind: "done", result: { node, ended: "maintenance", replicated: true } } as const);
+  return Promise.resolve({
+    kind: "done",
+    result: { node, ended: "maintenance", replicated: true, unstored: null },
+  } as const);
 }
 
 const ORDERED = { replicated: false, warning: null, weight: 3 };
@@ -169,7 +172,7 @@ test("an order is handed on as it was written, and what is not said is left out"
       resume,
       '{"node":"pi-b"}',
       { node: "pi-b", force: false },
-      { node: "pi-b", ended: "maintenance", replicated: true },
+      { node: "pi-b", ended: "maintenance", replicated: true, unstored: null },
     ],
     ...(["drain", "maintenance", "ready"] as const).map(
       (state) =>

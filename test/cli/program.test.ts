@@ -59,7 +59,10 @@ async function runningNode(t: TestContext, options: Partial<AdminServerOptions> 
     standby: async ({ node = "pi-a" }) =>
       Promise.resolve({ kind: "done", result: { node, replicated: true, pending: null } }),
     resume: async ({ node = "pi-a" }) =>
-      Promise.resolve({ kind: "done", result: { node, ended: "maintenance", replicated: false } }),
+      Promise.resolve({
+        kind: "done",
+        result: { node, ended: "maintenance", replicated: false, unstored: null },
+      }),
     orderBackend: async () =>
       Promise.resolve({ kind: "done", result: { replicated: true, warning: null, weight: 1.5 } }),
     countConnections: async () =>
@@ -123,6 +126,19 @@ test("without a vipair every question ends with 3 and says so", async (t) => {
     assert.deepEqual({ code, out }, { code: 3, out: "" });
     assert.equal(err, `vipair: no vipair runs with the runtime directory ${runtimeDir}\n`);
   }
+});
+
+test("status counts the requests that were copied, and those that should have been", async (t) => {
+  const lineOf = async (mirrors: { readonly sent: number; readonly dropped: number }) => {
+    const runtimeDir = await runningNode(t, {
+      status: async () => Promise.resolve(sampleStatus({ mirrors })),
+    });
+    const { out } = await vipair("status", "--runtime-dir", runtimeDir);
+    return /^mirrored .*$/m.exec(out)?.[0];
+  };
+  assert.equal(await lineOf({ sent: 0, dropped: 0 }), undefined);
+  assert.equal(await lineOf({ sent: 1, dropped: 0 }), "mirrored   1 request");
+  assert.equal(await lineOf({ sent: 12, dropped: 3 }), "mirrored   12 requests  3 dropped");
 });
 
 test("status --json prints the status as it is", async (t) => {
@@ -214,7 +230,7 @@ test("an order sends what was typed", async (t) => {
   const runtimeDir = await runningNode(t, {
     switchover: note("switchover", { active: "pi-b", tookMs: 45 }),
     standby: note("standby", maintained),
-    resume: note("resume", { node: "pi-a", ended: "maintenance", replicated: true }),
+    resume: note("resume", { node: "pi-a", ended: "maintenance", replicated: true, unstored: null }),
     orderBackend: note("backend", { replicated: true, warning: null, weight: 3 }),
   });
   for (const [line, order] of [
@@ -270,7 +286,8 @@ test("resume says what it ended: maintenance, flap damping, or nothing", async (
     ],
   ] as const) {
     const runtimeDir = await runningNode(t, {
-      resume: async ({ node = "" }) => Promise.resolve({ kind: "done", result: { node, ended, replicated } }),
+      resume: async ({ node = "" }) =>
+        Promise.resolve({ kind: "done", result: { node, ended, replicated, unstored: null } }),
     });
     const { code, out, err } = await vipair("resume", "pi-b", "--runtime-dir", runtimeDir);
     assert.deepEqual({ code, out, err }, { code: 0, out: `${said}\n`, err: "" });

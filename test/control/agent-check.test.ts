@@ -151,6 +151,19 @@ test("an agent is told what the configuration says, and answers to that", async 
   await until(() => weight() === 33, "33 %");
 });
 
+test("a backend may have its agent at a port of its own", async (t) => {
+  const saying = async (words: string) => accept(t, (socket) => socket.end(words));
+  const [usual, own] = [await saying("10%\n"), await saying("20%\n")];
+  const yaml = `health: { kind: none }, agent: { port: ${String(usual)}, interval: 50ms, timeout: 50ms }`;
+  const pool = web(yaml, { a: await refusedPort(), b: await refusedPort() });
+  const backends = pool.backends.map((one) =>
+    one.name === "b" ? { ...one, check: { agentPort: own } } : one,
+  );
+  const { checker } = watch(t, [{ ...pool, backends }]);
+  const weight = (name: string) => checker.table()["web"]?.[name]?.weightPercent;
+  await until(() => weight("a") === 10 && weight("b") === 20, "10 % and 20 %");
+});
+
 test("a backend without checks has its agent's word alone", async (t) => {
   const { say, state } = await withAgent(t, { health: "{ kind: none }", backend: "dead" });
   say("fail\n");

@@ -171,6 +171,39 @@ test("a change that cannot be stored is refused with a reason, and nothing has c
   assert.deepEqual(await wire.a.changes.set("k", 3), { replicated: true });
 });
 
+test("rule 12: an order can be ended though the disk takes nothing; it is said, told to the peer, and stored when it can be", async (t) => {
+  const wire = new Wire(t);
+  await wire.a.changes.set("maintenance/a", true);
+  const inTheWay = join(wire.a.stateDir, "changes.json.new");
+  mkdirSync(join(inTheWay, "in the way"), { recursive: true });
+  const ended = await wire.a.changes.end("maintenance/a");
+  assert.equal(ended.replicated, false);
+  assert.match(ended.unstored ?? "", /^cannot store run-time changes in .*changes\.json: /);
+  assert.equal(wire.a.changes.get("maintenance/a"), false);
+  assert.equal(wire.a.news.at(-1)?.value, false);
+  assert.equal(stored(wire.a, "maintenance/a"), true);
+  wire.connect();
+  await eventually(() => stored(wire.b, "maintenance/a") === false);
+  rmSync(inTheWay, { recursive: true });
+  await eventually(() => wire.a.changes.problem() === null);
+  assert.equal(stored(wire.a, "maintenance/a"), false);
+  assert.equal(wire.a.errors.length, 1, "once, not at each attempt");
+
+  await wire.a.changes.set("maintenance/a", true);
+  assert.deepEqual(await wire.a.changes.end("maintenance/a"), { replicated: true, unstored: null });
+});
+
+test("rule 12: what was ended and not stored is stored by itself, without a peer", async (t) => {
+  const wire = new Wire(t);
+  await wire.a.changes.set("maintenance/a", true);
+  const inTheWay = join(wire.a.stateDir, "changes.json.new");
+  mkdirSync(join(inTheWay, "in the way"), { recursive: true });
+  await wire.a.changes.end("maintenance/a");
+  rmSync(inTheWay, { recursive: true });
+  await eventually(() => wire.a.changes.problem() === null);
+  assert.equal(stored(wire.a, "maintenance/a"), false);
+});
+
 test("on a full disk a change is refused, what was stored stays, and it goes on when there is room", (t) => {
   const stateDir = openFolder(t);
   const child = join(import.meta.dirname, "fixtures/full-disk-child.ts");

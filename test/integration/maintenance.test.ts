@@ -184,6 +184,26 @@ describe("orders of maintenance that are refused", { concurrency: 2 }, () => {
     assert.equal((await a.command("resume")).code, 0);
   });
 
+  test("rule 12: maintenance can be left though the disk takes nothing, and the command says what that means", async (t) => {
+    const site = Site.open(t);
+    const pair = await site.pair();
+    const stateDir = join(site.folder, "state");
+    const a = pair.start("a", { env: { STATE_DIRECTORY: stateDir } });
+    await a.becomes("active");
+    assert.equal((await a.command("standby", "--force")).code, 0);
+    // Root could write to a directory whatever its mode.
+    rmSync(stateDir, { recursive: true, force: true });
+    site.file("state", "no directory");
+    const { code, stdout, stderr } = await a.command("resume");
+    assert.deepEqual({ code, stderr }, { code: 0, stderr: "" });
+    assert.match(
+      stdout,
+      /^a is back in service.*, but .* a restart .*cannot store run-time changes in .*: E/s,
+    );
+    await a.becomes("active");
+    assert.deepEqual((await a.status()).maintenance, []);
+  });
+
   test("without a peer that can take over, `vipair standby` is refused with the reason, and --force lets go", async (t) => {
     const site = Site.open(t);
     const pair = await site.pair();
@@ -208,6 +228,18 @@ describe("orders of maintenance that are refused", { concurrency: 2 }, () => {
     assert.equal((await a.command("resume")).code, 0);
     await a.becomes("active");
     assert.equal((await ask({ host: pair.virtualAddress })).body, "one");
+  });
+
+  test("claim: safe: the only node that is about to serve does not go into maintenance without --force", async (t) => {
+    const site = Site.open(t);
+    const pair = await site.pair({ pair: { claim: "safe", lease: "10s" } });
+    const { a, b } = await pair.startBoth();
+    await a.kill();
+    await b.until("the wait for the lease of a", ({ reason }) => /lease to end/.test(reason ?? ""));
+    const { code, stderr } = await b.command("standby");
+    assert.equal(code, 1);
+    assert.match(stderr, /^vipair: a is not in touch; --force takes b out of service all the same$/m);
+    await b.becomes("active");
   });
 
   test("`vipair standby NODE --force` lets the other node go at once, though nobody can take over", async (t) => {

@@ -3,7 +3,7 @@ import { test } from "node:test";
 import * as fc from "fast-check";
 import type { BackendHealth } from "../../src/routing/backend-state.ts";
 import { type PoolState, updateHealth } from "../../src/routing/pool.ts";
-import { observeResponse } from "../../src/routing/response-time.ts";
+import { createLoad, expectedResponseMs, observeResponse } from "../../src/routing/response-time.ts";
 import { BALANCES, type BalanceKind, chance, choose, chooseMany, expectOrder, pool } from "./pools.ts";
 
 const KINDS = Object.keys(BALANCES) as BalanceKind[];
@@ -210,6 +210,20 @@ test("least-response-time: cost is the response time x (active + 1)", () => {
   expectOrder(state, "aaaaaaaa");
   a.load.active = 3;
   expectOrder(state, "bbbbbbbb");
+});
+
+test("a slower answer counts at once and in full, of all else 10 s leave 1/e", () => {
+  const load = createLoad();
+  const expect = (responseMs: number): void => {
+    const found = expectedResponseMs(load, 10_000);
+    assert.ok(Math.abs(found - responseMs) < 0.01, String(found));
+  };
+  observeResponse(load, 100, 0);
+  expect(100 / Math.E);
+  observeResponse(load, 10, 10_000);
+  expect(10 + 90 / Math.E);
+  observeResponse(load, 80, 10_000);
+  expect(80);
 });
 
 test("against one that has not answered yet the loads alone decide", () => {

@@ -39,10 +39,13 @@ export async function orderResume(command: MaintenanceCommand, terminal: Termina
   return EXIT.ok;
 }
 
-function describeResume({ node, ended, replicated }: ResumeResult): string {
+function describeResume({ node, ended, replicated, unstored }: ResumeResult): string {
   switch (ended) {
-    case "maintenance":
-      return `${node} is back in service${unreplicated(replicated)}`;
+    case "maintenance": {
+      const known = `${node} is back in service${unreplicated(replicated)}`;
+      if (unstored === null) return known;
+      return `${known}, but that is not on the disk here yet, so that a restart may undo it: ${unstored}`;
+    }
     case "damping":
       return `${node} may change roles again: its flap damping has ended`;
     case "nothing":
