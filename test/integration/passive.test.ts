@@ -87,7 +87,7 @@ describe("ejection", { concurrency: 2 }, () => {
     const { host, vipair, backends, untilState, answers } = await serve(
       site,
       ["one", "two", "three"],
-      { health: CHECKED, outliers: {} },
+      { health: CHECKED, outliers: { baseEjection: "5m" } },
       { workers: 2 },
     );
     await backends[1]?.feel(BROKEN);
@@ -98,16 +98,16 @@ describe("ejection", { concurrency: 2 }, () => {
     const failed = Object.entries(seen).filter(([answer]) => !answer.startsWith("200 "));
     const count = failed.reduce((sum, [, times]) => sum + times, 0);
     t.diagnostic(`${String(count)} of ${String(asked)} requests got 500`);
-    assert.ok(count >= 5 && count < asked / 6, "less than half of what an even share would have been");
+    assert.ok(count >= 5 && count < asked / 4, "an even share would have been a third");
     const { reason, ejection, lastCheck } = await untilState("two", "ejected");
     assert.equal(reason, "5 responses with status 500 or above in a row, the last one: status 500");
-    assert.ok(ejection !== null && ejection.count === 1 && ejection.remainingMs <= 30_000);
+    assert.ok(ejection !== null && ejection.count === 1 && ejection.remainingMs <= 300_000);
     assert.equal(lastCheck?.good, true, "its checks see nothing");
     assert.deepEqual((await answers(40)).filter(isFailure), []);
     const shown = (await vipair.command("status")).stdout;
     assert.match(
       shown,
-      /two .* ejected .*\(5 responses with status 500 or above in a row, .*\) {2}ejection 1, \d+ s left/,
+      /two .* ejected .*\(5 responses with status 500 or above in a row, .*\) {2}ejection 1, \d min \d+ s left/,
     );
     await vipair.logged("the ejection", ({ msg, backend }) => msg === "backend ejected" && backend === "two");
   });
@@ -157,7 +157,7 @@ describe("ejection", { concurrency: 2 }, () => {
     const { backends, untilState, backend, answers, vipair } = await serve(
       site,
       ["one", "two", "three", "four"],
-      { health: CHECKED, outliers: { consecutive5xx: 2 } },
+      { health: CHECKED, outliers: { consecutive5xx: 2, baseEjection: "5m" } },
     );
     await Promise.all([backends[1]?.feel(BROKEN), backends[2]?.feel(BROKEN)]);
     await untilState("two", "ejected");
@@ -209,7 +209,7 @@ describe("circuit breakers", { concurrency: 2 }, () => {
     const site = Site.open(t);
     const { backends, vipair, answers, backend } = await serve(site, ["one"], {
       health: CHECKED,
-      circuitBreaker: { minimumRequests: 10, open: "3s" },
+      circuitBreaker: { minimumRequests: 10, window: "1m", open: "10s" },
     });
     const [one] = backends;
     await one?.feel(BROKEN);
@@ -222,7 +222,7 @@ describe("circuit breakers", { concurrency: 2 }, () => {
     const { state, breaker } = await backend("one");
     assert.equal(state, "up", "its checks are good");
     assert.equal(breaker?.openWorkers, 1);
-    assert.equal(breaker.reason, "10 of 10 requests failed within 10 s, the last one: status 500");
+    assert.equal(breaker.reason, "10 of 10 requests failed within 60 s, the last one: status 500");
     assert.match(
       (await vipair.command("status")).stdout,
       /breaker open in 1 worker \(10 of 10 requests failed .*\), trials in \d+ (ms|s)/,
@@ -230,7 +230,7 @@ describe("circuit breakers", { concurrency: 2 }, () => {
     await one?.feel({});
     await waitUntil(async () => ((await answers(1))[0] === 200 ? true : undefined), {
       what: "a trial",
-      withinMs: 20_000,
+      withinMs: 40_000,
     });
     assert.deepEqual(await answers(4), [200, 200, 200, 200]);
     assert.equal((await backend("one")).breaker, null);
