@@ -1,7 +1,8 @@
 // The table of backends that workers and the election go by: what the health checks found and who is ejected, with
 // what an operator ordered on top.
 
-import type { PoolConfig } from "../config/config.ts";
+import type { ListenerConfig, PoolConfig } from "../config/config.ts";
+import type { RouteAction } from "../config/route-config.ts";
 import type { HealthTable } from "../protocol/worker.ts";
 import { ASSUMED_UP, type BackendState } from "../routing/backend-state.ts";
 
@@ -34,6 +35,32 @@ function follow(state: BackendState, { state: ordered, weight }: BackendOrders):
   const health =
     ordered === null || (ordered === "drain" && state.health === "maintenance") ? state.health : ordered;
   return { ...state, health, ...(weight !== null && { weight }) };
+}
+
+/** Without the pools that get copies of requests alone: they answer nobody. */
+export function poolsThatAnswer(
+  pools: readonly PoolConfig[],
+  listeners: readonly ListenerConfig[],
+): readonly PoolConfig[] {
+  const routes = listeners.flatMap((listener) => listener.routes);
+  const shadows = new Set(routes.flatMap(({ mirror }) => mirror?.pool ?? []));
+  for (const { action } of routes) for (const pool of poolsOf(action)) shadows.delete(pool);
+  return pools.filter(({ name }) => !shadows.has(name));
+}
+
+function poolsOf(action: RouteAction): readonly string[] {
+  switch (action.kind) {
+    case "pool":
+      return [action.pool];
+    case "split":
+      return [
+        ...action.shares.map(({ pool }) => pool),
+        ...(action.override === null ? [] : [action.override.pool]),
+      ];
+    case "redirect":
+    case "respond":
+      return [];
+  }
 }
 
 /**

@@ -2,7 +2,7 @@
 // operators order, in this order; and whether a pool panics. Workers get the table that results, people the status.
 
 import { formatAddress } from "../config/config.ts";
-import type { PoolConfig } from "../config/config.ts";
+import type { ListenerConfig, PoolConfig } from "../config/config.ts";
 import type { Change, ChangeValue } from "../election/changes.ts";
 import type { BackendStatus, PoolStatus } from "../protocol/status.ts";
 import type { HealthTable, WorkerCounters } from "../protocol/worker.ts";
@@ -12,7 +12,7 @@ import { describePanic } from "../routing/panic.ts";
 import type { Clock } from "../system/clock.ts";
 import type { Log } from "../system/log.ts";
 import { BackendOrders } from "./backend-orders.ts";
-import { noBackendProblem } from "./backend-table.ts";
+import { noBackendProblem, poolsThatAnswer } from "./backend-table.ts";
 import { breakerStatus } from "./breaker-status.ts";
 import { HealthChecker } from "./health-checker.ts";
 import type { ChangeOutcome } from "./maintenance.ts";
@@ -32,6 +32,7 @@ export interface BackendsOptions {
   readonly configDir: string;
   /** As configured now. */
   readonly pools: () => readonly PoolConfig[];
+  readonly listeners: () => readonly ListenerConfig[];
   /** Run-time changes. */
   readonly find: (key: string) => Change | undefined;
   readonly set: (key: string, value: ChangeValue) => Promise<ChangeOutcome>;
@@ -120,7 +121,8 @@ export class Backends {
 
   /** Why this node could answer no request, by what its checks find. */
   problem(): string | undefined {
-    return noBackendProblem(this.orders.poolsInService(), this.#health.table());
+    const pools = poolsThatAnswer(this.orders.poolsInService(), this.#options.listeners());
+    return noBackendProblem(pools, this.#health.table());
   }
 
   status(counters: WorkerCounters): readonly PoolStatus[] {

@@ -92,6 +92,7 @@ export class Controller {
       random: Math.random,
       configDir: dirname(options.configPath),
       pools: () => this.#config.pools,
+      listeners: () => this.#config.listeners,
       find: (key) => this.#pair?.findChange(key) ?? this.#changes?.find(key),
       set: (key, value) => this.#setChange(key, value),
       onChange: () => {

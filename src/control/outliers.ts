@@ -68,9 +68,10 @@ export class Outliers {
     this.#schedule();
   }
 
-  /** Ends all timers. What is known stays. */
+  /** For good: workers that drain may still tell of rows, and nobody waits for the end of an ejection any more. */
   stop(): void {
     clearTimeout(this.#timer);
+    this.#pools.clear();
   }
 
   /** A worker has counted a row of failures. */

@@ -128,6 +128,19 @@ test("without a vipair every question ends with 3 and says so", async (t) => {
   }
 });
 
+test("status counts the requests that were copied, and those that should have been", async (t) => {
+  const lineOf = async (mirrors: { readonly sent: number; readonly dropped: number }) => {
+    const runtimeDir = await runningNode(t, {
+      status: async () => Promise.resolve(sampleStatus({ mirrors })),
+    });
+    const { out } = await vipair("status", "--runtime-dir", runtimeDir);
+    return /^mirrored .*$/m.exec(out)?.[0];
+  };
+  assert.equal(await lineOf({ sent: 0, dropped: 0 }), undefined);
+  assert.equal(await lineOf({ sent: 1, dropped: 0 }), "mirrored   1 request");
+  assert.equal(await lineOf({ sent: 12, dropped: 3 }), "mirrored   12 requests  3 dropped");
+});
+
 test("status --json prints the status as it is", async (t) => {
   const { code, out } = await vipair("status", "--json", "--runtime-dir", await runningNode(t));
   assert.equal(code, 0);

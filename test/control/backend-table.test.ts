@@ -1,7 +1,12 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { PoolConfig } from "../../src/config/config.ts";
-import { type BackendOrders, noBackendProblem, orderTable } from "../../src/control/backend-table.ts";
+import {
+  type BackendOrders,
+  noBackendProblem,
+  orderTable,
+  poolsThatAnswer,
+} from "../../src/control/backend-table.ts";
 import type { BackendHealth, BackendState } from "../../src/routing/backend-state.ts";
 import { expectConfig } from "../config/pair-yaml.ts";
 
@@ -65,6 +70,30 @@ test("rule 9: backends that nobody checks say nothing about what a node can reac
   assert.equal(noBackendProblem(pools({ web: "none" }), { web: down }), undefined);
   assert.equal(noBackendProblem([], {}), undefined);
   assert.match(noBackendProblem(pools({ web: "tcp", api: "none" }), { web: down }) ?? "", /^none of 2 /);
+});
+
+test("rule 9: a pool that gets copies alone answers nobody, whoever of it is up", () => {
+  const { pools: all, listeners } = expectConfig(`
+listeners:
+  - name: l
+    bind: 127.0.0.1:80
+    routes:
+      - { match: { path: /a }, pool: web, mirror: { pool: shadow } }
+      - { match: { path: /b }, split: { pools: { web: 1, canary: 1 } }, mirror: { pool: both } }
+      - { match: { path: /c }, split: { pools: { web: 1 }, override: { header: x, pool: other } } }
+      - { match: { path: /d }, pool: both }
+pools:
+  web: { backends: [127.0.0.1:1] }
+  shadow: { backends: [127.0.0.1:2] }
+  canary: { backends: [127.0.0.1:3] }
+  both: { backends: [127.0.0.1:4] }
+  other: { backends: [127.0.0.1:5] }
+  spare: { backends: [127.0.0.1:6] }
+`);
+  assert.deepEqual(
+    poolsThatAnswer(all, listeners).map(({ name }) => name),
+    ["web", "canary", "both", "other", "spare"],
+  );
 });
 
 test("before the first look every backend counts as reached", () => {

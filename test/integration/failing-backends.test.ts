@@ -5,6 +5,7 @@ import assert from "node:assert/strict";
 import { join } from "node:path";
 import { describe, test } from "node:test";
 import autocannon from "autocannon";
+import type { Status } from "../../src/protocol/status.ts";
 import { MoodyBackend, type Mood } from "../support/moody-backend.ts";
 import { PORT, Site } from "../support/site.ts";
 import { type Seen, SteadyLoad } from "../support/steady-load.ts";
@@ -36,7 +37,17 @@ async function serve(
   return { host, vipair };
 }
 
-function areUp(pools: Awaited<ReturnType<VipairProcess["status"]>>["pools"]): boolean {
+/** Requests sent to each backend. */
+async function requestsOf(vipair: VipairProcess): Promise<readonly number[]> {
+  const { pools } = await vipair.status();
+  return pools[0]?.backends.map(({ requests }) => requests) ?? [];
+}
+
+function stateOf(pools: Status["pools"], name: string): string | undefined {
+  return pools[0]?.backends.find((backend) => backend.name === name)?.state;
+}
+
+function areUp(pools: Status["pools"]): boolean {
   return pools.every(({ backends }) => backends.every(({ state }) => state === "up"));
 }
 
@@ -81,29 +92,88 @@ describe("backends that fail", { concurrency: 1 }, () => {
     assert.ok(failures > 0, "nobody met the death of the backend");
   });
 
-  test("a backend that is ten times slower gets under a fifth of its fair share with least-response-time", async (t) => {
+  test("a backend that becomes ten times slower gets under a fifth of its fair share with least-response-time", async (t) => {
     const site = Site.open(t);
     const backends = await threeBackends(site, { delayMs: 30 });
-    await backends[2].feel({ delayMs: 300 });
     const { host, vipair } = await serve(site, backends, { balance: "least-response-time" });
-    const {
-      errors,
-      non2xx,
-      "2xx": answered,
-    } = await autocannon({
-      url: `http://${host}:${String(PORT)}/`,
-      connections: 3,
-      amount: 450,
+    /** What each backend gets of so many requests. */
+    const shares = async (amount: number): Promise<readonly number[]> => {
+      const before = await requestsOf(vipair);
+      const {
+        errors,
+        non2xx,
+        "2xx": answered,
+      } = await autocannon({
+        url: `http://${host}:${String(PORT)}/`,
+        connections: 3,
+        amount,
+      });
+      assert.deepEqual({ errors, non2xx, answered }, { errors: 0, non2xx: 0, answered: amount });
+      return (await requestsOf(vipair)).map((requests, index) => requests - (before[index] ?? 0));
+    };
+    const equal = await shares(150);
+    await backends[2].feel({ delayMs: 300 });
+    const unequal = await shares(450);
+    t.diagnostic(`${equal.join(" ")}, then ${unequal.join(" ")}`);
+    for (const requests of equal) assert.ok(requests > 150 / backends.length / 5, equal.join(" "));
+    assert.ok((unequal[2] ?? Infinity) < 450 / backends.length / 5, unequal.join(" "));
+    assert.ok((unequal[2] ?? 0) > 0, "nobody knows that it is slow");
+  });
+
+  test("a backend that hangs and goes on accepting connections loses no request when a timeout is tried again", async (t) => {
+    const site = Site.open(t);
+    const backends = await threeBackends(site);
+    const { host, vipair } = await serve(site, backends, {
+      // Of a machine that stands still, many requests time out at once.
+      retry: { on: ["connect", "reset", "timeout"], perTry: "1s", budget: { percent: 100 } },
+      outliers: {},
     });
-    assert.deepEqual({ errors, non2xx, answered }, { errors: 0, non2xx: 0, answered: 450 });
-    const { pools } = await vipair.status();
-    const shares = Object.fromEntries(
-      (pools[0]?.backends ?? []).map(({ name, requests }) => [name, requests]),
-    );
-    t.diagnostic(JSON.stringify(shares));
-    const fair = answered / backends.length;
-    assert.ok((shares["three"] ?? answered) < fair / 5, JSON.stringify(shares));
-    assert.ok((shares["three"] ?? 0) > 0, "nobody knows that it is slow");
+    const load = new SteadyLoad({ host, port: PORT, perSecond: PER_SECOND });
+    await load.untilAsked(PER_SECOND / 2);
+    backends[1].freeze();
+    await vipair.until("the backend is ejected", ({ pools }) => stateOf(pools, "two") === "ejected");
+    const before = await requestsOf(vipair);
+    await load.untilAsked(PER_SECOND);
+    const seen = await load.stop();
+    assertNoneLost(seen);
+    t.diagnostic(JSON.stringify(seen.answers));
+    assert.ok((seen.answers["200 two"] ?? 0) > 0);
+    // Whoever was on the way to it when it was ejected is counted already.
+    assert.deepEqual((await requestsOf(vipair))[1], before[1]);
+  });
+
+  test("of a backend that answers 500 and whose health check is good, clients see no more once it is ejected", async (t) => {
+    const site = Site.open(t);
+    const backends = await threeBackends(site);
+    const health = { kind: "http", path: "/health", interval: "1s" };
+    const { host, vipair } = await serve(site, backends, { health, outliers: {} });
+    const load = new SteadyLoad({ host, port: PORT, perSecond: PER_SECOND });
+    await backends[1].feel({ status: 500 });
+    await vipair.until("the backend is ejected", ({ pools }) => stateOf(pools, "two") === "ejected");
+    const first = await load.stop();
+    assert.deepEqual(first.failures, []);
+    const bad = first.answers["500 two"] ?? 0;
+    assert.ok(bad >= 5, "five in a row eject a backend");
+    const later = new SteadyLoad({ host, port: PORT, perSecond: PER_SECOND });
+    await later.untilAsked(PER_SECOND);
+    const seen = await later.stop();
+    t.diagnostic(`${String(bad)} of ${String(first.asked)} saw it; then ${JSON.stringify(seen.answers)}`);
+    assertNoneLost(seen);
+    assert.equal(seen.answers["200 two"], undefined);
+  });
+
+  test("a backend that answers 500 is seen by no client when that status is tried again", async (t) => {
+    const site = Site.open(t);
+    const backends = await threeBackends(site);
+    await backends[1].feel({ status: 500 });
+    const { host, vipair } = await serve(site, backends, {
+      retry: { on: ["connect", "reset", 500], budget: { percent: 100 } },
+    });
+    const load = new SteadyLoad({ host, port: PORT, perSecond: PER_SECOND });
+    await load.untilAsked(PER_SECOND);
+    const seen = await load.stop();
+    assertNoneLost(seen);
+    assert.ok(((await requestsOf(vipair))[1] ?? 0) > 0, "nobody was sent there");
   });
 
   test("a rolling restart of all backends with drain --wait loses none of 20,000 requests", async (t) => {

@@ -3,7 +3,7 @@
 
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import fc from "fast-check";
+import * as fc from "fast-check";
 import { explainRoute, factsOf, findRoute } from "../../src/routing/route.ts";
 import { request, routes } from "./routes.ts";
 
