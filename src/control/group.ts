@@ -74,6 +74,14 @@ const COULD_SERVE = {
   stopped: false,
 } satisfies Record<PeerRole, boolean>;
 
+/** Taking such a node out of service takes the service out. */
+const SERVES_OR_WILL: ReadonlySet<State["phase"]["kind"]> = new Set([
+  "active",
+  "claiming",
+  "announcing",
+  "awaiting-lease",
+]);
+
 /** A release that failed is tried again, less and less often; the kernel's lease ends it in any case. */
 const RELEASE_RETRY_MS = { first: 250, atMost: 30_000 } as const;
 
@@ -238,7 +246,7 @@ export class Group implements OwnGroup {
     const words =
       this.#options.events.isConnected() && state.peer.kind === "heard" ? state.peer.said : undefined;
     if (words?.role === "maintenance") return `${peer.name} is in maintenance, too`;
-    if (phase.kind !== "active" && phase.kind !== "claiming") return undefined;
+    if (!SERVES_OR_WILL.has(phase.kind)) return undefined;
     if (words === undefined) return `${peer.name} is not in touch`;
     if (this.#difference !== undefined) return this.#difference;
     if (!words.ready) return `${peer.name} is not ready: it is ${words.role}`;

@@ -8,7 +8,7 @@ import type { ConnectionOptions, TLSSocket } from "node:tls";
 import { WebSocket } from "ws";
 import { formatAddress } from "../config/config.ts";
 import { FRAME_BYTES_MAX } from "./peer-frame.ts";
-import { PEER_TLS, nameProblem, secretProblem } from "./peer-security.ts";
+import { PEER_TLS, nameHint, nameProblem, secretProblem } from "./peer-security.ts";
 import type { Endpoint } from "./peer-security.ts";
 
 /** TLS and WebSocket handshake together, once TCP is connected. A frozen peer lets us wait this long. */
@@ -60,13 +60,14 @@ export function dialPeer(options: DialOptions, settle: (outcome: DialOutcome) =>
     if (outcome !== undefined) settle(outcome);
   };
 
+  const expectedHint = nameHint(peer.name);
   // tls.connect() hands localAddress on to net.connect(), which its types do not say.
   const target: ConnectionOptions & Pick<TcpNetConnectOpts, "localAddress"> = {
     host: peer.address,
     port,
     localAddress: self.address,
     ...PEER_TLS,
-    pskCallback: () => ({ psk: key, identity: self.name }),
+    pskCallback: (hint) => (hint === expectedHint ? { psk: key, identity: self.name } : null),
     // With this cipher there is no certificate; the key has proven who answers.
     checkServerIdentity: () => undefined,
   };
@@ -119,7 +120,9 @@ function explainHandshake(error: NodeJS.ErrnoException, { peer, port }: DialOpti
   if (code.includes("BAD_RECORD_MAC") || code.includes("DECRYPT")) {
     return { kind: "rejected", problem: secretProblem(peer.name) };
   }
-  if (code.includes("UNKNOWN_PSK_IDENTITY")) return { kind: "rejected", problem: nameProblem(peer.name) };
+  // What it says of our name, and what we say of its.
+  if (code.includes("UNKNOWN_PSK_IDENTITY") || code.includes("PSK_IDENTITY_NOT_FOUND"))
+    return { kind: "rejected", problem: nameProblem(peer.name) };
   return {
     kind: "rejected",
     problem: `what listens on ${formatAddress(peer.address, port)} is not vipair (${code})`,

@@ -10,7 +10,7 @@ import { WebSocketServer } from "ws";
 import type { WebSocket } from "ws";
 import { formatAddress } from "../config/config.ts";
 import { FRAME_BYTES_MAX } from "./peer-frame.ts";
-import { PEER_TLS, nameProblem, secretProblem } from "./peer-security.ts";
+import { PEER_TLS, nameHint, nameProblem, secretProblem } from "./peer-security.ts";
 import type { Endpoint } from "./peer-security.ts";
 
 /** For the TLS handshake, and again for the WebSocket request. */
@@ -71,6 +71,7 @@ export class PeerListener {
     this.#tls = createTlsServer({
       ...PEER_TLS,
       handshakeTimeout: HANDSHAKE_MS,
+      pskIdentityHint: nameHint(options.self.name),
       pskCallback: (_socket, identity) => (identity === options.peer.name ? options.key : null),
     });
     this.#tls.on("secureConnection", (socket) => {
@@ -162,7 +163,9 @@ export class PeerListener {
 }
 
 function explainRefusal(code: string, who: string): string {
-  if (code.includes("PSK_IDENTITY_NOT_FOUND")) return nameProblem(who);
+  // The latter is what a dialler says that does not like our hint.
+  const isAboutNames = code.includes("PSK_IDENTITY_NOT_FOUND") || code.includes("ALERT_HANDSHAKE_FAILURE");
+  if (isAboutNames) return nameProblem(who);
   if (code.includes("BAD_RECORD_MAC") || code.includes("DECRYPT")) return secretProblem(who);
   return `${who} connected to the peer link's port and is not vipair (${code})`;
 }

@@ -1,7 +1,7 @@
 // How the two nodes know each other: TLS 1.2 with a key made from the pair's secret, so that one secret
 // gives authentication both ways and encryption without certificates. There is no other way in.
 
-import { constants, hkdfSync } from "node:crypto";
+import { constants, createHash, hkdfSync } from "node:crypto";
 import type { ConnectionOptions } from "node:tls";
 
 /** One end of a path of the peer link. */
@@ -28,6 +28,14 @@ export const PEER_TLS = {
 /** The TLS key of the pair: HKDF-SHA256 (RFC 5869) of its secret. */
 export function deriveKey(secret: string): Buffer {
   return Buffer.from(hkdfSync("sha256", secret, KEY_SALT, KEY_INFO, KEY_BYTES));
+}
+
+/**
+ * What a listening node calls itself in the handshake (RFC 4279 5.2: the PSK identity hint), so that a dialler which knows it
+ * by another name says no before anything is heard. A digest: strangers need not learn the name.
+ */
+export function nameHint(name: string): string {
+  return createHash("sha256").update(`${KEY_INFO} ${name}`).digest("hex").slice(0, 32);
 }
 
 /** The same words whichever side notices, so that one mistake is one line in the log. */

@@ -14,6 +14,7 @@ import {
   eventually,
   frame,
   listenPlain,
+  keepTalking,
   newPlace,
   nodeOf,
   startImpostor,
@@ -52,6 +53,22 @@ test("a peer that goes by another name is refused and estranged", async (t) => {
   nodeOf(t, "b", place, { selfName: "c" });
   await eventually(() => a.events.includes("estranged"));
   assert.match(a.link.status().problem ?? "", /^b and we disagree about the nodes' names/);
+});
+
+test("of two nodes that disagree about the name of one of them, neither hears the other", async (t) => {
+  const place = await newPlace();
+  const a = nodeOf(t, "a", place);
+  // It was renamed in the file of b, which was restarted, and runs with its old name still.
+  const b = nodeOf(t, "b", place, { peerName: "x" });
+  keepTalking(t, a);
+  keepTalking(t, b);
+  for (const node of [a, b])
+    await eventually(() => node.events.filter((event) => event === "estranged").length >= 3);
+  assert.ok(!a.events.includes("connected") && !b.events.includes("connected"), a.events.join());
+  assert.match(a.link.status().problem ?? "", /^b and we disagree about the nodes' names/);
+  assert.match(b.link.status().problem ?? "", /^x and we disagree about the nodes' names/);
+  for (const { logged } of [a, b])
+    assert.equal(logged.filter((line) => line.includes("names")).length, 1, logged.join("\n"));
 });
 
 /** A link of node a that is never started. */

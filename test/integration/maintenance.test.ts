@@ -230,6 +230,18 @@ describe("orders of maintenance that are refused", { concurrency: 2 }, () => {
     assert.equal((await ask({ host: pair.virtualAddress })).body, "one");
   });
 
+  test("claim: safe: the only node that is about to serve does not go into maintenance without --force", async (t) => {
+    const site = Site.open(t);
+    const pair = await site.pair({ pair: { claim: "safe", lease: "10s" } });
+    const { a, b } = await pair.startBoth();
+    await a.kill();
+    await b.until("the wait for the lease of a", ({ reason }) => /lease to end/.test(reason ?? ""));
+    const { code, stderr } = await b.command("standby");
+    assert.equal(code, 1);
+    assert.match(stderr, /^vipair: a is not in touch; --force takes b out of service all the same$/m);
+    await b.becomes("active");
+  });
+
   test("`vipair standby NODE --force` lets the other node go at once, though nobody can take over", async (t) => {
     const site = Site.open(t);
     const pair = await site.pair();

@@ -190,6 +190,37 @@ describe("strangers", { concurrency: 4 }, () => {
     assert.equal(pair.longestOverlapMs(), 0);
   });
 
+  test("a node is renamed by restarting first the standby, then the node itself: one node holds the address all the time", async (t) => {
+    const site = Site.open(t);
+    const pair = await site.pair();
+    const { a, b } = await pair.startBoth();
+    const nodes = {
+      x: { address: pair.addresses.a, priority: 150 },
+      b: { address: pair.addresses.b, priority: 100 },
+    };
+    const config = site.config(pair.content({ pair: { nodes } }), "renamed.yaml");
+    const start = (node: string, runtimeDir: string) =>
+      site.start({ config, node, runtimeDir: join(site.folder, runtimeDir) });
+    await b.kill();
+    const renamed = start("b", "b");
+    const problem = /disagree about the nodes' names/;
+    for (const node of [a, renamed])
+      await node.until("the problem", ({ peer }) => problem.test(peer?.problem ?? ""));
+    await sleep(REDIAL_MEMORY_MS + LONG_MS);
+    assert.deepEqual([(await a.status()).role, (await renamed.status()).role], ["active", "standby"]);
+    assert.equal(claims(renamed), 0);
+    const { stderr } = await a.command("switchover");
+    assert.match(stderr, problem);
+
+    a.signal("SIGTERM");
+    await renamed.becomes("active");
+    assert.deepEqual(await a.exit(), { code: 0, signal: null });
+    const x = start("x", "x");
+    await pair.isWell(x);
+    assert.equal((await renamed.status()).role, "active");
+    assert.equal(pair.longestOverlapMs(), 0);
+  });
+
   test("a clock that jumps by hours moves no role", async (t) => {
     const site = Site.open(t);
     const pair = await site.pair();

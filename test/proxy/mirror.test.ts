@@ -81,6 +81,10 @@ for (const { name, request } of [
   { name: "a GET", request: get("/x?y", "Cookie: a=b").replace("example.lan", "example.lan:8080") },
   { name: "a body with its length", request: post("hello", "Content-Length: 5") },
   {
+    name: "a body that came without waiting for 100",
+    request: post("hello", "Content-Length: 5", "Expect: 100-continue"),
+  },
+  {
     name: "a chunked body with trailers",
     request: post("3\r\nabc\r\n2\r\nde\r\n0\r\nX-Sum: 1\r\n\r\n", CHUNKED, "Trailer: X-Sum"),
   },

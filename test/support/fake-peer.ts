@@ -6,7 +6,7 @@ import { once } from "node:events";
 import { connect, type ConnectionOptions } from "node:tls";
 import type { TcpNetConnectOpts } from "node:net";
 import { WebSocket, WebSocketServer } from "ws";
-import { deriveKey, PEER_TLS } from "../../src/control/peer-security.ts";
+import { deriveKey, nameHint, PEER_TLS } from "../../src/control/peer-security.ts";
 
 export interface FakePeerOptions {
   /** The name of the node that it pretends to be. */
@@ -39,10 +39,14 @@ export async function dialAsPeer({ name, address, to, port, secret }: FakePeerOp
 
 /** Answers whoever dials with the pair's secret; `say` is called with each connection. Ends in the way to close it. */
 export async function listenAsPeer(
-  { address, port, secret }: FakePeerOptions,
+  { name, address, port, secret }: FakePeerOptions,
   say: (webSocket: WebSocket) => void,
 ): Promise<() => Promise<void>> {
-  const server = createServer({ ...PEER_TLS, pskCallback: () => deriveKey(secret) });
+  const server = createServer({
+    ...PEER_TLS,
+    pskIdentityHint: nameHint(name),
+    pskCallback: () => deriveKey(secret),
+  });
   const webSockets = new WebSocketServer({ server });
   webSockets.on("connection", (webSocket) => {
     webSocket.on("error", () => undefined);
