@@ -68,9 +68,10 @@ export class Outliers {
     this.#schedule();
   }
 
-  /** Ends all timers. What is known stays. */
+  /** For good: workers that drain may still tell of rows, and nobody waits for the end of an ejection any more. */
   stop(): void {
     clearTimeout(this.#timer);
+    this.#pools.clear();
   }
 
   /** A worker has counted a row of failures. */
@@ -101,7 +102,7 @@ export class Outliers {
         const { reason, count, untilMs, sinceMs } = verdict.ejection;
         pool.state = verdict.state;
         log.warn(
-          { pool: name, backend, reason, forMs: untilMs - sinceMs, ejection: count },
+          { pool: name, backend, reason, forMs: Math.round(untilMs - sinceMs), ejection: count },
           "backend ejected",
         );
         this.#schedule();

@@ -191,6 +191,16 @@ test("an order stands above an ejection, and maintenance ends it", (t) => {
   assert.equal(rig.status("a").ejection, null);
 });
 
+test("a node that stops ejects nobody any more, whatever its draining workers say", (t) => {
+  const rig = new Rig(t);
+  rig.fails("a");
+  rig.backends.stop();
+  rig.fails("b");
+  rig.passes(60_000);
+  assert.equal(rig.changes, 1);
+  assert.deepEqual(rig.lines, ["backend ejected"]);
+});
+
 test("what a worker says of pools and backends that are not there, or that do not eject, changes nothing", (t) => {
   const rig = new Rig(t);
   rig.fails("stranger");

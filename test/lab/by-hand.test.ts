@@ -106,8 +106,10 @@ test(
     await refuses("part a", "too much: a");
     await refuses("gateway", "off or on?");
     await refuses("gateway off b", "too much: b");
-    const which = "which command? status, role, switchover, standby, resume, drain, ready or route";
-    for (const command of ["vipair a", "vipair a check"]) await refuses(command, which);
+    const which =
+      "which command? status, role, switchover, standby, resume, drain, ready, maintenance or weight";
+    // The last two ask no node.
+    for (const command of ["vipair a", "vipair a check", "vipair a route"]) await refuses(command, which);
     await refuses("thaw a", "a is not frozen");
     await wouldRefuse(hand.gateway("on"), "the gateway is on already");
     await wouldRefuse(hand.plug("a"), "the cable of a is plugged in, and its port is not silent");

@@ -111,9 +111,9 @@ test("what began before it opened decides nothing about the trials", () => {
   story.opened();
   story.nowMs += 5000;
   const trial = story.begin();
-  for (const pass of early) {
+  for (const [i, pass] of early.entries()) {
     assert.ok(pass !== null);
-    assert.equal(story.fail(pass), false);
+    assert.equal(i === 0 ? story.fail(pass) : story.succeed(pass), false);
   }
   assert.equal(story.phase, "half-open");
   assert.ok(trial !== null);
