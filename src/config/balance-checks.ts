@@ -9,7 +9,12 @@ const HASHED_BACKENDS_MAX = 1000;
 
 /** Weights that leave nobody, backups of nothing, cookies that clients would not take. */
 export function checkBalance(pool: Spot): readonly Mistake[] {
-  return [...checkBackends(pool.at("backends")), ...checkHash(pool), ...checkSticky(pool.at("sticky"))];
+  return [
+    ...checkBackends(pool.at("backends")),
+    ...checkHash(pool),
+    ...checkCookies(pool),
+    ...checkSticky(pool.at("sticky")),
+  ];
 }
 
 function checkBackends(list: Spot): readonly Mistake[] {
@@ -34,6 +39,17 @@ function checkHash(pool: Spot): readonly Mistake[] {
   return [
     balance.mistake(
       `${kind} cannot share evenly over ${String(length)} backends. Use at most ${String(HASHED_BACKENDS_MAX)}, or another policy.`,
+    ),
+  ];
+}
+
+/** Two that want one cookie: sticky would write its own into what balance reads. */
+function checkCookies(pool: Spot): readonly Mistake[] {
+  const cookie = pool.at("balance").at("cookie");
+  if (cookie.text === undefined || cookie.text !== pool.at("sticky").at("cookie").text) return [];
+  return [
+    cookie.mistake(
+      `${quote(cookie.text)} is the cookie of sticky, which the balancer makes itself. Use one of the application, or leave sticky out.`,
     ),
   ];
 }

@@ -102,7 +102,7 @@ export class Outliers {
         const { reason, count, untilMs, sinceMs } = verdict.ejection;
         pool.state = verdict.state;
         log.warn(
-          { pool: name, backend, reason, forMs: untilMs - sinceMs, ejection: count },
+          { pool: name, backend, reason, forMs: Math.round(untilMs - sinceMs), ejection: count },
           "backend ejected",
         );
         this.#schedule();

@@ -122,6 +122,11 @@ describe("sticky", () => {
       "8080], sticky: { cookie: __Host-a, secure: true, path: /x } }",
       '4:89  pools.web.sticky.path: Browsers refuse "__Host-a" with another path than /. Use /.',
     ],
+    [
+      END,
+      "8080], sticky: { cookie: s }, balance: { kind: cookie-hash, cookie: s } }",
+      '4:102  pools.web.balance.cookie: "s" is the cookie of sticky, which the balancer makes itself. Use one of the application, or leave sticky out.',
+    ],
   ]);
 });
 

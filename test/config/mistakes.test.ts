@@ -319,7 +319,7 @@ describe("pools", () => {
     [
       "[192.168.1.21:8080]",
       "[{ address: a:1, max: 1 }]",
-      "4:37  pools.web.backends[0].max: Unknown key. Known here: name, address, weight, backup, health.",
+      '4:37  pools.web.backends[0].max: Unknown key. Did you mean "maxConnections"?',
     ],
     [
       "8080] }",

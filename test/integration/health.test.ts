@@ -12,7 +12,7 @@ import type { VipairProcess } from "../support/vipair-process.ts";
 
 const AGENT_PORT = 9999;
 /** A busy machine must not look like a backend that hangs. */
-const CHECKED = { interval: "1s", fastInterval: "100ms", downInterval: "100ms", timeout: "1s" };
+const CHECKED = { interval: "3s", fastInterval: "100ms", downInterval: "100ms", timeout: "3s" };
 
 /** A backend that answers every request with its name, and /health with its page. */
 interface Paged {

@@ -87,7 +87,7 @@ describe("ejection", { concurrency: 2 }, () => {
     const { host, vipair, backends, untilState, answers } = await serve(
       site,
       ["one", "two", "three"],
-      { health: CHECKED, outliers: {} },
+      { health: CHECKED, outliers: { baseEjection: "5m" } },
       { workers: 2 },
     );
     await backends[1]?.feel(BROKEN);
@@ -98,16 +98,16 @@ describe("ejection", { concurrency: 2 }, () => {
     const failed = Object.entries(seen).filter(([answer]) => !answer.startsWith("200 "));
     const count = failed.reduce((sum, [, times]) => sum + times, 0);
     t.diagnostic(`${String(count)} of ${String(asked)} requests got 500`);
-    assert.ok(count >= 5 && count < asked / 6, "less than half of what an even share would have been");
+    assert.ok(count >= 5 && count < asked / 4, "an even share would have been a third");
     const { reason, ejection, lastCheck } = await untilState("two", "ejected");
     assert.equal(reason, "5 responses with status 500 or above in a row, the last one: status 500");
-    assert.ok(ejection !== null && ejection.count === 1 && ejection.remainingMs <= 30_000);
+    assert.ok(ejection !== null && ejection.count === 1 && ejection.remainingMs <= 300_000);
     assert.equal(lastCheck?.good, true, "its checks see nothing");
     assert.deepEqual((await answers(40)).filter(isFailure), []);
     const shown = (await vipair.command("status")).stdout;
     assert.match(
       shown,
-      /two .* ejected .*\(5 responses with status 500 or above in a row, .*\) {2}ejection 1, \d+ s left/,
+      /two .* ejected .*\(5 responses with status 500 or above in a row, .*\) {2}ejection 1, \d min \d+ s left/,
     );
     await vipair.logged("the ejection", ({ msg, backend }) => msg === "backend ejected" && backend === "two");
   });
@@ -129,17 +129,27 @@ describe("ejection", { concurrency: 2 }, () => {
 
   test("a backend that flaps is ejected longer each time", async (t) => {
     const site = Site.open(t);
-    const { backends, untilState } = await serve(site, ["one", "two"], {
+    const { vipair, backends, untilState } = await serve(site, ["one", "two"], {
       health: CHECKED,
-      outliers: { consecutive5xx: 3, baseEjection: "400ms" },
+      // A busy machine must not look like a time in which it was well.
+      outliers: { consecutive5xx: 3, baseEjection: "4s" },
     });
-    for (const count of [1, 2, 3]) {
+    const count = 3;
+    for (let n = 1; n <= count; n += 1) {
       await backends[1]?.feel(BROKEN);
-      const { ejection } = await untilState("two", "ejected");
-      assert.equal(ejection?.count, count);
+      await untilState("two", "ejected");
       await backends[1]?.feel({});
-      await untilState("two", "up");
+      if (n < count) await untilState("two", "up");
     }
+    const ejections = vipair.lines.filter(({ msg }) => msg === "backend ejected");
+    assert.deepEqual(
+      ejections.map(({ backend, ejection, forMs }) => [backend, ejection, forMs]),
+      [
+        ["two", 1, 4000],
+        ["two", 2, 8000],
+        ["two", 3, 12_000],
+      ],
+    );
   });
 
   test("of four backends with three that fail two are ejected, and when all fail two still serve", async (t) => {
@@ -147,7 +157,7 @@ describe("ejection", { concurrency: 2 }, () => {
     const { backends, untilState, backend, answers, vipair } = await serve(
       site,
       ["one", "two", "three", "four"],
-      { health: CHECKED, outliers: { consecutive5xx: 2 } },
+      { health: CHECKED, outliers: { consecutive5xx: 2, baseEjection: "5m" } },
     );
     await Promise.all([backends[1]?.feel(BROKEN), backends[2]?.feel(BROKEN)]);
     await untilState("two", "ejected");
@@ -199,7 +209,7 @@ describe("circuit breakers", { concurrency: 2 }, () => {
     const site = Site.open(t);
     const { backends, vipair, answers, backend } = await serve(site, ["one"], {
       health: CHECKED,
-      circuitBreaker: { minimumRequests: 10, open: "3s" },
+      circuitBreaker: { minimumRequests: 10, window: "1m", open: "10s" },
     });
     const [one] = backends;
     await one?.feel(BROKEN);
@@ -212,7 +222,7 @@ describe("circuit breakers", { concurrency: 2 }, () => {
     const { state, breaker } = await backend("one");
     assert.equal(state, "up", "its checks are good");
     assert.equal(breaker?.openWorkers, 1);
-    assert.equal(breaker.reason, "10 of 10 requests failed within 10 s, the last one: status 500");
+    assert.equal(breaker.reason, "10 of 10 requests failed within 60 s, the last one: status 500");
     assert.match(
       (await vipair.command("status")).stdout,
       /breaker open in 1 worker \(10 of 10 requests failed .*\), trials in \d+ (ms|s)/,
@@ -220,7 +230,7 @@ describe("circuit breakers", { concurrency: 2 }, () => {
     await one?.feel({});
     await waitUntil(async () => ((await answers(1))[0] === 200 ? true : undefined), {
       what: "a trial",
-      withinMs: 20_000,
+      withinMs: 40_000,
     });
     assert.deepEqual(await answers(4), [200, 200, 200, 200]);
     assert.equal((await backend("one")).breaker, null);
