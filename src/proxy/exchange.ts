@@ -1,12 +1,14 @@
 // One request with its client: which backend is tried, what goes to the client and when it is over. Each try of it is an
 // attempt (attempt.ts); here is what remains when one of them has failed.
 //
-//   awaited ──an attempt answers──> body ──its end──> done
-//      └──or none does, or it is not worth waiting──> done: an error page
+//   awaited: queued <──full── trying ──an attempt answers──> body ──its end──> done
+//               └──has room──>  │
+//                               └──nobody does, or it is not worth waiting──> done: an error page
 //
 //   connect fails:                        next backend, each at most once; then 503
 //   a reused connection closes unheard:   again on a fresh one, if nothing can have happened twice
-//   lost or malformed before the head:    502; too slow: 504
+//   lost, too slow, a chosen status:      again (retries.ts) if that is asked for, safe, and within its bounds
+//   otherwise, before the head:           502; too slow: 504
 //   a body that is malformed, too large or too slow, before the head: 400, 413, 408
 //   lost or malformed after the head:     the client's connection is cut, so that it shows
 //
