@@ -350,10 +350,8 @@ export class Exchange implements AttemptOwner, Queueable {
     return this.totalAt !== 0 && this.context.timers.nowMs >= this.totalAt;
   }
 
-  /** Another one if there is one, else one that had it before; null: nobody is there. */
-  private chooseAgain(): Backend | null {
-    const other = this.pool.choose(this);
-    if (other !== null) return other;
+  /** One that had it before, when there is no other; null: nobody is there. */
+  private chooseSame(): Backend | null {
     this.tried.length = 0;
     return this.pool.choose(this);
   }
@@ -361,7 +359,7 @@ export class Exchange implements AttemptOwner, Queueable {
   wantsAnswer(status: number): boolean {
     const { statuses } = this.pool.retries.settings.on;
     if (statuses.length === 0 || !this.beginRetry(statuses.includes(status))) return true;
-    this.next = this.chooseAgain();
+    this.next = this.pool.choose(this) ?? this.chooseSame();
     // What came is better than nothing.
     if (this.next === null) this.endRetry();
     return this.next === null;
@@ -412,10 +410,11 @@ export class Exchange implements AttemptOwner, Queueable {
   private sendAgain(asked: boolean): boolean {
     if (!this.beginRetry(asked)) return false;
     this.sendings += 1;
-    const backend = this.chooseAgain();
-    if (backend === null) return this.queueUp();
-    this.begin(backend);
-    return true;
+    const other = this.pool.choose(this);
+    if (other === null && this.queueUp()) return true;
+    const backend = other ?? this.chooseSame();
+    if (backend !== null) this.begin(backend);
+    return backend !== null;
   }
 
   private failConnect(): void {

@@ -202,7 +202,7 @@ describe("who waits", () => {
     await backend.has("/ws", "/2");
   });
 
-  test("a request that one backend failed waits for another that is full", async (t) => {
+  test("a request that one backend failed queues behind those who wait", async (t) => {
     const { backends, ask, queue, worker } = await limited(t, [1, 1], {
       balance: { kind: "first" },
       retry: RETRY,
@@ -225,6 +225,23 @@ describe("who waits", () => {
     first.answer();
     await next.receives("ok");
   });
+});
+
+test("a request that one backend failed waits for another that is full, though the first has room", async (t) => {
+  const { backends, ask, counters } = await limited(t, [1, 1], { balance: { kind: "first" }, retry: RETRY });
+  const [first, second] = backends;
+  assert.ok(first !== undefined && second !== undefined);
+  const client = await ask("/1");
+  await first.has("/1");
+  await ask("/2");
+  await second.has("/2");
+  first.peers[0]?.socket.resetAndDestroy();
+  await eventually("it waits", async () => (await counters()).queued === 1);
+  second.answer();
+  await second.has("/2", "/1");
+  second.answer();
+  await client.receives("ok");
+  assert.deepEqual(first.paths, ["/1"]);
 });
 
 describe("sticky clients", () => {
