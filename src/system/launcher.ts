@@ -6,7 +6,8 @@
 //                   <── result ──          <── exit ──
 //
 // A launcher that is frozen, or a program that cannot be killed because the kernel waits for a dead disk, must not keep
-// an election waiting for ever: what has no answer soon after its time limit counts as failed, and its launcher is replaced.
+// an election waiting for ever: an urgent one without an answer soon after its time limit counts as failed, and its launcher is
+// replaced.
 
 import { fork } from "node:child_process";
 import type { ChildProcess } from "node:child_process";
@@ -14,7 +15,7 @@ import { once } from "node:events";
 import { compileCacheEnvironment } from "./compile-cache.ts";
 import { heed, run, searchPath, type Run, type RunOptions, type RunResult } from "./exec.ts";
 
-/** So long after its time limit a program without a result has a launcher that hangs. */
+/** So long after its time limit an urgent program without a result has a launcher that hangs. */
 const LATE_MS = 700;
 /** A timer that fires this late was held up together with the answer that it waits for. */
 const STALL_MS = 200;
@@ -101,7 +102,8 @@ class Launcher {
       this.#waiting.set(id, resolve);
     });
     this.#child.channel?.ref();
-    this.#limit(id, options.timeoutMs + LATE_MS);
+    // Whatever is not urgent may take its time to die on a busy machine, and nobody is kept waiting by it.
+    if (options.urgent === true) this.#limit(id, options.timeoutMs + LATE_MS);
     this.#send({ kind: "run", id, program, args, options });
     const running: Run = {
       result,
