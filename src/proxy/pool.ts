@@ -161,7 +161,7 @@ export class Pool implements Asker<Candidate>, QueuedPool {
     const asker: Asker<Candidate> = {
       accepts: ({ index }) => {
         const backend = this.configured[index];
-        return backend?.isFull === true && !tried.includes(backend);
+        return backend?.isFull === true && !tried.includes(backend) && !this.isBroken(backend);
       },
       hashKey: () => null,
     };
@@ -177,9 +177,14 @@ export class Pool implements Asker<Candidate>, QueuedPool {
   accepts({ index }: Candidate): boolean {
     const backend = this.configured[index];
     if (backend?.isFull !== false) return false;
-    if (this.hasBreakers && backend.watch?.accepts(this.moment.nowMs) === false) return false;
+    if (this.isBroken(backend)) return false;
     const tried = this.request?.tried ?? [];
     return tried.length === 0 || !tried.some((one) => one === backend);
+  }
+
+  /** Its circuit breaker lets nobody through now. */
+  private isBroken({ watch }: Backend): boolean {
+    return this.hasBreakers && watch?.accepts(this.moment.nowMs) === false;
   }
 
   /** See Asker. */

@@ -225,6 +225,38 @@ test("half-open no more than the trials reach the backend, however many ask at o
   assert.equal(await crowd(), 0);
 });
 
+test("nobody queues for a backend that is full and that the breaker refuses anyway", async (t) => {
+  const one = new Moody();
+  await one.raw.start();
+  const backend = { name: "b1", host: "127.0.0.1", port: one.raw.port, weight: 1, isBackup: false };
+  const { port, worker } = await serve(t, {
+    timeouts: { responseMs: 60_000 },
+    settings: {
+      backends: [{ ...backend, maxConnections: 1 }],
+      queue: { length: 10, timeoutMs: 60_000 },
+      circuitBreaker: { ...BREAKER, trials: 1, openMs: 3000 },
+    },
+  });
+  t.after(() => {
+    one.raw.close();
+  });
+  one.mood = "fail";
+  await askMany(port, 4);
+  one.mood = "hang";
+  const onTrial: RawPeer[] = [];
+  await eventually("a trial", async () => {
+    const client = await connectRaw(port);
+    onTrial.push(client);
+    client.send(CLOSE);
+    await eventually("refused or on trial", () => client.text !== "" || one.requests === 5);
+    return one.requests === 5;
+  });
+  assert.equal(await ask(port), "503");
+  assert.equal(onTrial.at(-1)?.text, "", "before the trial had its answer");
+  assert.equal((await worker.counters()).pools["web"]?.queued, 0);
+  for (const client of onTrial) client.socket.resetAndDestroy();
+});
+
 test("a client that goes during its trial gives it back: none leaks", async (t) => {
   const { port, moody, worker } = await serveMoody(t, 1, {
     circuitBreaker: { ...BREAKER, trials: 1, openMs: 1000 },
