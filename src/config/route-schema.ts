@@ -279,7 +279,9 @@ const mirror = section({
 export const route = section({
   name: z
     .exactOptional(name())
-    .describe("Names the route in `vipair route`, and as `${route.name}` in rewrites. `routes[0]` and so on when absent."),
+    .describe(
+      "Names the route in `vipair route`, and as `${route.name}` in rewrites. `routes[0]` and so on when absent.",
+    ),
   match,
   pool: z
     .exactOptional(poolName())

@@ -82,6 +82,9 @@ const SERVES_OR_WILL: ReadonlySet<State["phase"]["kind"]> = new Set([
   "awaiting-lease",
 ]);
 
+/** With a claim hook as slow as it may be this fits into an offer. Workers take milliseconds. */
+const LISTEN_WAIT_MS = 900;
+
 /** A release that failed is tried again, less and less often; the kernel's lease ends it in any case. */
 const RELEASE_RETRY_MS = { first: 250, atMost: 30_000 } as const;
 
@@ -311,18 +314,31 @@ export class Group implements OwnGroup {
         return;
       case "done":
         // Not announced yet, so no client comes before the listeners are open.
-        await this.#options.users.openVipListeners(this.name);
-        if (this.#leavesToPeer(epoch)) return;
+        const areOpen = await this.#openListeners();
+        if (this.#leavesToPeer(epoch, { areOpen })) return;
         this.#driver.input({ kind: "claimed", epoch, startedAt: result.startedAtMs });
     }
+  }
+
+  /** False: a worker hangs. Whoever offered the role waits no longer than that, and other workers may be well. */
+  async #openListeners(): Promise<boolean> {
+    let timer: NodeJS.Timeout | undefined;
+    const patience = new Promise<boolean>((settle) => {
+      timer = setTimeout(() => settle(false), LISTEN_WAIT_MS);
+    });
+    const opened = this.#options.users.openVipListeners(this.name).then(() => true);
+    const areOpen = await Promise.race([opened, patience]);
+    clearTimeout(timer);
+    return areOpen;
   }
 
   /**
    * A node that could not open all listeners on what it claims yields when the other one is there to serve it. When
    * it is not, some listeners are better than none.
    */
-  #leavesToPeer(epoch: number): boolean {
-    const problem = this.#options.users.listenerProblem(this.name);
+  #leavesToPeer(epoch: number, { areOpen }: { readonly areOpen: boolean }): boolean {
+    const known = this.#options.users.listenerProblem(this.name);
+    const problem = known ?? (areOpen ? undefined : "the workers do not open the listeners in time");
     const { peer } = this.#driver.state;
     const couldServe =
       this.#options.events.isConnected() && peer.kind === "heard" && COULD_SERVE[peer.said.role];

@@ -15,6 +15,8 @@ export type RequestEnd =
   | "no-route"
   | "no-backend"
   | "connect-failed"
+  | "queue-full"
+  | "queue-timeout"
   | "backend-closed"
   | "backend-malformed"
   | "backend-timeout"

@@ -8,6 +8,7 @@ import { monotonicClock } from "../system/clock.ts";
 import { BackendConnection, type BackendUser } from "./backend-connection.ts";
 import { BackendWatch, type WatchSettings } from "./backend-watch.ts";
 import type { Context } from "./context.ts";
+import type { Queue } from "./queue.ts";
 
 /** Idle connections kept per backend and worker; the longest idle one goes first. */
 const IDLE_CONNECTIONS_MAX = 256;
@@ -45,6 +46,10 @@ export class Backend {
   private readonly context: Context;
   /** What policies go by. */
   readonly load = createLoad();
+  /** Where requests wait for it; null: it is never full. */
+  queue: Queue | null = null;
+  /** Of its connections, this worker's part; Infinity: unlimited. */
+  private connectionsMax = Infinity;
   /** null: its pool neither ejects nor has circuit breakers. */
   watch: BackendWatch | null = null;
   private readonly counts: { requests: number; failures: number };
@@ -61,6 +66,7 @@ export class Backend {
     this.port = config.port;
     this.counts = { requests: 0, failures: 0 };
     this.observe(pool);
+    this.limit(config);
   }
 
   get counters(): BackendCounters {
@@ -74,6 +80,7 @@ export class Backend {
       this.watch = null;
     }
     this.observe(pool);
+    this.limit(config);
     this.host = config.host;
     this.port = config.port;
     this.isRetired = false;
@@ -124,9 +131,15 @@ export class Backend {
     this.context.tally.hasChanged = true;
   }
 
+  /** It has as many requests and tunnels as it may. */
+  get isFull(): boolean {
+    return this.load.active >= this.connectionsMax;
+  }
+
   countActive(change: 1 | -1): void {
     this.load.active += change;
     this.context.tally.hasChanged = true;
+    if (change === -1 && this.queue !== null) this.queue.noteFreed(this);
   }
 
   /** It answered, or was given up, a request that it had whole since `sentAtMs` (monotonicClock). */
@@ -165,6 +178,14 @@ export class Backend {
     if (timers.nowMs - this.failureReportedAt < FAILURE_REPORT_INTERVAL_MS) return;
     this.failureReportedAt = timers.nowMs;
     this.context.tell({ kind: "backend-failure", pool: this.pool, backend: this.name, reason });
+  }
+
+  /** A limit less than the workers would leave some of them nothing: each has 1 at least. */
+  private limit({ maxConnections }: BackendConfig): void {
+    this.connectionsMax =
+      maxConnections === undefined
+        ? Infinity
+        : Math.max(1, Math.floor(maxConnections / this.context.workers));
   }
 
   private observe(settings: WatchSettings): void {

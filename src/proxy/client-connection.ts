@@ -350,7 +350,7 @@ export class ClientConnection implements StreamOwner, ExchangeClient, Expiring {
         this.dropHalf();
         break;
       case "exchange":
-        if (this.input === null && this.exchange?.isBodyMissing === true) this.dropHalf();
+        if (this.input === null && this.exchange?.awaitsClient === true) this.dropHalf();
         break;
       case "tunnel":
       case "leaving":

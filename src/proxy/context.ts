@@ -15,6 +15,8 @@ export interface Context {
   accessLog: AccessLog | null;
   /** This node's name, as the last configuration gave it. */
   node: string;
+  /** How many share the connections, and so the limits on backends; as the last configuration gave it. */
+  workers: number;
   readonly timers: Timers;
   readonly requestIds: RequestIds;
   readonly tally: Tally;

@@ -8,6 +8,7 @@ import { resolveTarget } from "../routing/path.ts";
 import type { RequestFacts } from "../routing/request-facts.ts";
 import {
   type FieldRewrite,
+  namesHost,
   placeOf,
   renderLocation,
   type Rewrite,
@@ -16,7 +17,7 @@ import {
 import { factsOf, findRoute, type Route } from "../routing/route.ts";
 import { poolOf } from "../routing/split.ts";
 import type { Listener } from "./listener.ts";
-import { byteString, type OwnContent } from "./own-response.ts";
+import { byteString, errorContent, type OwnContent } from "./own-response.ts";
 
 export type Dispatch =
   PoolDispatch | { readonly kind: "answer"; readonly content: OwnContent } | { readonly kind: "not-found" };
@@ -65,6 +66,9 @@ export function dispatch(listener: Listener, head: RequestHead, asker: Asker): D
         mirror,
       };
     case "redirect":
+      if (facts.host === "" && namesHost(action.to))
+        return { kind: "answer", content: errorContent(400, listener.errorPages) };
+      return { kind: "answer", content: contentOf(action, route, facts, surround(listener, name, asker)) };
     case "respond":
       return { kind: "answer", content: contentOf(action, route, facts, surround(listener, name, asker)) };
   }

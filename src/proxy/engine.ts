@@ -45,6 +45,7 @@ export class Engine {
       tell: options.tell,
       ownsSockets: options.ownsSockets,
       node: "",
+      workers: 1,
       timers: new Timers(),
       requestIds: new RequestIds(),
       tally: {
@@ -101,6 +102,7 @@ export class Engine {
     if (config.logLevel !== this.logLevel) this.context.log = this.createLog(config.logLevel);
     this.logLevel = config.logLevel;
     this.context.node = config.node;
+    this.context.workers = config.workers;
     this.openAccessLog(config);
     for (const pool of config.pools) {
       const known = this.pools.get(pool.name);

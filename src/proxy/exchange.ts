@@ -1,12 +1,14 @@
 // One request with its client: which backend is tried, what goes to the client and when it is over. Each try of it is an
 // attempt (attempt.ts); here is what remains when one of them has failed.
 //
-//   awaited ──an attempt answers──> body ──its end──> done
-//      └──or none does, or it is not worth waiting──> done: an error page
+//   awaited: queued <──full── trying ──an attempt answers──> body ──its end──> done
+//               └──has room──>  │
+//                               └──nobody does, or it is not worth waiting──> done: an error page
 //
 //   connect fails:                        next backend, each at most once; then 503
 //   a reused connection closes unheard:   again on a fresh one, if nothing can have happened twice
-//   lost or malformed before the head:    502; too slow: 504
+//   lost, too slow, a chosen status:      again (retries.ts) if that is asked for, safe, and within its bounds
+//   otherwise, before the head:           502; too slow: 504
 //   a body that is malformed, too large or too slow, before the head: 400, 413, 408
 //   lost or malformed after the head:     the client's connection is cut, so that it shows
 //
@@ -24,11 +26,12 @@ import type { Backend, Fault } from "./backend.ts";
 import type { Context } from "./context.ts";
 import type { ExchangeClient } from "./exchange-client.ts";
 import { Mirror } from "./mirror.ts";
-import type { Pool, PoolRequest } from "./pool.ts";
+import type { Pool } from "./pool.ts";
+import type { Place, Queueable } from "./queue.ts";
 import { Replay } from "./replay.ts";
 import type { Bond } from "./sticky.ts";
 
-export class Exchange implements AttemptOwner, PoolRequest {
+export class Exchange implements AttemptOwner, Queueable {
   readonly head: RequestHead;
   readonly tried: Backend[] = [];
   readonly bond: Bond | null;
@@ -44,6 +47,8 @@ export class Exchange implements AttemptOwner, PoolRequest {
 
   /** null: none is under way. */
   private attempt: Attempt | null = null;
+  /** null: it does not wait for a backend to have room. */
+  private place: Place | null = null;
   private readonly requestBody: Body;
   private hasTakenBody = false;
   /** What was sent of the body; null: nothing, or nobody may need it again. */
@@ -120,12 +125,50 @@ export class Exchange implements AttemptOwner, PoolRequest {
 
   private tryNextBackend(): void {
     const backend = this.pool.choose(this);
-    if (backend === null) {
-      noteEnd(this.record, this.tried.length === 0 ? "no-backend" : "connect-failed", this.lastProblem);
+    if (backend !== null) this.begin(backend);
+    else if (!this.queueUp()) this.failWithoutBackend();
+  }
+
+  private failWithoutBackend(): void {
+    noteEnd(this.record, this.tried.length === 0 ? "no-backend" : "connect-failed", this.lastProblem);
+    this.fail(503);
+  }
+
+  /** False: waiting would not help. */
+  private queueUp(): boolean {
+    if (this.pool.retries.isTimed && !this.isBodyMissing) this.answerBy();
+    const place = this.pool.queueUp(this, this.totalAt === 0 ? Infinity : this.totalAt);
+    if (place === null) return false;
+    if (place === "full") {
+      noteEnd(this.record, "queue-full");
       this.fail(503);
+    } else {
+      this.place = place;
+    }
+    return true;
+  }
+
+  /**
+   * Pointless when the client has ended its side: more of the body has to come; or it waits for a backend, and who
+   * ends its side meanwhile has most likely gone.
+   */
+  get awaitsClient(): boolean {
+    return this.isBodyMissing || this.place !== null;
+  }
+
+  granted(backend: Backend): void {
+    this.place = null;
+    this.begin(backend);
+  }
+
+  turnedAway(why: "queue-timeout" | "no-backend"): void {
+    this.place = null;
+    if (why === "no-backend") {
+      this.failWithoutBackend();
       return;
     }
-    this.begin(backend);
+    noteEnd(this.record, why);
+    this.fail(this.isLate ? 504 : 503);
   }
 
   private begin(backend: Backend): void {
@@ -274,6 +317,8 @@ export class Exchange implements AttemptOwner, PoolRequest {
   /** Nothing is sent again from here on. */
   private settle(response: "body" | "done"): void {
     this.response = response;
+    this.place?.leave();
+    this.place = null;
     this.replay = null;
     this.endRetry();
   }
@@ -305,10 +350,8 @@ export class Exchange implements AttemptOwner, PoolRequest {
     return this.totalAt !== 0 && this.context.timers.nowMs >= this.totalAt;
   }
 
-  /** Another one if there is one, else one that had it before; null: nobody is there. */
-  private chooseAgain(): Backend | null {
-    const other = this.pool.choose(this);
-    if (other !== null) return other;
+  /** One that had it before, when there is no other; null: nobody is there. */
+  private chooseSame(): Backend | null {
     this.tried.length = 0;
     return this.pool.choose(this);
   }
@@ -316,7 +359,7 @@ export class Exchange implements AttemptOwner, PoolRequest {
   wantsAnswer(status: number): boolean {
     const { statuses } = this.pool.retries.settings.on;
     if (statuses.length === 0 || !this.beginRetry(statuses.includes(status))) return true;
-    this.next = this.chooseAgain();
+    this.next = this.pool.choose(this) ?? this.chooseSame();
     // What came is better than nothing.
     if (this.next === null) this.endRetry();
     return this.next === null;
@@ -365,11 +408,13 @@ export class Exchange implements AttemptOwner, PoolRequest {
   }
 
   private sendAgain(asked: boolean): boolean {
-    const backend = this.beginRetry(asked) ? this.chooseAgain() : null;
-    if (backend === null) return false;
+    if (!this.beginRetry(asked)) return false;
     this.sendings += 1;
-    this.begin(backend);
-    return true;
+    const other = this.pool.choose(this);
+    if (other === null && this.queueUp()) return true;
+    const backend = other ?? this.chooseSame();
+    if (backend !== null) this.begin(backend);
+    return backend !== null;
   }
 
   private failConnect(): void {

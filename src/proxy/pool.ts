@@ -19,6 +19,7 @@ import { monotonicClock } from "../system/clock.ts";
 import { Backend } from "./backend.ts";
 import type { Context } from "./context.ts";
 import { readHashKey } from "./hash-key.ts";
+import { type Place, Queue, type Queueable, type QueuedPool } from "./queue.ts";
 import { Retries } from "./retries.ts";
 import { type Bond, Sticky } from "./sticky.ts";
 
@@ -33,13 +34,15 @@ export interface PoolRequest {
   readonly tried: readonly Backend[];
 }
 
-export class Pool implements Asker<Candidate> {
+export class Pool implements Asker<Candidate>, QueuedPool {
   timeouts: PoolTimeouts;
   /** The policy wants to know how long backends take. */
   isTiming: boolean;
   /** null: every request is balanced for itself. */
   sticky: Sticky | null;
   readonly retries: Retries;
+  /** null: no backend was ever limited. */
+  private queue: Queue | null = null;
   /** Requests of routes that lead elsewhere, whose copies are here or about to be. */
   mirrors = 0;
   private hasBreakers: boolean;
@@ -63,6 +66,7 @@ export class Pool implements Asker<Candidate> {
     this.hasBreakers = config.circuitBreaker !== null;
     this.configured = this.equip(config);
     this.state = this.createState(config, health, null);
+    this.configureQueue(config);
   }
 
   configure(config: PoolConfig, health: PoolHealth, stickyKey: Uint8Array): void {
@@ -72,12 +76,20 @@ export class Pool implements Asker<Candidate> {
     this.retries.settings = config.retry;
     this.hasBreakers = config.circuitBreaker !== null;
     this.configured = this.equip(config);
+    this.configureQueue(config);
     this.follow(this.createState(config, health, this.state));
   }
 
-  /** Requests and tunnels that backends have now of this worker. */
+  /** One that is not needed any more empties itself, and stays as it is. */
+  private configureQueue({ queue }: PoolConfig): void {
+    if (queue !== null) (this.queue ??= new Queue(this.context, this)).configure(queue);
+    for (const backend of this.configured) backend.queue = this.queue;
+  }
+
+  /** Requests and tunnels that backends have now of this worker, and requests that wait for them. */
   get active(): number {
-    return this.configured.reduce((sum, { load }) => sum + load.active, 0);
+    const waiting = this.queue?.length ?? 0;
+    return this.configured.reduce((sum, { load }) => sum + load.active, waiting);
   }
 
   setHealth(health: PoolHealth): void {
@@ -91,6 +103,7 @@ export class Pool implements Asker<Candidate> {
       const isBack = state.candidates.some((one) => one.name === name && one.health !== "ejected");
       if (isBack) this.backends.get(name)?.watch?.beginAnew();
     }
+    this.queue?.reconsider();
   }
 
   /** It left the configuration. */
@@ -98,6 +111,7 @@ export class Pool implements Asker<Candidate> {
     this.state = { ...this.state, candidates: [], tiers: [] };
     this.configured = [];
     for (const backend of this.backends.values()) backend.retire();
+    this.queue?.reconsider();
   }
 
   /** It is in the configuration: pools are never empty there. */
@@ -105,8 +119,25 @@ export class Pool implements Asker<Candidate> {
     return this.configured.length > 0;
   }
 
-  /** The backend whose turn it is to get this request; null when nobody is left. */
+  /** The backend whose turn it is to get this request; null when nobody is left, or others wait for one already. */
   choose(request: PoolRequest): Backend | null {
+    if (this.queue?.isBehind(request.bond?.backend ?? "") === true) return null;
+    return this.pick(request);
+  }
+
+  /**
+   * A place in the queue for a request that `choose` had nobody for, until `until` at the latest. "full": the queue is;
+   * null: waiting would not help.
+   */
+  queueUp(request: Queueable, until: number): Place | "full" | null {
+    if (this.queue === null) return null;
+    const mine = request.bond?.backend ?? "";
+    const wanted = this.wantedBy(request) ?? (this.queue.isBehind(mine) ? mine : null);
+    return wanted === null ? null : (this.queue.join(request, { wanted, until }) ?? "full");
+  }
+
+  /** See QueuedPool. */
+  pick(request: PoolRequest): Backend | null {
     this.request = request;
     this.moment.nowMs = this.context.timers.nowMs;
     const candidate = this.chooseCandidate(request.bond);
@@ -118,14 +149,35 @@ export class Pool implements Asker<Candidate> {
     if (bond !== null && !isIdleBackup(this.state, bond.backend)) {
       const known = chooseNamed(this.state, bond.backend, this);
       if (known !== null || this.sticky?.config.fallback === "refuse") return known;
+      // Its own backend is full: it waits for it.
+      if (this.queue !== null && this.request !== null && this.wantedBy(this.request) === bond.backend)
+        return null;
     }
     return chooseBackend(this.state, this, this.moment);
+  }
+
+  /** See QueuedPool: who would get it if they were not full. */
+  wantedBy({ bond, tried }: PoolRequest): string | null {
+    const asker: Asker<Candidate> = {
+      accepts: ({ index }) => {
+        const backend = this.configured[index];
+        return backend?.isFull === true && !tried.includes(backend);
+      },
+      hashKey: () => null,
+    };
+    if (bond !== null && !isIdleBackup(this.state, bond.backend)) {
+      const known = chooseNamed(this.state, bond.backend, asker);
+      if (known !== null) return known.name;
+      if (this.sticky?.config.fallback === "refuse") return null;
+    }
+    return this.state.tiers.some(({ entries }) => entries.some((one) => asker.accepts(one))) ? "" : null;
   }
 
   /** See Asker. */
   accepts({ index }: Candidate): boolean {
     const backend = this.configured[index];
-    if (this.hasBreakers && backend?.watch?.accepts(this.moment.nowMs) === false) return false;
+    if (backend?.isFull !== false) return false;
+    if (this.hasBreakers && backend.watch?.accepts(this.moment.nowMs) === false) return false;
     const tried = this.request?.tried ?? [];
     return tried.length === 0 || !tried.some((one) => one === backend);
   }
@@ -137,7 +189,8 @@ export class Pool implements Asker<Candidate> {
 
   get counters(): PoolCounters {
     const { count: retries, refused: retriesRefused } = this.retries;
-    return { queued: 0, overflows: 0, retries, retriesRefused };
+    const { length: queued = 0, overflows = 0 } = this.queue ?? {};
+    return { queued, overflows, retries, retriesRefused };
   }
 
   /** Of the backends in the configuration. */

@@ -2,7 +2,7 @@
 // asks for it, and once; a listener whose routes match everything never makes one.
 
 import Negotiator from "negotiator";
-import { type AddressBlock, parseAddressBlock } from "../config/address.ts";
+import { type AddressBlock, canonicalAddress, parseAddressBlock } from "../config/address.ts";
 import { normalizePath, pathOf, queryOf } from "./path.ts";
 
 /** A request head as far as routes look at it. */
@@ -25,6 +25,12 @@ export interface RoutedClient {
   /** IPv4 or IPv6 literal. Asked for when a route needs it, and once: it may have to be worked out. */
   readonly clientAddress: string;
 }
+
+/**
+ * To match a list of languages costs its length times the number of those that routes name, and anyone can send one of
+ * 16 KB. People name a handful.
+ */
+const LANGUAGES_CHARS_MAX = 512;
 
 export class RequestFacts {
   readonly head: RoutedHead;
@@ -83,7 +89,7 @@ export class RequestFacts {
   /** Which of the listener's languages the client likes best (RFC 9110 12.5.4); null: it does not say, or none of them. */
   get language(): string | null {
     if (this.#language !== undefined) return this.#language;
-    const accepted = this.field("accept-language").join(",");
+    const accepted = shortList(this.field("accept-language").join(","), LANGUAGES_CHARS_MAX);
     const chosen =
       accepted === ""
         ? undefined
@@ -97,11 +103,18 @@ export class RequestFacts {
   }
 }
 
-/** The host of an authority: lower case, without port, brackets kept, without the root's dot. */
+/** A list without the members that begin behind so many characters. */
+function shortList(list: string, charsMax: number): string {
+  return list.length <= charsMax ? list : list.slice(0, Math.max(0, list.lastIndexOf(",", charsMax)));
+}
+
+/** The host of an authority: lower case, without port, an IPv6 address as RFC 5952 writes it in brackets, without the root's dot. */
 export function hostOf(authority: string): string {
   const colon = authority.lastIndexOf(":");
   const isPort = colon !== -1 && authority.indexOf("]", colon) === -1;
   const host = (isPort ? authority.slice(0, colon) : authority).toLowerCase();
+  if (host.startsWith("[") && host.endsWith("]"))
+    return `[${canonicalAddress(host.slice(1, -1)) ?? host.slice(1, -1)}]`;
   return host.endsWith(".") ? host.slice(0, -1) : host;
 }
 

@@ -114,6 +114,11 @@ export function renderLocation(template: Template, facts: RequestFacts, around: 
   return render(template, facts, around).replace(/^\/[/\\]+/, "/");
 }
 
+/** It cannot be rendered for a request that names no host, as those of HTTP/1.0 may. */
+export function namesHost(template: Template): boolean {
+  return template.some((part) => typeof part !== "string" && part.variable === "request.host");
+}
+
 function valueOf(variable: Variable, facts: RequestFacts, around: Surroundings): string {
   const { head } = facts;
   switch (variable) {

@@ -4,12 +4,23 @@
 //
 //   control process ── launch ──> launcher ── fork ──> hook
 //                   <── result ──          <── exit ──
+//
+// A launcher that is frozen, or a program that cannot be killed because the kernel waits for a dead disk, must not keep
+// an election waiting for ever: an urgent one without an answer soon after its time limit counts as failed, and its launcher is
+// replaced.
 
 import { fork } from "node:child_process";
 import type { ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { compileCacheEnvironment } from "./compile-cache.ts";
 import { heed, run, searchPath, type Run, type RunOptions, type RunResult } from "./exec.ts";
+
+/** So long after its time limit an urgent program without a result has a launcher that hangs. */
+const LATE_MS = 700;
+/** A timer that fires this late was held up together with the answer that it waits for. */
+const STALL_MS = 200;
+/** For a launcher that is given up to end what it runs. */
+const FAREWELL_MS = 100;
 
 type Order =
   | {
@@ -56,6 +67,7 @@ class Launcher {
   readonly #child: ChildProcess;
   readonly #onEnd: (reason: string) => void;
   readonly #waiting = new Map<number, (result: RunResult) => void>();
+  readonly #limits = new Map<number, NodeJS.Timeout>();
   #nextId = 0;
   #isStopped = false;
   hasEnded = false;
@@ -90,6 +102,8 @@ class Launcher {
       this.#waiting.set(id, resolve);
     });
     this.#child.channel?.ref();
+    // Whatever is not urgent may take its time to die on a busy machine, and nobody is kept waiting by it.
+    if (options.urgent === true) this.#limit(id, options.timeoutMs + LATE_MS);
     this.#send({ kind: "run", id, program, args, options });
     const running: Run = {
       result,
@@ -110,12 +124,30 @@ class Launcher {
     await ended;
   }
 
+  #limit(id: number, delayMs: number): void {
+    const dueAt = performance.now() + delayMs;
+    const limit = setTimeout(() => {
+      if (performance.now() - dueAt > STALL_MS) this.#limit(id, LATE_MS);
+      else this.#giveUp();
+    }, delayMs);
+    this.#limits.set(id, limit);
+  }
+
+  #giveUp(): void {
+    // If it lives it ends what it runs, and then itself.
+    if (this.#child.connected) this.#child.disconnect();
+    setTimeout(() => this.#child.kill("SIGKILL"), FAREWELL_MS);
+    this.#end("it has not answered in time");
+  }
+
   #send(order: Order): void {
+    if (!this.#child.connected) return;
     // A child that ends meanwhile says so with its exit, which settles all that waits.
     this.#child.send(order, () => undefined);
   }
 
   #end(reason: string): void {
+    if (this.hasEnded) return;
     this.hasEnded = true;
     if (!this.#isStopped) this.#onEnd(reason);
     const why = `the process that starts hooks has ended: ${reason}`;
@@ -125,6 +157,8 @@ class Launcher {
   #settle(id: number, result: RunResult): void {
     this.#waiting.get(id)?.(result);
     this.#waiting.delete(id);
+    clearTimeout(this.#limits.get(id));
+    this.#limits.delete(id);
     if (this.#waiting.size === 0) this.#child.channel?.unref();
   }
 }

@@ -3,7 +3,7 @@
 
 import assert from "node:assert/strict";
 import { once } from "node:events";
-import { chmodSync, mkdirSync, renameSync, rmdirSync, rmSync } from "node:fs";
+import { chmodSync, mkdirSync, readFileSync, renameSync, rmdirSync, rmSync } from "node:fs";
 import { createServer } from "node:net";
 import { join } from "node:path";
 import { describe, test } from "node:test";
@@ -172,6 +172,43 @@ describe("fault", { concurrency: 4 }, () => {
     assert.equal((await ask({ host: pair.virtualAddress })).body, "one");
     const tried = nodes.flatMap(({ lines }) => lines).find(({ msg }) => msg === "listener cannot be opened");
     assert.match(String(tried?.["problem"]), /port 8081 .* is in use/);
+  });
+
+  test("a node whose hooks do not even start gives the claim back, and the other one serves", async (t) => {
+    const site = Site.open(t);
+    const pair = await site.pair();
+    const { a, b } = await pair.startBoth();
+    const launcher = b.children().find((pid) => {
+      return readFileSync(`/proc/${String(pid)}/cmdline`, "utf8").includes("launcher");
+    });
+    assert.ok(launcher !== undefined);
+    process.kill(launcher, "SIGSTOP");
+    assert.equal((await a.command("switchover")).code, 1);
+    await b.logged("its fault", ({ msg, reason }) => {
+      return msg === "fault" && /has not answered in time/.test(String(reason));
+    });
+    await a.becomes("active");
+    assert.equal((await ask({ host: pair.virtualAddress })).body, "one");
+    await pair.isWell(b);
+    assert.equal((await a.command("switchover")).code, 0);
+    await b.becomes("active");
+  });
+
+  test("a standby whose worker hangs does not take over, and the active never lets go", async (t) => {
+    const site = Site.open(t);
+    const pair = await site.pair();
+    const { a, b } = await pair.startBoth();
+    const since = a.lines.length;
+    for (const worker of b.workers()) process.kill(worker, "SIGSTOP");
+    const { code, stderr } = await a.command("switchover");
+    assert.equal(code, 1, stderr);
+    await b.logged("its fault", ({ msg, reason }) => {
+      return msg === "fault" && /the workers do not open the listeners/.test(String(reason));
+    });
+    const told = a.lines.slice(since).map(({ msg }) => msg);
+    assert.ok(!told.includes("yielding") && !told.includes("leaving"), told.join("; "));
+    assert.equal((await ask({ host: pair.virtualAddress })).body, "one");
+    for (const worker of b.workers()) process.kill(worker, "SIGCONT");
   });
 
   test("an active whose renewals hang gives the address up before its lease can end", async (t) => {

@@ -11,10 +11,9 @@ import { labIsMissing } from "./requirements.ts";
 
 const VIPAIR = join(import.meta.dirname, "../../scripts/vipair");
 /** The vipair commands that ask a running node, and so take the option that says which. */
-const ASKING = [
-  ...["status", "role", "switchover", "standby", "resume"],
-  ...["drain", "ready", "maintenance", "weight"],
-];
+const ASKING = "status, role, switchover, standby, resume, drain, ready, maintenance or weight".split(
+  /, | or /,
+);
 const lab = new Lab({ name: "vl-hand" });
 const hand = new ByHand(lab);
 

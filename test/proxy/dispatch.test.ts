@@ -42,6 +42,10 @@ test("a redirect answers at once, keeps the connection and reaches no backend", 
   assert.deepEqual(rig.backend.received, []);
 });
 
+test("a redirect to the host of a request that names none is refused", async () => {
+  assert.match(await ask("GET /away/x HTTP/1.0||"), /^HTTP\/1\.[01] 400 /u);
+});
+
 test("a fixed answer is sent in UTF-8, and without its body to HEAD", async () => {
   const head =
     "HTTP/1.1 203 Non-Authoritative Information|Content-Type: text/plain; charset=utf-8|Content-Length: 11||";

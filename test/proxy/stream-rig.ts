@@ -31,6 +31,7 @@ export function openStreamRig(t: TestContext, ports: readonly number[]): StreamR
     log: createLog({ level: "error", subject: {} }),
     accessLog: null,
     node: "test",
+    workers: 1,
     requestIds: new RequestIds(),
     timers: new Timers(),
     tally: {
@@ -56,7 +57,7 @@ export function openStreamRig(t: TestContext, ports: readonly number[]): StreamR
   const open = new Set<ClientConnection>();
   const inFlight = (): number =>
     [...pools.values()]
-      .flatMap((one) => Object.values(one.counters))
+      .flatMap((one) => Object.values(one.backendCounters))
       .reduce((sum, { activeConnections }) => sum + activeConnections, 0);
   t.after(async () => {
     for (const connection of open) connection.cut();

@@ -126,6 +126,10 @@ test("a language is the client's first choice among all that the routes name", (
   assert.equal(choice("it, de;q=0.1"), "german");
   assert.equal(choice("it"), "rest");
   assert.equal(choice(";;;,=q"), "rest");
+  // To look at all that fits into a head would be work for the asking.
+  assert.equal(choice(`${"xx,".repeat(100)}de`), "german");
+  assert.equal(choice(`${"xx,".repeat(5000)}de`), "rest");
+  assert.equal(choice("x".repeat(5000)), "rest");
   assert.equal(taken(table, request(ASKED)), "rest");
 });
 
@@ -147,7 +151,10 @@ test("an explanation names the first condition that failed on each route, and en
   );
 });
 
-test("an IPv6 host keeps its brackets and loses its port", () => {
+test("an IPv6 host keeps its brackets, loses its port and has one spelling", () => {
+  assert.equal(hostOf("[0:0::0:1]:80"), "[::1]");
+  assert.equal(hostOf("[2001:DB8:0:0::1]"), "[2001:db8::1]");
+  assert.equal(hostOf("[v1.x]"), "[v1.x]");
   assert.equal(hostOf("[::1]:80"), "[::1]");
   assert.equal(hostOf("[::1]"), "[::1]");
 });

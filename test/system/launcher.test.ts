@@ -64,6 +64,43 @@ test("when the launcher is killed, what ran counts as failed, and the next progr
   assert.notEqual(next, launcher);
 });
 
+test("a launcher that does not answer is replaced: an urgent program counts as failed soon after its time limit", async () => {
+  const launcher = Number(await outputOf("echo $PPID"));
+  const told = ends.length;
+  process.kill(launcher, "SIGSTOP");
+  const startedAt = performance.now();
+  const result = await launch("/bin/true", [], { env: {}, timeoutMs: 300, urgent: true }).result;
+  const tookMs = performance.now() - startedAt;
+  assert.ok(result.kind === "failed-to-start");
+  assert.match(result.reason, /has ended: it has not answered in time/);
+  assert.ok(tookMs >= 300 && tookMs < 5_000, `after ${String(tookMs)} ms`);
+  assert.equal(ends.length, told + 1);
+  assert.notEqual(Number(await outputOf("echo $PPID")), launcher);
+  await waitUntil(() => !isAlive(launcher), { what: "the end of the frozen launcher", withinMs: 5_000 });
+  assert.equal(ends.length, told + 1, "told once");
+});
+
+test("a process that stood still itself reads the answers that waited, before it gives its launcher up", async () => {
+  const launcher = Number(await outputOf("echo $PPID"));
+  const running = launch("/bin/sh", ["-c", "exit 3"], { env: {}, timeoutMs: 1_000, urgent: true });
+  await new Promise((resolve) => setTimeout(resolve, 100));
+  const until = performance.now() + 3_000;
+  while (performance.now() < until);
+  const result = await running.result;
+  assert.ok(result.kind === "exit" && result.code === 3, JSON.stringify(result));
+  assert.equal(Number(await outputOf("echo $PPID")), launcher);
+});
+
+test("a program that is not urgent may be late, and its launcher is kept", async () => {
+  const launcher = Number(await outputOf("echo $PPID"));
+  process.kill(launcher, "SIGSTOP");
+  const running = launch("/bin/sh", ["-c", "exit 3"], { env: {}, timeoutMs: 300 });
+  await new Promise((resolve) => setTimeout(resolve, 2_000));
+  process.kill(launcher, "SIGCONT");
+  assert.equal((await running.result).kind, "exit");
+  assert.equal(Number(await outputOf("echo $PPID")), launcher);
+});
+
 test("the launcher and what it runs end with the process they work for, also when that is killed", async (t) => {
   const child = fork(join(import.meta.dirname, "fixtures/launching-child.ts"), { execArgv: [] });
   t.after(() => child.kill("SIGKILL"));
