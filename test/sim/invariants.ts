@@ -170,6 +170,9 @@ export class Invariants {
     this.#note(told, elector, input, clock);
     for (const effect of effects) {
       if (effect.kind === "claim") this.#checkClaim(elector, before, state, effect, clock);
+      if (effect.kind === "claim" && before.peer.kind === "unknown") {
+        this.#settling.claimsUnheard(settings.intervalMs);
+      }
       if (effect.kind === "renew" && clock - told.leaseFrom >= LEASE_TRUST * settings.leaseMs) {
         fail("rule 4: no lease is renewed that may have ended", `${String(clock - told.leaseFrom)} ms old`);
       }

@@ -216,4 +216,21 @@ export const UNJUST: readonly Regression[] = [
       healedAt: 15436.8,
     },
   },
+  {
+    found: "a node that was restarted with an interval of 20 ms listened for less than a lost SYN takes",
+    scenario: {
+      seed: 716197,
+      isSteady: true,
+      startsAt: [128.7, 304.3],
+      network: { latencyFromMs: 0.2, latencyToMs: 0.5, loss: 0.05, delayed: 0, duplicated: 0 },
+      hooks: { slow: 0.2, failing: 0, hanging: 0 },
+      events: [
+        {
+          time: 19075.4,
+          fault: { kind: "other times", on: "standby", forMs: 11229, intervalMs: 20, leaseMs: 5000 },
+        },
+      ],
+      healedAt: 30304.3,
+    },
+  },
 ];
