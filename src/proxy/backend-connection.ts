@@ -4,6 +4,9 @@
 //   connecting ──connected──> busy ──release──> idle ──take──> busy
 //       │                      │                 │
 //       └── failed ──> closed <┴── lost, cut ────┴── idle limit, or a byte that nobody asked for
+//
+// Such a byte is seen when the event loop reads it. If the connection is taken for a request in the same turn, before that
+// read, it is read as the beginning of the answer: no proxy can tell that from a very fast backend.
 
 import type { Socket } from "node:net";
 import { lookUpName } from "../system/name-lookup.ts";
