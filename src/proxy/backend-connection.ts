@@ -33,12 +33,15 @@ export class BackendConnection implements StreamOwner, Expiring {
   readonly stream: Socket;
   /** It carried an exchange before: the backend may be closing it at this moment. */
   isReused = false;
+  /** Of the backend, when this was opened. */
+  readonly generation: number;
   private readonly timers: Timers;
   /** null: idle or closed. */
   private user: BackendUser | null;
 
   constructor(backend: Backend, timers: Timers, user: BackendUser) {
     this.backend = backend;
+    this.generation = backend.generation;
     this.timers = timers;
     this.user = user;
     this.stream = createSocket(this);

@@ -57,6 +57,8 @@ export class Backend {
   private idle: BackendConnection[] = [];
   private failureReportedAt = -Infinity;
   private isRetired = false;
+  /** A connection of an earlier one leads to another address. */
+  generation = 0;
 
   constructor(context: Context, pool: PoolConfig, config: BackendConfig) {
     this.context = context;
@@ -76,6 +78,7 @@ export class Backend {
   /** Of another address nothing is known, and idle connections to it are of no use any more. */
   configure(pool: PoolConfig, config: BackendConfig): void {
     if (config.host !== this.host || config.port !== this.port) {
+      this.generation += 1;
       this.closeIdle();
       this.watch = null;
     }
@@ -111,7 +114,7 @@ export class Backend {
   recycle(connection: BackendConnection, keepAliveTimeoutMs: number | null): void {
     const idleMs = Math.min(IDLE_MS_MAX, (keepAliveTimeoutMs ?? Infinity) - IDLE_MARGIN_MS);
     // A write may have failed while the whole answer stood in the kernel: see HearingSocket.
-    const isSound = connection.stream.writable;
+    const isSound = connection.stream.writable && connection.generation === this.generation;
     if (isSound && idleMs > 0 && !this.isRetired) connection.release(idleMs);
     else connection.destroy();
   }

@@ -121,7 +121,7 @@ export class Pool implements Asker<Candidate>, QueuedPool {
 
   /** The backend whose turn it is to get this request; null when nobody is left, or others wait for one already. */
   choose(request: PoolRequest): Backend | null {
-    if (this.queue?.isBehind(request.bond?.backend ?? "") === true) return null;
+    if (this.queue?.isBehind(rowOf(request)) === true) return null;
     return this.pick(request);
   }
 
@@ -131,7 +131,7 @@ export class Pool implements Asker<Candidate>, QueuedPool {
    */
   queueUp(request: Queueable, until: number): Place | "full" | null {
     if (this.queue === null) return null;
-    const mine = request.bond?.backend ?? "";
+    const mine = rowOf(request);
     const wanted = this.wantedBy(request) ?? (this.queue.isBehind(mine) ? mine : null);
     return wanted === null ? null : (this.queue.join(request, { wanted, until }) ?? "full");
   }
@@ -161,7 +161,8 @@ export class Pool implements Asker<Candidate>, QueuedPool {
     const asker: Asker<Candidate> = {
       accepts: ({ index }) => {
         const backend = this.configured[index];
-        return backend?.isFull === true && !tried.includes(backend) && !this.isBroken(backend);
+        if (backend === undefined || tried.includes(backend) || this.isBroken(backend)) return false;
+        return backend.isFull || this.isPromised(backend, bond);
       },
       hashKey: () => null,
     };
@@ -178,8 +179,14 @@ export class Pool implements Asker<Candidate>, QueuedPool {
     const backend = this.configured[index];
     if (backend?.isFull !== false) return false;
     if (this.isBroken(backend)) return false;
+    if (this.isPromised(backend, this.request?.bond ?? null)) return false;
     const tried = this.request?.tried ?? [];
     return tried.length === 0 || !tried.some((one) => one === backend);
+  }
+
+  /** Clients that are bound to it wait for it: the room that it has is theirs. */
+  private isPromised({ name }: Backend, bond: Bond | null): boolean {
+    return this.queue !== null && bond?.backend !== name && this.queue.isBehind(name);
   }
 
   /** Its circuit breaker lets nobody through now. */
@@ -227,6 +234,11 @@ export class Pool implements Asker<Candidate>, QueuedPool {
     const loads = this.configured.map(({ load }) => load);
     return configurePool(config, health, { previous, loads, nowMs: monotonicClock() });
   }
+}
+
+/** In which row of the queue it would wait: "" unless its own backend may still get it. */
+function rowOf({ bond, tried }: PoolRequest): string {
+  return bond === null || tried.some(({ name }) => name === bond.backend) ? "" : bond.backend;
 }
 
 function isTimed({ balance }: PoolConfig): boolean {

@@ -28,11 +28,18 @@ export interface BreakerState {
 
 const SLOTS = 10;
 
+/** Passes are of one breaker only: what was admitted by one that a reload has replaced says nothing to its successor. */
+let passes: Pass = 0;
+
+function nextPass(): Pass {
+  return (passes += 1);
+}
+
 export class CircuitBreaker {
   private readonly config: CircuitBreakerConfig;
   private phase: "closed" | "open" | "half-open" = "closed";
   /** The pass of the phase that lasts. */
-  private pass: Pass = 1;
+  private pass: Pass = nextPass();
   /** Of the window, a tenth of it in each place: what began in the slot of time that is `slot` now. */
   private readonly requests = new Float64Array(SLOTS);
   private readonly failures = new Float64Array(SLOTS);
@@ -88,7 +95,7 @@ export class CircuitBreaker {
     this.good += 1;
     if (this.good < this.config.trials) return false;
     this.phase = "closed";
-    this.pass += 1;
+    this.pass = nextPass();
     this.requests.fill(0);
     this.failures.fill(0);
     return true;
@@ -127,14 +134,14 @@ export class CircuitBreaker {
 
   private beginTrials(): void {
     this.phase = "half-open";
-    this.pass += 1;
+    this.pass = nextPass();
     this.begun = 0;
     this.good = 0;
   }
 
   private open(nowMs: number, reason: string): void {
     this.phase = "open";
-    this.pass += 1;
+    this.pass = nextPass();
     this.reason = reason;
     this.trialsAtMs = nowMs + this.config.openMs;
   }

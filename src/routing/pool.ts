@@ -191,6 +191,9 @@ function arrange(pool: PoolState, nowMs: number): void {
     const rank = candidate.weight === 0 ? null : rankOf(candidate, pool.isPanicking);
     if (rank !== null) ranks[rank]?.push(candidate);
   }
+  // Ejections are made while others serve. When these have gone since, a guess that a backend is bad is no reason to refuse all.
+  if (ranks.every((entries) => entries.length === 0))
+    ranks.push(pool.candidates.filter(({ health, weight }) => health === "ejected" && weight > 0));
   pool.tiers = ranks
     .filter((entries) => entries.length > 0)
     .map((entries) =>

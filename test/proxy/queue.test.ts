@@ -83,8 +83,8 @@ async function limited(
   t: TestContext,
   limits: readonly number[],
   settings: Partial<PoolConfig> = {},
+  backends: readonly Holding[] = limits.map(() => new Holding()),
 ): Promise<Limited> {
-  const backends = limits.map(() => new Holding());
   await startAll(t, backends);
   const { worker, port } = await serve(t, {
     settings: { queue: QUEUE, backends: configs(backends, limits), ...settings },
@@ -259,6 +259,40 @@ describe("sticky clients", () => {
     await first.has("/1", "/bound");
   });
 
+  test("a client that pipelines does not go before one that is bound", async (t) => {
+    const rig = await limited(t, [1], { sticky: STICKY });
+    const [backend] = rig.backends;
+    assert.ok(backend !== undefined);
+    const cookie = await cookieOf(rig, backend);
+    const greedy = await openClient(t, rig.port);
+    greedy.send(["/1", "/2", "/3"].map((path) => get(path)).join(""));
+    await backend.has("/1");
+    await rig.queue("/bound", cookie);
+    for (let i = 0; i < 3; i += 1) {
+      await eventually("one is held", () => backend.paths.length === i + 1);
+      backend.answer();
+    }
+    await backend.has("/1", "/bound", "/2", "/3");
+    backend.answer();
+  });
+
+  test("a bound client whose backend has failed it waits for the others", async (t) => {
+    const settings = { sticky: STICKY, balance: { kind: "first" }, retry: RETRY } as const;
+    const rig = await limited(t, [1, 1], settings);
+    const [first, second] = rig.backends;
+    assert.ok(first !== undefined && second !== undefined);
+    const cookie = await cookieOf(rig, first);
+    first.peers[0]?.socket.destroy();
+    await eventually("it is gone", () => first.peers[0]?.hasClosed === true);
+    await rig.ask("/one", cookie);
+    await first.has("/one");
+    await rig.queue("/two", cookie);
+    await rig.queue("/three", cookie);
+    first.peers.at(-1)?.socket.resetAndDestroy();
+    await first.has("/one", "/two");
+    await second.has("/one");
+  });
+
   test("bound clients go before all others when their backend has room", async (t) => {
     const rig = await limited(t, [1], { sticky: STICKY });
     const [backend] = rig.backends;
@@ -400,6 +434,25 @@ describe("changes while requests wait", () => {
     assert.equal((await counters()).queued, 2);
     reload([Infinity]);
     await backend.has("/1", "/2", "/3", "/4");
+  });
+
+  test("a connection that was in use while its backend got another address is not used for that", async (t) => {
+    const [old, anew] = [new Holding(), new Holding()];
+    await startAll(t, [anew]);
+    const { worker, port } = await limited(t, [Infinity], {}, [old]);
+    const client = await openClient(t, port);
+    client.send(get("/before"));
+    await old.has("/before");
+    worker.configure(workerConfig([pool({ backends: configs([anew], [Infinity]) })]));
+    await worker.counters();
+    old.answer();
+    await client.receives("ok");
+    client.forget();
+    client.send(get("/after"));
+    await anew.has("/after");
+    anew.answer();
+    await client.receives("ok");
+    assert.deepEqual(old.paths, ["/before"]);
   });
 
   test("each worker takes its part of a limit, rounded down, but at least 1", async (t) => {

@@ -218,3 +218,20 @@ test("half-open it never has more than its trials out, however requests end, and
     { numRuns: 1000 },
   );
 });
+
+test("a pass of a breaker that a reload has replaced says nothing to its successor", () => {
+  const open = (story: Story): Pass => {
+    story.opened({ trials: 1 });
+    story.nowMs += 5000;
+    const pass = story.begin();
+    assert.ok(pass !== null);
+    return pass;
+  };
+  const old = open(new Story({ trials: 1 }));
+  const anew = new Story({ trials: 1 });
+  open(anew);
+  anew.breaker.handBack(old);
+  assert.equal(anew.begin(), null);
+  anew.succeed(old);
+  assert.equal(anew.phase, "half-open");
+});

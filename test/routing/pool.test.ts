@@ -25,6 +25,12 @@ test("what is ejected, drained or in maintenance gets nothing", () => {
   expectOrder(pool("a b c d", { a: "ejected", b: "drain", c: "maintenance" }), "ddd");
 });
 
+test("what is ejected serves when nobody else is left", () => {
+  expectOrder(pool("a b c", { a: "ejected", b: "drain", c: "down" }), "aaa");
+  expectOrder(pool("a b", { a: "ejected", b: "suspect" }), "bb", { refused: [] });
+  expectOrder(pool("a b", { a: "ejected" }), "-", { refused: ["b"] });
+});
+
 test("suspect backends rest while another is up", () => {
   expectOrder(pool("a b c", { a: "suspect", b: "suspect" }), "ccc");
 });
