@@ -4,7 +4,8 @@
 //   configuration, states, time ──arrange──> tiers ──chooseBackend──> the policy's choice in the first tier
 //                                                                     in which the caller accepts one
 //
-// The tiers are: backends that are up, suspect ones, backups that are up, suspect backups. Health and "already
+// The tiers are: backends that are up, suspect ones, backups that are up, suspect backups; when all of these are empty, those that
+// are ejected. Health and "already
 // tried" never reach the policy.
 
 import type { BalanceConfig } from "../config/balance-config.ts";
@@ -192,8 +193,13 @@ function arrange(pool: PoolState, nowMs: number): void {
     if (rank !== null) ranks[rank]?.push(candidate);
   }
   // Ejections are made while others serve. When these have gone since, a guess that a backend is bad is no reason to refuse all.
-  if (ranks.every((entries) => entries.length === 0))
-    ranks.push(pool.candidates.filter(({ health, weight }) => health === "ejected" && weight > 0));
+  if (ranks.every((entries) => entries.length === 0)) {
+    const ejected = pool.candidates.filter(({ health, weight }) => health === "ejected" && weight > 0);
+    ranks.push(
+      ejected.filter(({ isBackup }) => !isBackup),
+      ejected.filter(({ isBackup }) => isBackup),
+    );
+  }
   pool.tiers = ranks
     .filter((entries) => entries.length > 0)
     .map((entries) =>

@@ -43,15 +43,17 @@ for (const balance of KINDS) {
         const notation = all.map(
           ({ name, weight, isBackup }) => `${name}*${String(weight)}${isBackup ? "+" : ""}`,
         );
-        const health = Object.fromEntries(all.map((one) => [one.name, one.health]));
-        const state = pool(notation.join(" "), health, { balance });
+        const healths = Object.fromEntries(all.map((one) => [one.name, one.health]));
+        const state = pool(notation.join(" "), healths, { balance });
         for (const [i, { load }] of state.candidates.entries()) {
           load.active = all[i]?.active ?? 0;
           load.responseMs = all[i]?.responseMs ?? 0;
         }
-        const mayServe = all.filter(
-          (one) => !one.isRefused && one.weight > 0 && (one.health === "up" || one.health === "suspect"),
-        );
+        const weighted = all.filter(({ weight }) => weight > 0);
+        const well = weighted.filter(({ health }) => health === "up" || health === "suspect");
+        // Nobody else is there.
+        const left = well.length > 0 ? well : weighted.filter((one) => one.health === "ejected");
+        const mayServe = left.filter(({ isRefused }) => !isRefused);
         const refused = all.filter(({ isRefused }) => isRefused).map(({ name }) => name);
         const moment = { nowMs: 0, random: chance(seed) };
         for (let i = 0; i < 20; i += 1) {
