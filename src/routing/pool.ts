@@ -5,8 +5,7 @@
 //                                                                     in which the caller accepts one
 //
 // The tiers are: backends that are up, suspect ones, backups that are up, suspect backups; when all of these are empty, those that
-// are ejected. Health and "already
-// tried" never reach the policy.
+// are ejected. Health and "already tried" never reach the policy.
 
 import type { BalanceConfig } from "../config/balance-config.ts";
 import type { PoolConfig } from "../config/config.ts";
