@@ -46,3 +46,15 @@ export interface Tally {
   /** Something counted since the last report. */
   hasChanged: boolean;
 }
+
+export function createTally(): Tally {
+  return {
+    connections: 0,
+    requests: 0,
+    refusedConnections: 0,
+    refusing: 0,
+    mirrored: 0,
+    mirrorsDropped: 0,
+    hasChanged: false,
+  };
+}

@@ -7,7 +7,7 @@ import type { FromWorker, HealthTable, ToWorker, WorkerConfig, WorkerCounters } 
 import type { PoolHealth } from "../routing/pool.ts";
 import type { Log } from "../system/log.ts";
 import { AccessLog } from "./access-log.ts";
-import type { Context } from "./context.ts";
+import { type Context, createTally } from "./context.ts";
 import { Listener } from "./listener.ts";
 import { ConnectionGroup, ListeningSocket } from "./listening-socket.ts";
 import { Pool } from "./pool.ts";
@@ -48,15 +48,7 @@ export class Engine {
       workers: 1,
       timers: new Timers(),
       requestIds: new RequestIds(),
-      tally: {
-        connections: 0,
-        requests: 0,
-        refusedConnections: 0,
-        refusing: 0,
-        mirrored: 0,
-        mirrorsDropped: 0,
-        hasChanged: false,
-      },
+      tally: createTally(),
       responseHeadLimits: DEFAULT_HEAD_LIMITS,
       pools: this.pools,
     };

@@ -7,7 +7,7 @@ import type { TestContext } from "node:test";
 import { DEFAULT_HEAD_LIMITS } from "../../src/http1/scan.ts";
 import type { FromWorker } from "../../src/protocol/worker.ts";
 import { ClientConnection } from "../../src/proxy/client-connection.ts";
-import type { Context } from "../../src/proxy/context.ts";
+import { type Context, createTally } from "../../src/proxy/context.ts";
 import { Listener } from "../../src/proxy/listener.ts";
 import { Pool } from "../../src/proxy/pool.ts";
 import { RequestIds } from "../../src/proxy/request-id.ts";
@@ -34,15 +34,7 @@ export function openStreamRig(t: TestContext, ports: readonly number[]): StreamR
     workers: 1,
     requestIds: new RequestIds(),
     timers: new Timers(),
-    tally: {
-      connections: 0,
-      requests: 0,
-      refusedConnections: 0,
-      refusing: 0,
-      mirrored: 0,
-      mirrorsDropped: 0,
-      hasChanged: false,
-    },
+    tally: createTally(),
     responseHeadLimits: DEFAULT_HEAD_LIMITS,
     pools,
     ownsSockets: true,
