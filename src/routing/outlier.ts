@@ -61,19 +61,19 @@ export const NOBODY_EJECTED: OutlierState = new Map();
 
 type Settings = Pick<OutlierConfig, "baseEjectionMs" | "maxEjectionMs" | "maxEjectionPercent">;
 
-/** What follows from a full row of `backend`. `members`: the whole pool as it is now; `panicThreshold`: percent. */
+/** A whole pool as it is now. */
+interface PoolNow {
+  readonly settings: Settings;
+  readonly members: readonly OutlierMember[];
+  /** Percent. */
+  readonly panicThreshold: number;
+}
+
+/** What follows from a full row of `backend`. */
 export function judgeRow(
   state: OutlierState,
   { backend, row, nowMs }: { readonly backend: string; readonly row: FullRow; readonly nowMs: number },
-  {
-    settings,
-    members,
-    panicThreshold,
-  }: {
-    readonly settings: Settings;
-    readonly members: readonly OutlierMember[];
-    readonly panicThreshold: number;
-  },
+  { settings, members, panicThreshold }: PoolNow,
 ): Verdict {
   const member = members.find(({ name }) => name === backend);
   const record = state.get(backend);
@@ -105,18 +105,7 @@ export function ejectionOf(state: OutlierState, backend: string): Ejection | nul
 }
 
 /** Why it must stay; null: it need not. */
-function findObstacle(
-  member: OutlierMember,
-  {
-    settings,
-    members,
-    panicThreshold,
-  }: {
-    readonly settings: Settings;
-    readonly members: readonly OutlierMember[];
-    readonly panicThreshold: number;
-  },
-): string | null {
+function findObstacle(member: OutlierMember, { settings, members, panicThreshold }: PoolNow): string | null {
   const others = members.filter((one) => one !== member);
   if (!others.some((one) => isOffered(one) && isHealthy(one.health))) return "no other one could serve";
   const offered = members.filter(isOffered);
