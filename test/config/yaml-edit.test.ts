@@ -355,17 +355,6 @@ describe("whatever the layout", () => {
     return lines.join("\n") + tail;
   }
 
-  const isIn = (part: readonly string[], whole: readonly string[]): boolean => {
-    let from = 0;
-    for (const line of part) {
-      const at = whole.indexOf(line, from);
-      if (at === -1) return false;
-      from = at + 1;
-    }
-    return true;
-  };
-  const bare = (text: string) => text.split("\n").map((line) => line.replaceAll(",", ""));
-
   test("adding keeps every line, and removing what was added gives the same meaning", () => {
     fc.assert(
       fc.property(hand, (layout) => {
@@ -390,8 +379,7 @@ describe("whatever the layout", () => {
         const text = write(layout);
         const index = pick % layout.count;
         const less = edited(text, remove(index));
-        const comments = (all: string) => all.match(/# (top|p|above|far|h|end)/g) ?? [];
-        assert.deepEqual(comments(less), comments(text), `${text}\n---\n${less}`);
+        assert.deepEqual(commentsOf(less), commentsOf(text), `${text}\n---\n${less}`);
         for (let i = 0; i < layout.count; i += 1) {
           assert.equal(less.includes(`b${String(i)}:80`), i !== index, `${text}\n---\n${less}`);
         }
@@ -400,3 +388,24 @@ describe("whatever the layout", () => {
     );
   });
 });
+
+/** Whether all these lines are there, in this order. */
+function isIn(part: readonly string[], whole: readonly string[]): boolean {
+  let from = 0;
+  for (const line of part) {
+    const at = whole.indexOf(line, from);
+    if (at === -1) return false;
+    from = at + 1;
+  }
+  return true;
+}
+
+/** Without commas, which come and go with the items. */
+function bare(text: string): readonly string[] {
+  return text.split("\n").map((line) => line.replaceAll(",", ""));
+}
+
+/** Those of no single item. */
+function commentsOf(text: string): readonly string[] {
+  return text.match(/# (top|p|above|far|h|end)/g) ?? [];
+}
