@@ -13,6 +13,7 @@ import type { Config } from "./config/config.ts";
 import { formatConfigError, locateMistakes, parseConfig } from "./config/parse.ts";
 import { Controller } from "./control/controller.ts";
 import { pairMembers } from "./control/pair-members.ts";
+import { PROTOCOL_VERSION } from "./control/peer-frame.ts";
 import type { ReloadResult } from "./protocol/admin.ts";
 import type { ErrorPages } from "./protocol/worker.ts";
 import { monotonicClock } from "./system/clock.ts";
@@ -22,7 +23,11 @@ import { runUrgently } from "./system/scheduling.ts";
 import { untrustedReason } from "./system/trusted-file.ts";
 import { VERSION } from "./system/version.ts";
 
-process.exitCode = await runCommandLine({ args: process.argv.slice(2), run });
+process.exitCode = await runCommandLine({
+  args: process.argv.slice(2),
+  run,
+  peerProtocol: PROTOCOL_VERSION,
+});
 
 /** Runs a node until a signal ends it; ends in the exit code. */
 async function run(options: RunOptions): Promise<number> {

@@ -298,10 +298,10 @@ function formatFlow(value: NewValue): string {
   return `{ ${entries.join(", ")} }`;
 }
 
-/** Plain when no reader could take it for anything else than this text. */
-function formatScalar(text: string): string {
+/** Plain when no reader could take it for anything else than this text, in quotes otherwise. */
+export function formatScalar(text: string): string {
   const isPlain =
-    /^[A-Za-z][A-Za-z0-9._-]*(:\d+)?$/.test(text) || /^\d{1,3}(\.\d{1,3}){3}(:\d+)?$/.test(text);
+    /^[A-Za-z][A-Za-z0-9._-]*(:\d+)?$/.test(text) || /^\d{1,3}(\.\d{1,3}){3}([:/]\d+)?$/.test(text);
   const isWord = /^(true|false|null|yes|no|on|off|y|n)$/i.test(text);
   return isPlain && !isWord ? text : JSON.stringify(text);
 }

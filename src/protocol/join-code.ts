@@ -21,6 +21,6 @@ export function readJoinCode(text: string): string | undefined {
   const bare = text.toUpperCase().replaceAll(/[\s.-]/g, "");
   const characters = bare.replaceAll("O", "0").replaceAll(/[IL]/g, "1");
   if (characters.length !== JOIN_CODE_LENGTH) return undefined;
-  const values = [...characters].map((one) => ALPHABET.indexOf(one));
+  const values = Array.from(characters, (one) => ALPHABET.indexOf(one));
   return values.includes(-1) ? undefined : formatJoinCode(Uint8Array.from(values));
 }
