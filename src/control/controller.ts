@@ -156,8 +156,8 @@ export class Controller {
     readonly config: Config;
     readonly errorPages: ErrorPages;
   }): Promise<void> {
-    const { log } = this.#options;
-    const adopted = adoptConfig({ from: this.#config, to: config });
+    const { log, node } = this.#options;
+    const adopted = adoptConfig({ from: this.#config, to: config, node });
     this.#needsRestart = adopted.needsRestart;
     if (this.#needsRestart.length > 0) {
       log.warn({ keys: this.#needsRestart }, "these changes take effect at the next restart");
@@ -166,10 +166,7 @@ export class Controller {
     this.#errorPages = errorPages;
     // Of what is in effect: a peer that runs with the rest of the file runs with something else.
     this.#configHash = hashConfig(this.#config);
-    this.#pair?.reload({
-      configHash: this.#configHash,
-      shutdownGraceMs: this.#config.shutdownGraceMs,
-    });
+    this.#pair?.reload({ config: this.#config, configHash: this.#configHash });
     this.#backends.configure();
     this.#workers.configure(this.#workerConfig());
     this.#noteBackends();
@@ -413,7 +410,8 @@ export class Controller {
   > {
     if (this.#pair !== undefined) {
       const status = this.#pair.status();
-      return { ...status, reason: status.reason ?? this.#restartReason() };
+      const reasons = [status.reason, this.#restartReason()].filter((reason) => reason !== null);
+      return { ...status, reason: reasons.length === 0 ? null : reasons.join("; ") };
     }
     const alone = "balances alone: no pair is configured, so there is no standby";
     return {

@@ -34,7 +34,8 @@ export interface PairOptions {
   readonly config: Config;
   readonly pair: PairConfig;
   readonly self: NodeConfig;
-  readonly peer: NodeConfig;
+  /** Undefined: the pair has no second node yet. */
+  readonly peer: NodeConfig | undefined;
   readonly configHash: string;
   /** Directory of the configuration file: relative paths in it start there. */
   readonly configDir: string;
@@ -81,8 +82,8 @@ export class Pair {
 
   constructor(options: PairOptions) {
     this.#options = options;
-    const { config, pair, self, peer, clock, log, configDir, stateDir } = options;
-    const isOfPair = (key: string) => key === maintenanceKey(self.name) || key === maintenanceKey(peer.name);
+    const { config, pair, self, clock, log, configDir, stateDir } = options;
+    const isOfPair = (key: string) => this.#names().some((name) => key === maintenanceKey(name));
     this.#epoch = options.stateFile.read().epoch;
     this.#files = new PairFiles({
       pair,
@@ -144,7 +145,7 @@ export class Pair {
       hooks: pair.notify,
       configDir,
       node: self.name,
-      peer: peer.name,
+      peer: () => this.#peer.node?.name,
       addresses: (group) =>
         config.virtualAddresses.filter((address) => address.group === group).map(({ address }) => address),
       log,
@@ -200,16 +201,23 @@ export class Pair {
   }
 
   /** What of a reload is the pair's business. */
-  reload({
-    configHash,
-    shutdownGraceMs,
-  }: {
-    readonly configHash: string;
-    readonly shutdownGraceMs: number;
-  }): void {
+  reload({ config, configHash }: { readonly config: Config; readonly configHash: string }): void {
     this.#peer.setConfigHash(configHash);
-    const stopGraceMs = shutdownGraceMs * STOP_SHARE;
+    const stopGraceMs = config.shutdownGraceMs * STOP_SHARE;
     for (const group of this.#groups) group.adopt({ configHash, stopGraceMs });
+    if (this.#peer.node === undefined && config.pair !== undefined) this.#meetSecondNode(config, config.pair);
+  }
+
+  /** Neither address, lease, role nor epoch are touched: the elections learn a name, and the link begins. */
+  #meetSecondNode({ groups }: Config, pair: PairConfig): void {
+    const second = pair.nodes.find(({ name }) => name !== this.#options.self.name);
+    if (second === undefined) return;
+    for (const group of this.#groups) {
+      const priorities = groups.find(({ name }) => name === group.name)?.priorities;
+      group.adopt({ peer: second.name, peerPriority: priorities?.[second.name] ?? second.priority });
+    }
+    this.#options.log.info({ peer: second.name }, "the pair has its second node");
+    this.#peer.meet(pair, second);
   }
 
   /** Makes the other node active in the group, whichever is active now. */
@@ -217,8 +225,9 @@ export class Pair {
     readonly group: string | undefined;
     readonly force: boolean;
   }): Promise<SwitchoverOutcome & { readonly active: string }> {
-    const { self, peer } = this.#options;
-    const active = () => (group?.status().role === "active" ? self.name : peer.name);
+    const self = this.#options.self.name;
+    const peer = this.#peer.node?.name ?? self;
+    const active = () => (group?.status().role === "active" ? self : peer);
     const group = this.#groups.find(({ name }) => name === (order.group ?? this.#groups[0]?.name));
     const names = this.#groups.map(({ name }) => name);
     if (order.group === undefined && names.length > 1) {
@@ -233,7 +242,7 @@ export class Pair {
     }
     const was = group.status().role;
     const outcome = await group.switchover({ force: order.force });
-    return { ...outcome, active: (was === "active") === (outcome.kind === "done") ? peer.name : self.name };
+    return { ...outcome, active: (was === "active") === (outcome.kind === "done") ? peer : self };
   }
 
   /** Takes a node out of service. */
@@ -259,7 +268,7 @@ export class Pair {
   }
 
   /** How many connections the peer has to the backend that the change is about, with that change in effect there. */
-  countOnPeer(key: string): Promise<PeerConnections> {
+  countOnPeer(key: string): Promise<PeerConnections> | undefined {
     return this.#peer.countConnections(key);
   }
 
@@ -287,31 +296,31 @@ export class Pair {
   }
 
   status(): GroupsSummary & {
-    readonly peer: PeerStatus;
+    readonly peer: PeerStatus | null;
     readonly maintenance: readonly string[];
     readonly arbiter: ArbiterStatus | null;
     readonly checks: readonly CheckStatus[];
   } {
     const groups = this.#groups.map((group) => group.status());
-    const { self, peer } = this.#options;
     return {
       ...summarizeGroups(groups),
       peer: this.#peer.status(groups),
-      maintenance: [self.name, peer.name].filter((name) => this.isSet(maintenanceKey(name))),
+      maintenance: this.#names().filter((name) => this.isSet(maintenanceKey(name))),
       arbiter: this.#health.arbiterStatus(),
       checks: this.#health.checkStatus(),
     };
   }
 
   #makeGroup(config: Config["groups"][number]): Group {
-    const { pair, self, peer, hook, clock, log, users, configHash } = this.#options;
+    const { pair, self, hook, clock, log, users, configHash } = this.#options;
+    const second = this.#options.peer;
     const { virtualAddresses, shutdownGraceMs, groups } = this.#options.config;
     return new Group({
       config,
       virtualAddresses: virtualAddresses.filter(({ group }) => group === config.name),
       pair,
       self,
-      peer,
+      peer: () => this.#peer.node,
       hook,
       clock,
       // With one group its name would be noise.
@@ -321,9 +330,9 @@ export class Pair {
       settings: {
         group: config.name,
         node: self.name,
-        peer: peer.name,
+        peer: second?.name,
         priority: config.priorities[self.name] ?? self.priority,
-        peerPriority: config.priorities[peer.name] ?? peer.priority,
+        peerPriority: second === undefined ? 0 : (config.priorities[second.name] ?? second.priority),
         intervalMs: pair.advertisementIntervalMs,
         leaseMs: pair.leaseMs,
         expiryLateMs: expiryLateMs(virtualAddresses.length),
@@ -352,6 +361,11 @@ export class Pair {
         },
       },
     });
+  }
+
+  /** Of the nodes. */
+  #names(): readonly string[] {
+    return [this.#options.self, this.#peer.node].flatMap((node) => node?.name ?? []);
   }
 
   #tellAll(input: Input): void {

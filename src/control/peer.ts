@@ -16,13 +16,14 @@ import type { Group } from "./group.ts";
 import { PeerCounts } from "./peer-counts.ts";
 import type { ChangesMessage } from "./peer-frame.ts";
 import { type PeerGroups, wordsAbout } from "./peer-groups.ts";
-import { PeerLink } from "./peer-link.ts";
+import { type PathEnds, PeerLink } from "./peer-link.ts";
 
 export interface PeerOptions {
   readonly config: Config;
   readonly pair: PairConfig;
   readonly self: NodeConfig;
-  readonly peer: NodeConfig;
+  /** Undefined: the pair has no second node yet. */
+  readonly peer: NodeConfig | undefined;
   readonly configHash: string;
   readonly groups: () => readonly Group[];
   readonly clock: Clock;
@@ -49,12 +50,16 @@ export class Peer {
   readonly #configs: ConfigAgreement;
   readonly #counts: PeerCounts;
   #link: PeerLink | undefined;
+  #pair: PairConfig;
+  #node: NodeConfig | undefined;
 
   constructor(options: PeerOptions) {
     this.#options = options;
-    const { peer, clock, log, events } = options;
+    const { clock, log, events } = options;
+    this.#pair = options.pair;
+    this.#node = options.peer;
     this.#configs = new ConfigAgreement({
-      peer: peer.name,
+      peer: () => this.#node?.name,
       ours: options.configHash,
       clock,
       log,
@@ -63,7 +68,7 @@ export class Peer {
       },
     });
     this.#counts = new PeerCounts({
-      peer: peer.name,
+      peer: () => this.#node?.name ?? "",
       isInTouch: () => this.isConnected,
       find: options.findChange,
       send: (message) => {
@@ -71,6 +76,11 @@ export class Peer {
       },
       count: options.countConnections,
     });
+  }
+
+  /** The other node; undefined: the pair has no second node yet. */
+  get node(): NodeConfig | undefined {
+    return this.#node;
   }
 
   get isConnected(): boolean {
@@ -87,18 +97,23 @@ export class Peer {
     this.#configs.setOurs(configHash);
   }
 
+  /** The second node has come: the link to it starts now, and nothing else changes. `pair` has both. */
+  meet(pair: PairConfig, peer: NodeConfig): void {
+    this.#pair = pair;
+    this.#node = peer;
+    this.#link?.meet(peer, this.#paths());
+  }
+
   /** Listens and dials. Once. */
   start(secret: string): void {
-    const { pair, self, peer, clock, log, config, groups, events } = this.#options;
+    const { self, clock, log, config, groups, events } = this.#options;
+    const pair = this.#pair;
     const priorities = config.groups.map(({ priorities: byNode }) => byNode[self.name] ?? self.priority);
     this.#link = new PeerLink({
       self,
-      peer,
+      peer: this.#node,
       groups: groups(),
-      paths: pair.paths.map(({ addresses }) => ({
-        self: addresses[self.name] ?? self.address,
-        peer: addresses[peer.name] ?? peer.address,
-      })),
+      paths: this.#paths(),
       port: pair.port,
       secret,
       intervalMs: pair.advertisementIntervalMs,
@@ -140,22 +155,27 @@ export class Peer {
     this.#link?.sendChanges(message);
   }
 
-  /** How many connections the peer has to the backend that the change is about, with that change in effect there. */
-  countConnections(key: string): Promise<PeerConnections> {
-    return this.#counts.ask(key);
+  /**
+   * How many connections the peer has to the backend that the change is about, with that change in effect there;
+   * undefined without a second node.
+   */
+  countConnections(key: string): Promise<PeerConnections> | undefined {
+    return this.#node === undefined ? undefined : this.#counts.ask(key);
   }
 
-  status(groups: readonly GroupStatus[]): PeerStatus {
+  /** null: the pair has no second node yet. */
+  status(groups: readonly GroupStatus[]): PeerStatus | null {
+    if (this.#node === undefined) return null;
     const link = this.#link?.status();
     const roles = groups.map(({ peerRole }) => peerRole);
     return {
-      node: this.#options.peer.name,
+      node: this.#node.name,
       role: roles.find((role) => role === "active") ?? roles[0] ?? "unknown",
       connected: link?.connected ?? false,
       lastHeardMs: link?.lastHeardMs ?? null,
       configMatches: this.#configs.matches ?? null,
       problem: link?.problem ?? null,
-      paths: link?.paths ?? [],
+      paths: (link?.paths ?? []).map((path) => ({ ...path, peer: path.peer ?? "" })),
     };
   }
 
@@ -163,6 +183,15 @@ export class Peer {
   async close(): Promise<void> {
     this.#counts.close();
     await this.#link?.stop();
+  }
+
+  #paths(): readonly PathEnds[] {
+    const { self } = this.#options;
+    const peer = this.#node;
+    return this.#pair.paths.map(({ addresses }) => ({
+      self: addresses[self.name] ?? self.address,
+      peer: peer && (addresses[peer.name] ?? peer.address),
+    }));
   }
 
   /** To the groups that it is about: with the same configuration that is the one of its name. */
