@@ -19,6 +19,7 @@ import type { ErrorPages } from "./protocol/worker.ts";
 import { monotonicClock } from "./system/clock.ts";
 import { startLauncher, stopLauncher } from "./system/launcher.ts";
 import { createLog, type Log } from "./system/log.ts";
+import { readNodeName } from "./system/node-name.ts";
 import { runUrgently } from "./system/scheduling.ts";
 import { untrustedReason } from "./system/trusted-file.ts";
 import { VERSION } from "./system/version.ts";
@@ -38,7 +39,7 @@ async function run(options: RunOptions): Promise<number> {
     return EXIT.failed;
   }
   const { config, errorPages } = loaded;
-  const node = options.node ?? hostname();
+  const node = options.node ?? readNodeName(configPath) ?? hostname();
   if (config.pair !== undefined && pairMembers(config.pair, node) === undefined) {
     const names = config.pair.nodes.map(({ name }) => name).join(", ");
     process.stderr.write(

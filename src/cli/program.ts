@@ -23,7 +23,7 @@ const DEFAULT_STATE_DIR = "/var/lib/vipair";
 
 export interface RunOptions {
   readonly config: string;
-  /** Absent: $VIPAIR_NODE was not set either; the host name decides. */
+  /** Absent: $VIPAIR_NODE was not set either; the file `node` beside the configuration decides, or the host name. */
   readonly node?: string;
   readonly runtimeDir: string;
   /** Absent: /var/lib/vipair, or the runtime directory when that is not the default one either. */

@@ -10,7 +10,7 @@
 //               <----  done            or refused: then the joining node takes back what it wrote
 
 /** Grows when the messages change. The PSK identity has it, so that others fail before anything is said. */
-export const PAIRING_VERSION = 1;
+const PAIRING_VERSION = 1;
 
 export const PAIRING_PORT = 7948;
 

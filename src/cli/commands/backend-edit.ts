@@ -5,6 +5,7 @@ import { readBackendAddress } from "../../config/address.ts";
 import type { BackendConfig, Config, PoolConfig } from "../../config/config.ts";
 import { formatAddress } from "../../config/config.ts";
 import { noSuch } from "../../config/nearest.ts";
+import { describeNotConfigured } from "../../config/not-configured.ts";
 import type { NewValue, YamlEdit } from "../../config/yaml-edit.ts";
 import { editText, readConfig, writeConfigText } from "../config-file.ts";
 import { reloadRunning } from "../service.ts";
@@ -97,8 +98,7 @@ async function changePool(
   };
   const read = await readConfig(paths.config);
   if (read.kind === "invalid") return fail(...read.problems, "nothing was changed");
-  if (read.kind === "empty")
-    return fail(`${paths.config} is not configured yet: sudo vipair init --vip ADDRESS`);
+  if (read.kind === "empty") return fail(describeNotConfigured(paths.config));
   const { pools } = read.config;
   const pool = pools.find(({ name }) => name === wanted);
   if (pool === undefined)

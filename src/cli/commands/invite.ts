@@ -3,6 +3,7 @@
 
 import { hostname } from "node:os";
 import { noSuch } from "../../config/nearest.ts";
+import { describeNotConfigured } from "../../config/not-configured.ts";
 import { readNodeName } from "../../system/node-name.ts";
 import { readConfig } from "../config-file.ts";
 import { openForNode } from "../pairing/wait-for-node.ts";
@@ -33,8 +34,7 @@ export async function inviteNode(options: InviteOptions, terminal: Terminal): Pr
   if (mayNot !== undefined) return fail(mayNot);
   const read = await readConfig(paths.config);
   if (read.kind === "invalid") return fail(...read.problems);
-  if (read.kind === "empty")
-    return fail(`${paths.config} is not configured yet: sudo vipair init --vip ADDRESS`);
+  if (read.kind === "empty") return fail(describeNotConfigured(paths.config));
   const { pair } = read.config;
   if (pair === undefined) return fail(`${paths.config} has no pair: without one, a node balances alone`);
   const name = options.node ?? readNodeName(paths.config) ?? hostname();
