@@ -4,7 +4,7 @@
 import { readFileSync } from "node:fs";
 import { hostname } from "node:os";
 import { dirname, resolve } from "node:path";
-import { AdminServer } from "./admin/server.ts";
+import { AdminServer, type Outcome } from "./admin/server.ts";
 import { readErrorPages } from "./cli/error-page-files.ts";
 import type { RunOptions } from "./cli/program.ts";
 import { runCommandLine, stateDirOf } from "./cli/program.ts";
@@ -13,6 +13,7 @@ import type { Config } from "./config/config.ts";
 import { formatConfigError, locateMistakes, parseConfig } from "./config/parse.ts";
 import { Controller } from "./control/controller.ts";
 import { pairMembers } from "./control/pair-members.ts";
+import type { ReloadResult } from "./protocol/admin.ts";
 import type { ErrorPages } from "./protocol/worker.ts";
 import { monotonicClock } from "./system/clock.ts";
 import { startLauncher, stopLauncher } from "./system/launcher.ts";
@@ -57,10 +58,12 @@ async function run(options: RunOptions): Promise<number> {
     clock: monotonicClock,
     log,
   });
+  const reload = () => reloadFrom(configPath, { controller, log });
   const admin = new AdminServer({
     runtimeDir: resolve(options.runtimeDir),
     log,
     status: () => controller.status(),
+    reload,
     switchover: async (order) => {
       const outcome = await controller.switchover(order);
       return outcome.kind === "done"
@@ -97,7 +100,7 @@ async function run(options: RunOptions): Promise<number> {
     log.error({ problem: started.problem }, "vipair does not start");
     return EXIT.failed;
   }
-  const stopped = obeySignals({ controller, configPath, log });
+  const stopped = obeySignals({ controller, reload, log });
   await controller.start();
   await stopped;
   await admin.stop();
@@ -126,17 +129,29 @@ function loadConfig(path: string): Loaded {
   return { kind: "invalid", problems: locateMistakes(text, { file: path, mistakes }).map(formatConfigError) };
 }
 
-/**
- * SIGTERM and SIGINT drain, a second one exits at once, SIGHUP reloads. Settles when the node has stopped.
- * A bad file at a reload changes nothing but the log.
- */
+/** A file that cannot be used changes nothing but the log; whoever asked hears the same. */
+async function reloadFrom(
+  configPath: string,
+  { controller, log }: { readonly controller: Controller; readonly log: Log },
+): Promise<Outcome<ReloadResult>> {
+  const loaded = loadConfig(configPath);
+  if (loaded.kind === "invalid") {
+    log.error({ problems: loaded.problems }, "the new configuration is not used");
+    return { kind: "refused", error: loaded.problems.join("\n") };
+  }
+  await controller.reload(loaded);
+  const { configHash, needsRestart } = controller;
+  return { kind: "done", result: { configHash, needsRestart } };
+}
+
+/** SIGTERM and SIGINT drain, a second one exits at once, SIGHUP reloads. Settles when the node has stopped. */
 function obeySignals({
   controller,
-  configPath,
+  reload,
   log,
 }: {
   readonly controller: Controller;
-  readonly configPath: string;
+  readonly reload: () => Promise<unknown>;
   readonly log: Log;
 }): Promise<void> {
   return new Promise((settle) => {
@@ -152,11 +167,7 @@ function obeySignals({
     };
     process.on("SIGTERM", stop);
     process.on("SIGINT", stop);
-    process.on("SIGHUP", () => {
-      const loaded = loadConfig(configPath);
-      if (loaded.kind === "config") void controller.reload(loaded);
-      else log.error({ problems: loaded.problems }, "the new configuration is not used");
-    });
+    process.on("SIGHUP", () => void reload());
   });
 }
 

@@ -14,6 +14,7 @@ import type {
   ConnectionsResult,
   MaintenanceOrder,
   MaintenanceResult,
+  ReloadResult,
   ResumeResult,
   SwitchoverOrder,
   SwitchoverResult,
@@ -38,6 +39,7 @@ export interface AdminServerOptions {
   readonly runtimeDir: string;
   readonly log: Log;
   readonly status: () => Promise<Status>;
+  readonly reload: () => Promise<Outcome<ReloadResult>>;
   readonly switchover: (order: SwitchoverOrder) => Promise<Outcome<SwitchoverResult>>;
   readonly standby: (order: MaintenanceOrder) => Promise<Outcome<MaintenanceResult>>;
   readonly resume: (order: MaintenanceOrder) => Promise<Outcome<ResumeResult>>;
@@ -71,6 +73,7 @@ export class AdminServer {
         ADMIN_PATHS.status,
         { method: "GET", answer: async () => ({ status: 200, body: await options.status() }) },
       ],
+      [ADMIN_PATHS.reload, { method: "POST", answer: () => answerOrder(options.reload()) }],
       [
         ADMIN_PATHS.switchover,
         {
