@@ -37,6 +37,8 @@ export interface AdminServerOptions {
   /** Made when it is missing. */
   readonly runtimeDir: string;
   readonly log: Log;
+  /** Why nothing can be asked yet; undefined: it can. Absent: always. */
+  readonly objection?: () => string | undefined;
   readonly status: () => Promise<Status>;
   readonly switchover: (order: SwitchoverOrder) => Promise<Outcome<SwitchoverResult>>;
   readonly standby: (order: MaintenanceOrder) => Promise<Outcome<MaintenanceResult>>;
@@ -174,6 +176,8 @@ export class AdminServer {
     if (incoming.method !== endpoint.method) {
       return { ...failure(405, `${path} takes ${endpoint.method}`), headers: { allow: endpoint.method } };
     }
+    const objection = this.#options.objection?.();
+    if (objection !== undefined) return failure(409, objection);
     const body = await readBody(incoming);
     if (body === undefined) return failure(413, `the body is larger than ${String(BODY_BYTES_MAX)} bytes`);
     const order = parseOrder(body);

@@ -101,6 +101,10 @@ export class PeerListener {
     this.#listen();
   }
 
+  get isListening(): boolean {
+    return this.#door.listening;
+  }
+
   /** Frees the port at once, so that a redial of the peer is refused; cuts what is not a WebSocket yet. */
   stop(): void {
     this.#isStopped = true;
