@@ -5,7 +5,7 @@ import { readFileSync } from "node:fs";
 import { hostname } from "node:os";
 import { dirname, resolve } from "node:path";
 import { AdminServer } from "./admin/server.ts";
-import type { AdminServerOptions } from "./admin/server.ts";
+import type { AdminServerOptions, Outcome } from "./admin/server.ts";
 import { readErrorPages } from "./cli/error-page-files.ts";
 import type { RunOptions } from "./cli/program.ts";
 import { runCommandLine, stateDirOf } from "./cli/program.ts";
@@ -18,6 +18,7 @@ import { pairMembers } from "./control/pair-members.ts";
 import { RoleTargets } from "./control/role-targets.ts";
 import { ServiceReport, type ServiceState } from "./control/service-report.ts";
 import { formatStatusLine, statusKey } from "./control/status-line.ts";
+import type { ReloadResult } from "./protocol/admin.ts";
 import type { ErrorPages } from "./protocol/worker.ts";
 import { monotonicClock } from "./system/clock.ts";
 import { startLauncher, stopLauncher } from "./system/launcher.ts";
@@ -54,8 +55,8 @@ async function run(options: RunOptions): Promise<number> {
   /** Undefined as long as nobody has written a configuration. */
   let controller: Controller | undefined;
   const notConfigured = describeNotConfigured(configPath);
-  const start = async ({ config, errorPages }: Extract<Loaded, { kind: "config" }>) => {
-    controller = new Controller({
+  const start = async ({ config, errorPages }: Extract<Loaded, { kind: "config" }>): Promise<Controller> => {
+    const starting = new Controller({
       config,
       errorPages,
       configPath,
@@ -66,11 +67,33 @@ async function run(options: RunOptions): Promise<number> {
       clock: monotonicClock,
       log: createLog({ level: config.logging.level, subject: { node } }),
     });
-    await controller.start();
+    controller = starting;
+    await starting.start();
+    return starting;
+  };
+  /** A file that cannot be used changes nothing but the log; whoever asked hears the same. One reload at a time. */
+  let lastReload: Promise<unknown> = Promise.resolve();
+  const reload = (): Promise<Outcome<ReloadResult>> => {
+    const reloaded = lastReload.then(async (): Promise<Outcome<ReloadResult>> => {
+      const found = loadConfig(configPath, { node });
+      if (found.kind !== "config") {
+        const problems = found.kind === "empty" ? [notConfigured] : found.problems;
+        log.error({ problems }, "the new configuration is not used");
+        return { kind: "refused", error: problems.join("\n") };
+      }
+      const wasRunning = controller !== undefined;
+      const configured = controller ?? (await start(found));
+      if (wasRunning) await configured.reload(found);
+      const { configHash, needsRestart } = configured;
+      return { kind: "done", result: { configHash, needsRestart } };
+    });
+    lastReload = reloaded.catch(() => undefined);
+    return reloaded;
   };
   const admin = new AdminServer({
     runtimeDir: resolve(options.runtimeDir),
     log,
+    reload,
     objection: () => (controller === undefined ? notConfigured : undefined),
     ...adminOrders({
       node,
@@ -105,15 +128,7 @@ async function run(options: RunOptions): Promise<number> {
       await controller?.stop();
     },
     kill: () => controller?.kill(),
-    reload: async () => {
-      const found = loadConfig(configPath, { node });
-      if (found.kind === "invalid")
-        log.error({ problems: found.problems }, "the new configuration is not used");
-      else if (found.kind === "empty")
-        log.error({ problems: [notConfigured] }, "the new configuration is not used");
-      else if (controller === undefined) await start(found);
-      else await controller.reload(found);
-    },
+    reload,
   });
   report?.start();
   if (loaded.kind === "config") await start(loaded);
@@ -132,7 +147,7 @@ function adminOrders({
 }: {
   readonly node: string;
   readonly controller: () => Controller;
-}): Omit<AdminServerOptions, "runtimeDir" | "log"> {
+}): Omit<AdminServerOptions, "runtimeDir" | "log" | "reload"> {
   return {
     status: () => controller().status(),
     switchover: async (order) => {
@@ -230,11 +245,10 @@ function obeySignals({
   readonly log: Log;
   readonly stop: () => Promise<void>;
   readonly kill: () => void;
-  readonly reload: () => Promise<void>;
+  readonly reload: () => Promise<unknown>;
 }): Promise<void> {
   return new Promise((settle) => {
     let isStopping = false;
-    let reloaded = Promise.resolve();
     const obey = (signal: NodeJS.Signals) => {
       log.info({ signal }, "signal received");
       if (isStopping) {
@@ -247,7 +261,7 @@ function obeySignals({
     process.on("SIGTERM", obey);
     process.on("SIGINT", obey);
     process.on("SIGHUP", () => {
-      reloaded = reloaded.then(() => (isStopping ? undefined : reload()));
+      if (!isStopping) void reload();
     });
   });
 }

@@ -14,6 +14,7 @@ import type {
   ConnectionsResult,
   MaintenanceOrder,
   MaintenanceResult,
+  ReloadResult,
   ResumeResult,
   SwitchoverOrder,
   SwitchoverResult,
@@ -37,9 +38,10 @@ export interface AdminServerOptions {
   /** Made when it is missing. */
   readonly runtimeDir: string;
   readonly log: Log;
-  /** Why nothing can be asked yet; undefined: it can. Absent: always. */
+  /** Why nothing but a reload can be asked yet; undefined: it can. Absent: always. */
   readonly objection?: () => string | undefined;
   readonly status: () => Promise<Status>;
+  readonly reload: () => Promise<Outcome<ReloadResult>>;
   readonly switchover: (order: SwitchoverOrder) => Promise<Outcome<SwitchoverResult>>;
   readonly standby: (order: MaintenanceOrder) => Promise<Outcome<MaintenanceResult>>;
   readonly resume: (order: MaintenanceOrder) => Promise<Outcome<ResumeResult>>;
@@ -73,6 +75,7 @@ export class AdminServer {
         ADMIN_PATHS.status,
         { method: "GET", answer: async () => ({ status: 200, body: await options.status() }) },
       ],
+      [ADMIN_PATHS.reload, { method: "POST", answer: () => answerOrder(options.reload()) }],
       [
         ADMIN_PATHS.switchover,
         {
@@ -176,7 +179,7 @@ export class AdminServer {
     if (incoming.method !== endpoint.method) {
       return { ...failure(405, `${path} takes ${endpoint.method}`), headers: { allow: endpoint.method } };
     }
-    const objection = this.#options.objection?.();
+    const objection = path === ADMIN_PATHS.reload ? undefined : this.#options.objection?.();
     if (objection !== undefined) return failure(409, objection);
     const body = await readBody(incoming);
     if (body === undefined) return failure(413, `the body is larger than ${String(BODY_BYTES_MAX)} bytes`);

@@ -7,6 +7,7 @@ import { addBackendOrderCommands } from "./commands/backend-order-commands.ts";
 import { checkConfig } from "./commands/check.ts";
 import { orderResume, orderStandby } from "./commands/maintenance.ts";
 import { addProbeCommand } from "./commands/probe-command.ts";
+import { reloadNode } from "./commands/reload.ts";
 import { printRole } from "./commands/role.ts";
 import { explainRequest, type RouteOptions } from "./commands/route.ts";
 import { printStatus } from "./commands/status.ts";
@@ -136,6 +137,13 @@ function buildProgram({
     .addOption(runtimeDirOption())
     .action(async (options: { runtimeDir: string }) => {
       onEnd(await printRole(options, terminal));
+    });
+  program
+    .command("reload")
+    .description("have the node read its configuration again, and say whether it took it")
+    .addOption(runtimeDirOption())
+    .action(async (options: { runtimeDir: string }) => {
+      onEnd(await reloadNode(options, terminal));
     });
   program
     .command("switchover")

@@ -210,7 +210,7 @@ export interface PoolConfig {
   readonly slowStartMs: number;
   /** Percent of the backends that must be healthy; below it all are used as if they were. 0: never. */
   readonly panicThreshold: number;
-  /** At least one. */
+  /** May be empty: nobody answers then. */
   readonly backends: readonly BackendConfig[];
   readonly health: HealthConfig;
   /** Absent: no backend has one. */

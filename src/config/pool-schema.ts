@@ -53,9 +53,9 @@ export const pool = section({
       write: "address and port, such as 192.168.1.21:8080, or a map with an address",
     }),
     "backends",
-  )
-    .min(1, { error: "The list is empty. Add a backend, such as 192.168.1.21:8080." })
-    .describe("Who answers. A backend is an address, or a map when it needs a name or a weight."),
+  ).describe(
+    "Who answers. A backend is an address, or a map when it needs a name or a weight. While the list is empty (`[]`), requests get 503.",
+  ),
   health: health
     .prefault({ kind: "tcp" })
     .describe("How the backends are checked. Both nodes check for themselves."),

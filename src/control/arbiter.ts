@@ -18,8 +18,8 @@ import { Companion } from "../system/companion.ts";
 import type { Log } from "../system/log.ts";
 import { readAddresses } from "./interface-watch.ts";
 import type { AddressPlace } from "./interface-watch.ts";
-import { defaultGateways, linkOf, readKernelRoutes } from "./kernel-routes.ts";
-import type { KernelRoute } from "./kernel-routes.ts";
+import { defaultGateways, linkOf, readKernelRoutes } from "../system/kernel-routes.ts";
+import type { KernelRoute } from "../system/kernel-routes.ts";
 
 /** How often the routes are looked at, which costs some 0.1 ms. */
 const LOOK_MS = 1000;

@@ -99,7 +99,7 @@ export class Backends {
   /** Orders may have changed. */
   followOrders(): void {
     this.#health.noteOrders();
-    this.#outliers.forget((pool, backend) => this.orders.isInMaintenance({ pool, backend }));
+    this.#outliers.followOrders((pool, backend) => this.orders.isInMaintenance({ pool, backend }));
     this.#tell();
   }
 

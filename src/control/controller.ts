@@ -187,6 +187,16 @@ export class Controller {
     log.info({ configHash: this.#configHash }, "configuration reloaded");
   }
 
+  /** Keys that the last reload found changed and could not apply. */
+  get needsRestart(): readonly string[] {
+    return this.#needsRestart;
+  }
+
+  /** First 12 hex digits of the SHA-256 of the configuration in effect, without its secrets. */
+  get configHash(): string {
+    return this.#configHash;
+  }
+
   /** Hands over if it can, releases the addresses, lets requests in flight end. Within `shutdownGrace`. */
   async stop(): Promise<void> {
     if (this.#isStopping) return;

@@ -7,7 +7,7 @@ import type { EjectionStatus } from "../protocol/status.ts";
 import type { HealthTable } from "../protocol/worker.ts";
 import type { BackendState } from "../routing/backend-state.ts";
 import * as outlier from "../routing/outlier.ts";
-import type { FullRow, OutlierMember, OutlierState } from "../routing/outlier.ts";
+import type { Ends, FullRow, OutlierMember, OutlierState } from "../routing/outlier.ts";
 import { isHealthy } from "../routing/panic.ts";
 import type { Clock } from "../system/clock.ts";
 import type { Log } from "../system/log.ts";
@@ -65,6 +65,7 @@ export class Outliers {
           return [config.name, { config, state, sparedLoggedAt: new Map<string, number>() }];
         }),
     );
+    this.#reconsider();
     this.#schedule();
   }
 
@@ -111,18 +112,20 @@ export class Outliers {
     }
   }
 
-  /** Checks have found something. True: an ejection has ended; onChange is not called. */
-  noteChecks(found: HealthTable): boolean {
-    return this.#endAll("its checks, which had failed, are good again", (pool, nowMs) =>
+  /** Checks or agents have found something. Ejections may end; onChange is not called. */
+  noteChecks(found: HealthTable): void {
+    this.#end((pool, nowMs) =>
       outlier.noteChecks(pool.state, (backend) => found[pool.config.name]?.[backend]?.health ?? "up", nowMs),
     );
+    this.#reconsider();
   }
 
-  /** Forgets what is known of backends that operators work on. */
-  forget(isForgotten: (pool: string, backend: string) => boolean): void {
+  /** Operators have ordered something: forgets what is known of backends that they work on. onChange is not called. */
+  followOrders(isWorkedOn: (pool: string, backend: string) => boolean): void {
     for (const [name, pool] of this.#pools) {
-      pool.state = outlier.keepRecords(pool.state, (backend) => !isForgotten(name, backend));
+      pool.state = outlier.keepRecords(pool.state, (backend) => !isWorkedOn(name, backend));
     }
+    this.#reconsider();
     this.#schedule();
   }
 
@@ -164,9 +167,8 @@ export class Outliers {
     if (endMs === Infinity) return;
     this.#timer = setTimeout(
       () => {
-        const hasEnded = this.#endAll("its time is up", (pool, nowMs) =>
-          outlier.endEjections(pool.state, nowMs),
-        );
+        const hasEnded = this.#end((pool, nowMs) => outlier.endEjections(pool.state, nowMs));
+        this.#reconsider();
         this.#schedule();
         if (hasEnded) this.#options.onChange();
       },
@@ -174,19 +176,25 @@ export class Outliers {
     );
   }
 
-  #endAll(
-    reason: string,
-    end: (
-      pool: WatchedPool,
-      nowMs: number,
-    ) => { readonly state: OutlierState; readonly ended: readonly string[] },
-  ): boolean {
+  /** To be called after each change: the limits hold at every moment. */
+  #reconsider(): void {
+    this.#end(({ config, state }, nowMs) => {
+      const { outliers: settings, panicThreshold } = config;
+      if (settings === null) return { state, ended: [] };
+      const members = this.#options.members(config);
+      return outlier.reconsider(state, nowMs, { settings, members, panicThreshold });
+    });
+  }
+
+  /** In every pool. True: somebody is no longer ejected. */
+  #end(ends: (pool: WatchedPool, nowMs: number) => Ends): boolean {
     const { clock, log } = this.#options;
     let hasEnded = false;
     for (const [name, pool] of this.#pools) {
-      const { state, ended } = end(pool, clock());
+      const { state, ended } = ends(pool, clock());
       pool.state = state;
-      for (const backend of ended) log.info({ pool: name, backend, reason }, "backend no longer ejected");
+      for (const { backend, reason } of ended)
+        log.info({ pool: name, backend, reason }, "backend no longer ejected");
       if (ended.length > 0) hasEnded = true;
     }
     return hasEnded;

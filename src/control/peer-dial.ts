@@ -7,8 +7,9 @@ import { connect } from "node:tls";
 import type { ConnectionOptions, TLSSocket } from "node:tls";
 import { WebSocket } from "ws";
 import { formatAddress } from "../config/config.ts";
+import { PSK_TLS, isWrongKey } from "../system/psk-tls.ts";
 import { FRAME_BYTES_MAX } from "./peer-frame.ts";
-import { PEER_TLS, nameHint, nameProblem, secretProblem } from "./peer-security.ts";
+import { nameHint, nameProblem, secretProblem } from "./peer-security.ts";
 import type { Endpoint } from "./peer-security.ts";
 
 /** TLS and WebSocket handshake together, once TCP is connected. A frozen peer lets us wait this long. */
@@ -66,7 +67,7 @@ export function dialPeer(options: DialOptions, settle: (outcome: DialOutcome) =>
     host: peer.address,
     port,
     localAddress: self.address,
-    ...PEER_TLS,
+    ...PSK_TLS,
     pskCallback: (hint) => (hint === expectedHint ? { psk: key, identity: self.name } : null),
     // With this cipher there is no certificate; the key has proven who answers.
     checkServerIdentity: () => undefined,
@@ -117,7 +118,7 @@ function explainHandshake(error: NodeJS.ErrnoException, { peer, port }: DialOpti
   const code = error.code ?? "";
   if (code === "ETIMEDOUT" || code === "EHOSTUNREACH") return { kind: "silent" };
   if (!code.startsWith("ERR_SSL_") && code !== "EPROTO") return { kind: "cut-off" };
-  if (code.includes("BAD_RECORD_MAC") || code.includes("DECRYPT")) {
+  if (isWrongKey(code)) {
     return { kind: "rejected", problem: secretProblem(peer.name) };
   }
   // What it says of our name, and what we say of its.

@@ -9,8 +9,9 @@ import type { Server, Socket } from "node:net";
 import { WebSocketServer } from "ws";
 import type { WebSocket } from "ws";
 import { formatAddress } from "../config/config.ts";
+import { PSK_TLS, isWrongKey } from "../system/psk-tls.ts";
 import { FRAME_BYTES_MAX } from "./peer-frame.ts";
-import { PEER_TLS, nameHint, nameProblem, secretProblem } from "./peer-security.ts";
+import { nameHint, nameProblem, secretProblem } from "./peer-security.ts";
 import type { Endpoint } from "./peer-security.ts";
 
 /** For the TLS handshake, and again for the WebSocket request. */
@@ -69,7 +70,7 @@ export class PeerListener {
       maxPayload: FRAME_BYTES_MAX,
     });
     this.#tls = createTlsServer({
-      ...PEER_TLS,
+      ...PSK_TLS,
       handshakeTimeout: HANDSHAKE_MS,
       pskIdentityHint: nameHint(options.self.name),
       pskCallback: (_socket, identity) => (identity === options.peer.name ? options.key : null),
@@ -170,7 +171,7 @@ function explainRefusal(code: string, who: string): string {
   // The latter is what a dialler says that does not like our hint.
   const isAboutNames = code.includes("PSK_IDENTITY_NOT_FOUND") || code.includes("ALERT_HANDSHAKE_FAILURE");
   if (isAboutNames) return nameProblem(who);
-  if (code.includes("BAD_RECORD_MAC") || code.includes("DECRYPT")) return secretProblem(who);
+  if (isWrongKey(code)) return secretProblem(who);
   return `${who} connected to the peer link's port and is not vipair (${code})`;
 }
 

@@ -1,8 +1,7 @@
-// How the two nodes know each other: TLS 1.2 with a key made from the pair's secret, so that one secret
-// gives authentication both ways and encryption without certificates. There is no other way in.
+// How the two nodes know each other: TLS (system/psk-tls.ts) with a key made from the pair's secret, so that one
+// secret gives authentication both ways and encryption without certificates. There is no other way in.
 
-import { constants, createHash, hkdfSync } from "node:crypto";
-import type { ConnectionOptions } from "node:tls";
+import { createHash, hkdfSync } from "node:crypto";
 
 /** One end of a path of the peer link. */
 export interface Endpoint {
@@ -16,14 +15,6 @@ export interface Endpoint {
 const KEY_SALT = "vipair";
 const KEY_INFO = "vipair peer link 1";
 const KEY_BYTES = 32;
-
-/** One cipher, with forward secrecy. Renegotiation and tickets would be ways round the key. */
-export const PEER_TLS = {
-  ciphers: "ECDHE-PSK-CHACHA20-POLY1305",
-  minVersion: "TLSv1.2",
-  maxVersion: "TLSv1.2",
-  secureOptions: constants.SSL_OP_NO_RENEGOTIATION | constants.SSL_OP_NO_TICKET,
-} as const satisfies ConnectionOptions;
 
 /** The TLS key of the pair: HKDF-SHA256 (RFC 5869) of its secret. */
 export function deriveKey(secret: string): Buffer {

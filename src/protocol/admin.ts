@@ -2,6 +2,7 @@
 // are named here once, for the server in admin/ and the commands in cli/.
 //
 //   GET  /v1/status      -> 200 Status
+//   POST /v1/reload      -> 200 ReloadResult, 409 AdminError when the file cannot be used
 //   POST /v1/switchover  SwitchoverOrder -> 200 SwitchoverResult, 409 AdminError when the pair cannot switch now
 //   POST /v1/standby     MaintenanceOrder -> 200 MaintenanceResult, 409 AdminError
 //   POST /v1/resume      MaintenanceOrder -> 200 ResumeResult, 409 AdminError
@@ -13,12 +14,20 @@ export const ADMIN_SOCKET = "admin.sock";
 
 export const ADMIN_PATHS = {
   status: "/v1/status",
+  reload: "/v1/reload",
   switchover: "/v1/switchover",
   standby: "/v1/standby",
   resume: "/v1/resume",
   backend: "/v1/backend",
   connections: "/v1/connections",
 } as const;
+
+export interface ReloadResult {
+  /** Of what is in effect now. */
+  readonly configHash: string;
+  /** Keys that the file has changed and a restart must apply. */
+  readonly needsRestart: readonly string[];
+}
 
 export interface SwitchoverOrder {
   /** Absent: the only group. */

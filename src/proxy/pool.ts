@@ -43,6 +43,8 @@ export class Pool implements Asker<Candidate>, QueuedPool {
   readonly retries: Retries;
   /** null: no backend was ever limited. */
   private queue: Queue | null = null;
+  /** It is in the configuration. */
+  isConfigured = true;
   /** Requests of routes that lead elsewhere, whose copies are here or about to be. */
   mirrors = 0;
   private hasBreakers: boolean;
@@ -70,6 +72,7 @@ export class Pool implements Asker<Candidate>, QueuedPool {
   }
 
   configure(config: PoolConfig, health: PoolHealth, stickyKey: Uint8Array): void {
+    this.isConfigured = true;
     this.timeouts = config.timeouts;
     this.isTiming = isTimed(config);
     this.sticky = createSticky(config, stickyKey);
@@ -108,15 +111,11 @@ export class Pool implements Asker<Candidate>, QueuedPool {
 
   /** It left the configuration. */
   retire(): void {
+    this.isConfigured = false;
     this.state = { ...this.state, candidates: [], tiers: [] };
     this.configured = [];
     for (const backend of this.backends.values()) backend.retire();
     this.queue?.reconsider();
-  }
-
-  /** It is in the configuration: pools are never empty there. */
-  get isConfigured(): boolean {
-    return this.configured.length > 0;
   }
 
   /** The backend whose turn it is to get this request; null when nobody is left, or others wait for one already. */

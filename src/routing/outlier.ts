@@ -4,9 +4,12 @@
 //
 //             a row is full                          the time is up, or the checks that had
 //   well ─────────────────────────────> ejected ──── failed are good again ─────────────────> well
-//     │                                 base time × number of ejections
-//     └── not: the last that may serve; more than so many of the pool; it would set off panic
+//     │                                 base time × number of ejections, or a limit is broken
+//     └── not: it would break a limit
 //
+// The limits hold at every moment, not only when somebody is ejected: never the last one that could serve, no more
+// than so many of the pool, no panic that there would not be without ejections. So whatever changes the pool is
+// followed by reconsider(). It lets those go that would be back first anyway.
 // The number of ejections falls by one for each base time that the backend has been well.
 
 import type { OutlierConfig } from "../config/passive-config.ts";
@@ -69,6 +72,13 @@ interface PoolNow {
   readonly panicThreshold: number;
 }
 
+/** What follows for those that are ejected. */
+export interface Ends {
+  readonly state: OutlierState;
+  /** `reason` completes "it is no longer ejected:". */
+  readonly ended: readonly { readonly backend: string; readonly reason: string }[];
+}
+
 /** What follows from a full row of `backend`. */
 export function judgeRow(
   state: OutlierState,
@@ -79,8 +89,9 @@ export function judgeRow(
   const record = state.get(backend);
   if (member === undefined || !isHealthy(member.health) || !isOffered(member) || isEjected(state, backend))
     return { kind: "out-already" };
-  const obstacle = findObstacle(member, { settings, members, panicThreshold });
-  if (obstacle !== null) return { kind: "spared", reason: obstacle };
+  const after = withHealth(members, [member], "ejected");
+  const broken = findBrokenLimit({ settings, members: after, panicThreshold });
+  if (broken !== null) return { kind: "spared", reason: broken.whySpared };
   const { baseEjectionMs: base, maxEjectionMs: max } = settings;
   // More would not make it longer, and would take long to fall.
   const count = Math.min(countNow(record, base, nowMs) + 1, Math.ceil(max / base));
@@ -104,21 +115,71 @@ export function ejectionOf(state: OutlierState, backend: string): Ejection | nul
   return state.get(backend)?.ejection ?? null;
 }
 
-/** Why it must stay; null: it need not. */
-function findObstacle(member: OutlierMember, { settings, members, panicThreshold }: PoolNow): string | null {
-  const others = members.filter((one) => one !== member);
-  if (!others.some((one) => isOffered(one) && isHealthy(one.health))) return "no other one could serve";
-  const offered = members.filter(isOffered);
-  const ejected = offered.filter(({ health }) => health === "ejected").length;
-  const most = Math.floor((offered.length * settings.maxEjectionPercent) / 100);
-  if (ejected >= most) {
-    const [some, all] = [String(ejected), String(offered.length)];
-    return `${some} of ${all} are ejected, as many as maxEjectionPercent allows`;
+/** Ends ejections, those that end soonest first, until no limit is broken any more. To be called after every change. */
+export function reconsider(state: OutlierState, nowMs: number, pool: PoolNow): Ends {
+  let next = state;
+  let { members } = pool;
+  const ended: Ends["ended"][number][] = [];
+  for (;;) {
+    const broken = findBrokenLimit({ ...pool, members });
+    const first = broken === null ? undefined : soonest(next, broken.by);
+    if (broken === null || first === undefined) return { state: next, ended };
+    next = release(next, first.name, nowMs);
+    members = withHealth(members, [first], "up");
+    ended.push({ backend: first.name, reason: broken.whyReleased });
   }
-  const without: readonly PanicMember[] = [...others, { ...member, health: "ejected" }];
-  if (!isPanic(members, panicThreshold) && isPanic(without, panicThreshold))
-    return "the pool would panic, and use those that are down";
-  return null;
+}
+
+/** One of the limits, broken by some of the ejected backends. */
+interface BrokenLimit {
+  /** Any of these would help. */
+  readonly by: readonly OutlierMember[];
+  readonly whySpared: string;
+  readonly whyReleased: string;
+}
+
+function findBrokenLimit({ settings, members, panicThreshold }: PoolNow): BrokenLimit | null {
+  const offered = members.filter(isOffered);
+  const ejected = offered.filter(({ health }) => health === "ejected");
+  if (ejected.length === 0) return null;
+  if (!offered.some(({ health }) => isHealthy(health))) {
+    return {
+      by: ejected,
+      whySpared: "no other one could serve",
+      whyReleased: "no other one can serve any more",
+    };
+  }
+  const most = Math.floor((offered.length * settings.maxEjectionPercent) / 100);
+  if (ejected.length > most) {
+    const all = String(offered.length);
+    return {
+      by: ejected,
+      whySpared: `${String(ejected.length - 1)} of ${all} are ejected, as many as maxEjectionPercent allows`,
+      whyReleased: `${String(ejected.length)} of ${all} were ejected, more than maxEjectionPercent allows`,
+    };
+  }
+  if (!isPanic(members, panicThreshold) || isPanic(withHealth(members, ejected, "up"), panicThreshold))
+    return null;
+  return {
+    // There is panic though somebody is healthy, so it is no backup.
+    by: ejected.filter(({ isBackup }) => !isBackup),
+    whySpared: "the pool would panic, and use those that are down",
+    whyReleased: "the pool would panic without it, and use those that are down",
+  };
+}
+
+function withHealth(
+  members: readonly OutlierMember[],
+  changed: readonly OutlierMember[],
+  health: BackendHealth,
+): readonly OutlierMember[] {
+  return members.map((one) => (changed.includes(one) ? { ...one, health } : one));
+}
+
+/** Of several that end at once, the first in the file. */
+function soonest(state: OutlierState, ejected: readonly OutlierMember[]): OutlierMember | undefined {
+  const untilMs = ({ name }: OutlierMember) => ejectionOf(state, name)?.untilMs ?? Infinity;
+  return ejected.toSorted((a, b) => untilMs(a) - untilMs(b))[0];
 }
 
 function countNow(record: OutlierRecord | undefined, baseMs: number, nowMs: number): number {
@@ -133,14 +194,14 @@ function describeRow({ kind, length, reason }: FullRow): string {
 }
 
 /** Ends the ejections whose time is up. `ended`: whose. */
-export function endEjections(
-  state: OutlierState,
-  nowMs: number,
-): { readonly state: OutlierState; readonly ended: readonly string[] } {
+export function endEjections(state: OutlierState, nowMs: number): Ends {
   const ended = [...state].flatMap(([name, { ejection }]) =>
     ejection !== null && ejection.untilMs <= nowMs ? [name] : [],
   );
-  return { state: ended.reduce((before, name) => release(before, name, nowMs), state), ended };
+  return {
+    state: ended.reduce((before, name) => release(before, name, nowMs), state),
+    ended: ended.map((backend) => ({ backend, reason: "its time is up" })),
+  };
 }
 
 /**
@@ -151,15 +212,15 @@ export function noteChecks(
   state: OutlierState,
   checked: (backend: string) => BackendHealth,
   nowMs: number,
-): { readonly state: OutlierState; readonly ended: readonly string[] } {
+): Ends {
   let next = state;
-  const ended: string[] = [];
+  const ended: Ends["ended"][number][] = [];
   for (const [name, { ejection }] of state) {
     if (ejection === null) continue;
     const health = checked(name);
     if (health === "up" && ejection.isSeenByChecks) {
       next = release(next, name, nowMs);
-      ended.push(name);
+      ended.push({ backend: name, reason: "its checks, which had failed, are good again" });
     } else if ((health === "suspect" || health === "down") && !ejection.isSeenByChecks) {
       next = replace(next, name, (record) => ({
         ...record,

@@ -191,7 +191,8 @@ function arrange(pool: PoolState, nowMs: number): void {
     const rank = candidate.weight === 0 ? null : rankOf(candidate, pool.isPanicking);
     if (rank !== null) ranks[rank]?.push(candidate);
   }
-  // Ejections are made while others serve. When these have gone since, a guess that a backend is bad is no reason to refuse all.
+  // The control process ends ejections when nobody else is left, but may hear of an agent's weight first. Until it has told, a
+  // guess that a backend is bad is no reason to refuse all.
   if (ranks.every((entries) => entries.length === 0)) {
     const ejected = pool.candidates.filter(({ health, weight }) => health === "ejected" && weight > 0);
     ranks.push(

@@ -47,6 +47,8 @@ function makeServer(
     runtimeDir,
     log: QUIET,
     status: async () => Promise.resolve(sampleStatus()),
+    reload: async () =>
+      Promise.resolve({ kind: "done", result: { configHash: "0123456789ab", needsRestart: [] } }),
     switchover: async () => Promise.resolve({ kind: "done", result: { active: "pi-b", tookMs: 45 } }),
     standby: async ({ node = "pi-a" }) => maintained(node),
     resume: async ({ node = "pi-a" }) => resumed(node),

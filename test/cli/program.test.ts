@@ -55,6 +55,8 @@ async function runningNode(t: TestContext, options: Partial<AdminServerOptions> 
     runtimeDir,
     log: { debug: quiet, info: quiet, warn: quiet, error: quiet },
     status: async () => Promise.resolve(sampleStatus()),
+    reload: async () =>
+      Promise.resolve({ kind: "done", result: { configHash: "0123456789ab", needsRestart: ["pair"] } }),
     switchover: async () => Promise.resolve({ kind: "done", result: { active: "pi-b", tookMs: 45.4 } }),
     standby: async ({ node = "pi-a" }) =>
       Promise.resolve({ kind: "done", result: { node, replicated: true, pending: null } }),

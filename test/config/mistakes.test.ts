@@ -263,11 +263,6 @@ describe("pools", () => {
     ],
     [
       "[192.168.1.21:8080]",
-      "[]",
-      "4:10  pools.web.backends: The list is empty. Add a backend, such as 192.168.1.21:8080.",
-    ],
-    [
-      "[192.168.1.21:8080]",
       "[8080]",
       "4:21  pools.web.backends[0]: 8080 is a number. Write address and port, such as 192.168.1.21:8080, or a map with an address.",
     ],

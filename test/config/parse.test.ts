@@ -105,6 +105,11 @@ const PLAIN_RESILIENCE = {
 } as const;
 
 describe("what a configuration means", () => {
+  test("a pool may be without backends for now", () => {
+    const [web] = expectConfig(changed(ALONE_YAML, ["[192.168.1.21:8080]", "[]"])).pools;
+    assert.deepEqual(web?.backends, []);
+  });
+
   test("a node alone needs listeners and pools; everything else has a default", () => {
     assert.deepEqual(expectConfig(ALONE_YAML), {
       workers: "auto",

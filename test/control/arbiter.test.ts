@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { afterEach, test } from "node:test";
 import { Arbiter } from "../../src/control/arbiter.ts";
 import type { ArbiterOptions, ArbiterStatus } from "../../src/control/arbiter.ts";
-import type { KernelRoute } from "../../src/control/kernel-routes.ts";
+import type { KernelRoute } from "../../src/system/kernel-routes.ts";
 
 const VIRTUAL = { address: "203.0.113.50", interface: "eth0" };
 

@@ -252,6 +252,41 @@ workers: 1
   });
 });
 
+describe("vipair reload", () => {
+  test("says which configuration the node took, what waits for a restart, and every mistake of one that it did not take", async (t) => {
+    const site = Site.open(t);
+    const host = await site.address();
+    const content = (top: object) => ({
+      listeners: [{ name: "web", bind: `${host}:${String(PORT)}`, routes: [{ respond: { status: 200 } }] }],
+      pools: {},
+      workers: 1,
+      ...top,
+    });
+    const config = site.config(content({}));
+    const vipair = site.start({ config, runtimeDir: join(site.folder, "run") });
+    const { configHash } = await vipair.isReady();
+
+    const same = await vipair.command("reload");
+    assert.deepEqual(same, {
+      code: 0,
+      stdout: `the node runs with configuration ${configHash} now\n`,
+      stderr: "",
+    });
+
+    site.config(content({ workers: 2 }));
+    assert.match(
+      (await vipair.command("reload")).stdout,
+      /, but for what was changed in workers: restart it to apply that\n$/,
+    );
+
+    site.config(content({ workers: "many", pool: 1 }));
+    const refused = await vipair.command("reload");
+    assert.deepEqual([refused.code, refused.stdout], [1, ""]);
+    assert.equal(refused.stderr.match(/vipair\.yaml:\d+:\d+ /g)?.length, 2, refused.stderr);
+    assert.equal((await vipair.status()).configHash, configHash);
+  });
+});
+
 /** Ends when connections are refused. Who stood in the accept queue at the close is still let in. */
 async function isClosed(host: string): Promise<void> {
   await waitUntil(

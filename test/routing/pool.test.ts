@@ -3,7 +3,8 @@ import { test } from "node:test";
 import * as fc from "fast-check";
 import type { BackendHealth, BackendState } from "../../src/routing/backend-state.ts";
 import { type Candidate, chooseNamed, updateHealth } from "../../src/routing/pool.ts";
-import { chance, choose, chooseMany, expectOrder, pool, states } from "./pools.ts";
+import { BALANCES, chance, choose, chooseMany, expectOrder, pool, states } from "./pools.ts";
+import type { BalanceKind } from "./pools.ts";
 
 test("smooth weighted round-robin spreads the heavy one", () => {
   expectOrder(pool("a*5 b c"), "aabacaaaabacaa");
@@ -19,6 +20,15 @@ test("a backend that is down gets nothing", () => {
 
 test("with every backend down nobody is chosen", () => {
   expectOrder(pool("a b", { a: "down", b: "down" }), "--");
+});
+
+test("with no backend at all nobody is chosen, whatever the policy; the first one that comes is", () => {
+  for (const balance of Object.keys(BALANCES) as BalanceKind[]) {
+    const previous = pool("", {}, { balance, panicThreshold: 50, slowStartMs: 1000 });
+    expectOrder(previous, "--");
+    expectOrder(pool("a", {}, { balance, previous }), "aa");
+    expectOrder(pool("", {}, { balance, previous: pool("a b", {}, { balance }) }), "-");
+  }
 });
 
 test("what is ejected, drained or in maintenance gets nothing", () => {

@@ -29,7 +29,7 @@ export interface PoolOptions {
   readonly nowMs?: number;
 }
 
-/** "a*5 b c+": backends with weights, 1 when none is given; "+" is a backup. Health by name, "up" when none is. */
+/** "a*5 b c+": backends (none: "") with weights, 1 when none is given; "+" is a backup. Health by name, "up" when none is. */
 export function pool(
   notation: string,
   health: Readonly<Record<string, BackendHealth | BackendState>> = {},
@@ -41,10 +41,13 @@ export function pool(
     nowMs = 0,
   }: PoolOptions = {},
 ): PoolState {
-  const backends = notation.split(" ").map((text) => {
-    const [name = "", weight = "1"] = text.replace("+", "").split("*");
-    return { name, host: "127.0.0.1", port: 1, weight: Number(weight), isBackup: text.endsWith("+") };
-  });
+  const backends = notation
+    .split(" ")
+    .filter(Boolean)
+    .map((text) => {
+      const [name = "", weight = "1"] = text.replace("+", "").split("*");
+      return { name, host: "127.0.0.1", port: 1, weight: Number(weight), isBackup: text.endsWith("+") };
+    });
   const known = new Map(previous?.candidates.map(({ name, load }) => [name, load]));
   const loads = backends.map(({ name }) => known.get(name) ?? createLoad());
   const config = { balance: BALANCES[balance], backends, slowStartMs, panicThreshold };

@@ -6,7 +6,8 @@ import { once } from "node:events";
 import { connect, type ConnectionOptions } from "node:tls";
 import type { TcpNetConnectOpts } from "node:net";
 import { WebSocket, WebSocketServer } from "ws";
-import { deriveKey, nameHint, PEER_TLS } from "../../src/control/peer-security.ts";
+import { deriveKey, nameHint } from "../../src/control/peer-security.ts";
+import { PSK_TLS } from "../../src/system/psk-tls.ts";
 
 export interface FakePeerOptions {
   /** The name of the node that it pretends to be. */
@@ -24,7 +25,7 @@ export async function dialAsPeer({ name, address, to, port, secret }: FakePeerOp
     host: to,
     port,
     localAddress: address,
-    ...PEER_TLS,
+    ...PSK_TLS,
     pskCallback: () => ({ psk: deriveKey(secret), identity: name }),
     checkServerIdentity: () => undefined,
   };
@@ -43,7 +44,7 @@ export async function listenAsPeer(
   say: (webSocket: WebSocket) => void,
 ): Promise<() => Promise<void>> {
   const server = createServer({
-    ...PEER_TLS,
+    ...PSK_TLS,
     pskIdentityHint: nameHint(name),
     pskCallback: () => deriveKey(secret),
   });

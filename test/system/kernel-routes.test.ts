@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { defaultGateways, linkOf, parseRoutes4, parseRoutes6 } from "../../src/control/kernel-routes.ts";
+import { defaultGateways, linkOf, parseRoutes4, parseRoutes6 } from "../../src/system/kernel-routes.ts";
 
 // As /proc shows them; eth1 is the preferred way out, "unreachable 10.9.0.0/16" leads nowhere.
 const ROUTES4 = `Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT
