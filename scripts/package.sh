@@ -1,25 +1,27 @@
 #!/bin/sh
-# package.sh [amd64|arm64|all] [--output DIR] [--version VERSION]: makes vipair_VERSION_ARCH.deb. Either kind of machine makes both. The same
-# commit gives the same bytes, whenever and wherever it is built. Without an architecture it is this machine's. The last lines are the paths.
-# --version: of package.json when absent; for tests of upgrades.
+# package.sh [amd64|arm64|all] [--output DIR] [--version VERSION] [--uncompressed]: makes vipair_VERSION_ARCH.deb. Either kind of machine
+# makes both. The same commit gives the same bytes, whenever and wherever it is built. Without an architecture it is this machine's. The last
+# lines are the paths of the packages. For tests: --version (in place of that in package.json), and --uncompressed, which saves a minute.
 set -eu
 cd "$(dirname "$(readlink -f "$0")")/.."
 . scripts/package/stage.sh
 
 usage() {
-  echo "usage: scripts/package.sh [amd64|arm64|all] [--output DIR] [--version VERSION]" >&2
+  echo "usage: scripts/package.sh [amd64|arm64|all] [--output DIR] [--version VERSION] [--uncompressed]" >&2
   exit 2
 }
 
 architectures=$(dpkg --print-architecture)
 output=dist-packages
 version=''
+compression=xz
 while [ $# -gt 0 ]; do
   case $1 in
     amd64 | arm64) architectures=$1 ;;
     all) architectures='amd64 arm64' ;;
     --output) output=${2-} && shift ;;
     --version) version=${2-} && shift ;;
+    --uncompressed) compression=none ;;
     *) usage ;;
   esac
   [ $# -gt 0 ] || usage
@@ -43,14 +45,15 @@ output=$(readlink -f "$output")
 
 build_program "$work/built"
 
+# perl-base, which the hooks need as well, is essential: it is on every Debian.
 control_file() { # ARCHITECTURE INSTALLED-KIB
   cat <<END
 Package: vipair
 Version: $debian_version
 Architecture: $1
-Maintainer: The vipair authors <vipair@localhost>
+Maintainer: The vipair authors <vipair@example.org>
 Installed-Size: $2
-Depends: iproute2, iputils-arping, iputils-ping, libc6 (>= 2.28), libgcc-s1, libstdc++6 (>= 9), perl-base, systemd | systemd-standalone-sysusers
+Depends: iproute2, iputils-arping, iputils-ping, libc6 (>= 2.28), libgcc-s1, libstdc++6 (>= 9), systemd | systemd-standalone-sysusers
 Recommends: nftables
 Suggests: bash-completion
 Section: net
@@ -71,7 +74,7 @@ vipair ($debian_version) unstable; urgency=medium
 
   * What has changed: /usr/share/doc/vipair/changelog.md
 
- -- The vipair authors <vipair@localhost>  $(date -R -d "@$SOURCE_DATE_EPOCH")
+ -- The vipair authors <vipair@example.org>  $(date -R -d "@$SOURCE_DATE_EPOCH")
 END
 }
 
@@ -94,7 +97,7 @@ make_package() { # ARCHITECTURE
   find "$root" -exec touch --no-dereference --date="@$SOURCE_DATE_EPOCH" {} +
   package=$output/vipair_${debian_version}_$1.deb
   # One thread: how xz splits its work among several shows in what it writes.
-  dpkg-deb --root-owner-group -Zxz --threads-max=1 --build "$root" "$package" >&2
+  dpkg-deb --root-owner-group -Z$compression --threads-max=1 --build "$root" "$package" >&2
   packages="${packages-}$package
 "
 }

@@ -62,7 +62,6 @@ complete -F _vipair vipair
 
 /** For zsh, in a folder of its $fpath. */
 export function formatZshCompletion(tree: Command): string {
-  const described = (command: Command) => `${command.name()}:${command.description().replaceAll(":", "\\:")}`;
   const commands = commandsOf(tree);
   const groups = tree.commands.filter(({ commands: below }) => below.length > 0);
   return `#compdef vipair
@@ -99,6 +98,11 @@ ${commands.map(({ name, command }) => `    ${quote(name)}) _arguments ${command.
 }
 _vipair "$@"
 `;
+}
+
+/** `name:what it does`, as _describe takes it. */
+function described(command: Command): string {
+  return `${command.name()}:${command.description().replaceAll(":", "\\:")}`;
 }
 
 /** Nothing when no option is such a one: \`case\` needs a pattern. */

@@ -32,11 +32,12 @@ install_dependencies() { # FOLDER ARCHITECTURE
     cd node_modules
     rm -rf .bin .package-lock.json "node-linux-$cpu/include" "node-linux-$cpu/share"
     # Sources and types of what is there as JavaScript, builds for browsers, tests.
-    rm -rf zod/src yaml/browser
+    rm -rf zod/src yaml/browser pino/bin.js systeminformation/lib/cli.js yaml/bin.mjs
     find . -depth -type d \( -name test -o -name tests -o -name docs -o -name benchmarks -o -name examples -o -name fixtures -o -name '.github' \
       -o -name '.husky' -o -name typings -o -name types \) -exec rm -rf {} +
     find . -type f \( -name '*.ts' -o -name '*.cts' -o -name '*.mts' -o -name '*.map' -o -name '*.md' -o -name '*.yml' -o -name '.*' \
-      -o -name '*.zip' -o -name '*.ico' -o -name '*.html' -o -name '*.sh' -o -name CNAME \) -delete
+      -o -name '*.zip' -o -name '*.ico' -o -name '*.html' -o -name '*.sh' -o -name CNAME \
+      -o -name 'test.js' -o -name 'bench*.js' -o -name 'eslint.config.*' -o -name 'tsconfig*.json' \) -delete
     find . -depth -type d -empty -delete
   )
   test -x "$1/node_modules/node-linux-$cpu/bin/node"
