@@ -15,6 +15,7 @@ import { describeNotConfigured, isNotConfigured } from "./config/not-configured.
 import { formatConfigError, locateMistakes, parseConfig } from "./config/parse.ts";
 import { Controller } from "./control/controller.ts";
 import { pairMembers } from "./control/pair-members.ts";
+import { PROTOCOL_VERSION } from "./control/peer-frame.ts";
 import { RoleTargets } from "./control/role-targets.ts";
 import { ServiceReport, type ServiceState } from "./control/service-report.ts";
 import { formatStatusLine, statusKey } from "./control/status-line.ts";
@@ -23,6 +24,7 @@ import type { ErrorPages } from "./protocol/worker.ts";
 import { monotonicClock } from "./system/clock.ts";
 import { startLauncher, stopLauncher } from "./system/launcher.ts";
 import { createLog, type Log } from "./system/log.ts";
+import { readNodeName } from "./system/node-name.ts";
 import { runUrgently } from "./system/scheduling.ts";
 import { takeServiceManager } from "./system/service-manager.ts";
 import { untrustedReason } from "./system/trusted-file.ts";
@@ -31,22 +33,25 @@ import { VERSION } from "./system/version.ts";
 /** Of a stop, beside the grace: hooks, goodbyes, and workers that are killed. */
 const STOP_MARGIN_MS = 10_000;
 
-process.exitCode = await runCommandLine({ args: process.argv.slice(2), run });
+process.exitCode = await runCommandLine({
+  args: process.argv.slice(2),
+  run,
+  peerProtocol: PROTOCOL_VERSION,
+});
 
 /** Runs a node until a signal ends it; ends in the exit code. */
 async function run(options: RunOptions): Promise<number> {
   // Before anything is started that could inherit it.
   const manager = takeServiceManager(process.env, { pid: process.pid });
   const configPath = resolve(options.config);
-  const node = options.node ?? hostname();
-  const loaded = loadConfig(configPath, { node });
+  const loaded = loadConfig(configPath, options);
   if (loaded.kind === "invalid") {
     for (const line of loaded.problems) process.stderr.write(`${line}\n`);
     manager?.tell({ status: `cannot start: ${loaded.problems.join("; ")}` });
     return EXIT.failed;
   }
   const level = loaded.kind === "config" ? loaded.config.logging.level : "info";
-  const log = createLog({ level, subject: { node } });
+  const log = createLog({ level, subject: { node: loaded.node } });
   raisePriority(log);
   startLauncher((reason) => {
     log.error({ reason }, "the process that starts hooks has ended; another one takes its place");
@@ -55,7 +60,11 @@ async function run(options: RunOptions): Promise<number> {
   /** Undefined as long as nobody has written a configuration. */
   let controller: Controller | undefined;
   const notConfigured = describeNotConfigured(configPath);
-  const start = async ({ config, errorPages }: Extract<Loaded, { kind: "config" }>): Promise<Controller> => {
+  const start = async ({
+    config,
+    errorPages,
+    node,
+  }: Extract<Loaded, { kind: "config" }>): Promise<Controller> => {
     const starting = new Controller({
       config,
       errorPages,
@@ -75,7 +84,8 @@ async function run(options: RunOptions): Promise<number> {
   let lastReload: Promise<unknown> = Promise.resolve();
   const reload = (): Promise<Outcome<ReloadResult>> => {
     const reloaded = lastReload.then(async (): Promise<Outcome<ReloadResult>> => {
-      const found = loadConfig(configPath, { node });
+      // Who this node is does not change while it runs.
+      const found = loadConfig(configPath, { node: controller?.node ?? options.node });
       if (found.kind !== "config") {
         const problems = found.kind === "empty" ? [notConfigured] : found.problems;
         log.error({ problems }, "the new configuration is not used");
@@ -95,12 +105,9 @@ async function run(options: RunOptions): Promise<number> {
     log,
     reload,
     objection: () => (controller === undefined ? notConfigured : undefined),
-    ...adminOrders({
-      node,
-      controller: () => {
-        if (controller === undefined) throw new Error(notConfigured);
-        return controller;
-      },
+    ...adminOrders(() => {
+      if (controller === undefined) throw new Error(notConfigured);
+      return controller;
     }),
   });
   const started = await admin.start();
@@ -141,13 +148,9 @@ async function run(options: RunOptions): Promise<number> {
 }
 
 /** What people may ask of a node that is configured. */
-function adminOrders({
-  node,
-  controller,
-}: {
-  readonly node: string;
-  readonly controller: () => Controller;
-}): Omit<AdminServerOptions, "runtimeDir" | "log" | "reload"> {
+function adminOrders(
+  controller: () => Controller,
+): Omit<AdminServerOptions, "runtimeDir" | "log" | "reload" | "objection"> {
   return {
     status: () => controller().status(),
     switchover: async (order) => {
@@ -156,13 +159,13 @@ function adminOrders({
         ? { kind: "done", result: { active: outcome.active, tookMs: outcome.tookMs } }
         : { kind: "refused", error: outcome.reason };
     },
-    standby: async ({ node: wanted = node, force }) => {
+    standby: async ({ node: wanted = controller().node, force }) => {
       const outcome = await controller().standby({ node: wanted, force });
       if (outcome.kind === "refused") return { kind: "refused", error: outcome.reason };
       const { replicated, pending } = outcome;
       return { kind: "done", result: { node: wanted, replicated, pending } };
     },
-    resume: async ({ node: wanted = node }) => {
+    resume: async ({ node: wanted = controller().node }) => {
       const outcome = await controller().resume({ node: wanted });
       if (outcome.kind === "refused") return { kind: "refused", error: outcome.reason };
       const { ended, replicated, unstored } = outcome;
@@ -199,12 +202,19 @@ function lookAt(controller: Controller | undefined, notConfigured: string): Serv
 }
 
 type Loaded =
-  | { readonly kind: "config"; readonly config: Config; readonly errorPages: ErrorPages }
+  | {
+      readonly kind: "config";
+      readonly config: Config;
+      readonly errorPages: ErrorPages;
+      /** This node's name. */
+      readonly node: string;
+    }
   /** Nobody has written anything yet. */
-  | { readonly kind: "empty" }
+  | { readonly kind: "empty"; readonly node: string }
   | { readonly kind: "invalid"; readonly problems: readonly string[] };
 
-function loadConfig(path: string, { node }: { readonly node: string }): Loaded {
+/** `node`: its name, where somebody has said it. */
+function loadConfig(path: string, options: { readonly node?: string | undefined }): Loaded {
   const untrusted = untrustedReason(path);
   if (untrusted !== undefined) return { kind: "invalid", problems: [untrusted] };
   let text: string;
@@ -213,7 +223,8 @@ function loadConfig(path: string, { node }: { readonly node: string }): Loaded {
   } catch (error) {
     return { kind: "invalid", problems: [`${path}: cannot be read: ${String(error)}`] };
   }
-  if (isNotConfigured(text)) return { kind: "empty" };
+  const node = options.node ?? readNodeName(path) ?? hostname();
+  if (isNotConfigured(text)) return { kind: "empty", node };
   const parsed = parseConfig(text, path);
   if (parsed.kind === "invalid") return { kind: "invalid", problems: parsed.errors.map(formatConfigError) };
   const { config } = parsed;
@@ -229,7 +240,7 @@ function loadConfig(path: string, { node }: { readonly node: string }): Loaded {
     const problem = `${path}: pair.nodes has no "${node}", only ${names}. Name this node with --node or $VIPAIR_NODE.`;
     return { kind: "invalid", problems: [problem] };
   }
-  return { kind: "config", config, errorPages: pages };
+  return { kind: "config", config, errorPages: pages, node };
 }
 
 /**
