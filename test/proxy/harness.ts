@@ -345,7 +345,7 @@ export class RawPeer {
   /** Those that were not closed yet. */
   static readonly open = new Set<RawPeer>();
   readonly socket: Socket;
-  received: Buffer = Buffer.alloc(0);
+  private chunks: Buffer[] = [];
   hasEnded = false;
   hasClosed = false;
   error: Error | null = null;
@@ -354,7 +354,7 @@ export class RawPeer {
     this.socket = socket;
     RawPeer.open.add(this);
     socket.on("data", (bytes) => {
-      this.received = Buffer.concat([this.received, bytes]);
+      this.chunks.push(bytes);
     });
     socket.on("end", () => {
       this.hasEnded = true;
@@ -366,6 +366,14 @@ export class RawPeer {
       this.hasClosed = true;
       RawPeer.open.delete(this);
     });
+  }
+
+  /** All of it; joined when somebody looks, since most who flood a worker do not. */
+  get received(): Buffer {
+    const [only = Buffer.alloc(0), ...more] = this.chunks;
+    const all = more.length === 0 ? only : Buffer.concat(this.chunks);
+    this.chunks = [all];
+    return all;
   }
 
   get text(): string {
@@ -396,7 +404,7 @@ export class RawPeer {
   }
 
   forget(): void {
-    this.received = Buffer.alloc(0);
+    this.chunks = [];
   }
 
   close(): void {
@@ -458,10 +466,12 @@ export class RawBackend {
 /** A backend that answers each request head with fixed bytes; bodies are not read. */
 export function answering(response: string): RawBackend {
   return new RawBackend((peer) => {
-    let answered = 0;
-    peer.socket.on("data", () => {
-      const heads = peer.text.split("\r\n\r\n").length - 1;
-      for (; answered < heads; answered += 1) peer.send(response);
+    /** The end of what came before, in which the end of a head may begin. */
+    let carried = "";
+    peer.socket.on("data", (bytes: Buffer) => {
+      const parts = (carried + bytes.toString("latin1")).split("\r\n\r\n");
+      carried = parts.at(-1)?.slice(-3) ?? "";
+      if (parts.length > 1) peer.send(response.repeat(parts.length - 1));
     });
   });
 }
