@@ -2,7 +2,6 @@
 // socket also guards the runtime directory: a second vipair with the same one is refused.
 
 import { lstat, mkdir, unlink } from "node:fs/promises";
-import { createServer, request } from "node:http";
 import type { IncomingMessage, Server, ServerResponse } from "node:http";
 import { join } from "node:path";
 import { ADMIN_PATHS, ADMIN_SOCKET } from "../protocol/admin.ts";
@@ -21,6 +20,7 @@ import type {
 } from "../protocol/admin.ts";
 import type { Status } from "../protocol/status.ts";
 import { errorCode } from "../system/errno.ts";
+import { http } from "../system/http.ts";
 import type { Log } from "../system/log.ts";
 
 const BODY_BYTES_MAX = 65_536;
@@ -38,6 +38,8 @@ export interface AdminServerOptions {
   /** Made when it is missing. */
   readonly runtimeDir: string;
   readonly log: Log;
+  /** Why nothing but a reload can be asked yet; undefined: it can. Absent: always. */
+  readonly objection?: () => string | undefined;
   readonly status: () => Promise<Status>;
   readonly reload: () => Promise<Outcome<ReloadResult>>;
   readonly switchover: (order: SwitchoverOrder) => Promise<Outcome<SwitchoverResult>>;
@@ -114,7 +116,7 @@ export class AdminServer {
         },
       ],
     ]);
-    this.#server = createServer((incoming, response) => void this.#serve(incoming, response));
+    this.#server = http.createServer((incoming, response) => void this.#serve(incoming, response));
   }
 
   /** Opens the socket; refused when another vipair lives in the directory or the directory cannot be used. */
@@ -177,6 +179,8 @@ export class AdminServer {
     if (incoming.method !== endpoint.method) {
       return { ...failure(405, `${path} takes ${endpoint.method}`), headers: { allow: endpoint.method } };
     }
+    const objection = path === ADMIN_PATHS.reload ? undefined : this.#options.objection?.();
+    if (objection !== undefined) return failure(409, objection);
     const body = await readBody(incoming);
     if (body === undefined) return failure(413, `the body is larger than ${String(BODY_BYTES_MAX)} bytes`);
     const order = parseOrder(body);
@@ -281,7 +285,7 @@ async function findOccupant(path: string): Promise<string | null> {
 
 async function peekAt(path: string): Promise<{ kind: "dead" } | { kind: "alive"; pid: string | undefined }> {
   return new Promise((resolve, reject) => {
-    const peek = request(
+    const peek = http.request(
       { socketPath: path, path: "/", agent: false, timeout: PEEK_TIMEOUT_MS },
       (response) => {
         const pid = response.headers[PID_HEADER];

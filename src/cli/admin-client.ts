@@ -1,9 +1,9 @@
 // Talks to the vipair that runs with a given runtime directory, over its admin socket.
 
-import { request } from "node:http";
 import { join } from "node:path";
 import { ADMIN_SOCKET } from "../protocol/admin.ts";
 import type { ADMIN_PATHS } from "../protocol/admin.ts";
+import { http } from "../system/http.ts";
 
 /** An answer is a status at most; a socket that says more is not ours. */
 const ANSWER_BYTES_MAX = 16 * 1024 * 1024;
@@ -38,7 +38,7 @@ export async function askAdmin({
     const fail = (error: NodeJS.ErrnoException) => {
       resolve(explainFailure(error, { runtimeDir, timeoutMs }));
     };
-    const sent = request(
+    const sent = http.request(
       { socketPath, method, path, agent: false, signal: AbortSignal.timeout(timeoutMs) },
       (response) => {
         const chunks: Buffer[] = [];

@@ -2,9 +2,7 @@
 // body.
 
 import { readFile } from "node:fs/promises";
-import { request as requestHttp } from "node:http";
 import type { ClientRequest, IncomingMessage } from "node:http";
-import { request as requestHttps } from "node:https";
 import { isIP } from "node:net";
 import { resolve } from "node:path";
 import type { CheckTls, HttpCheck, JsonRulesConfig } from "../config/check-config.ts";
@@ -13,6 +11,7 @@ import { type Expression, parseExpression } from "../config/expression.ts";
 import { quote } from "../config/reading.ts";
 import { type JsonRules, judgePage } from "../routing/json-rules.ts";
 import { errorCode } from "../system/errno.ts";
+import { http, https } from "../system/http.ts";
 import { lookUpName } from "../system/name-lookup.ts";
 import { untrustedReason } from "../system/trusted-file.ts";
 import { bad, probeOver } from "./probe.ts";
@@ -65,14 +64,14 @@ export function httpProber(target: Target, check: HttpCheck, options: HttpProbeO
   const { timeoutMs, configDir } = options;
   const { tls } = check;
   if (tls === undefined)
-    return async (abort) => probeOver({ timeoutMs, abort }, (finish) => listen(requestHttp(head), finish));
+    return async (abort) => probeOver({ timeoutMs, abort }, (finish) => listen(http.request(head), finish));
   const serverName = serverNameOf(target, check, tls);
   return async (abort) => {
     const trust = tls.caFile === undefined ? {} : await readAuthorities(resolve(configDir, tls.caFile));
     if (typeof trust === "string") return bad(trust);
     // RFC 6066 3: SNI carries names, never addresses. Node takes the empty one for none.
     const secure = { rejectUnauthorized: tls.verify, servername: serverName ?? "", ...trust };
-    return probeOver({ timeoutMs, abort }, (finish) => listen(requestHttps({ ...head, ...secure }), finish));
+    return probeOver({ timeoutMs, abort }, (finish) => listen(https.request({ ...head, ...secure }), finish));
   };
 }
 

@@ -3,13 +3,13 @@
 // never taken for something the peer did. While the pair has no second node, whoever has the secret is let in under
 // any name but our own: a node that starts beside an active one must hear it (decision 0028).
 
-import { createServer as createTlsServer } from "node:https";
 import type { Server as TlsServer } from "node:https";
 import { SocketAddress, createServer, isIPv6 } from "node:net";
 import type { Server, Socket } from "node:net";
 import { WebSocketServer } from "ws";
 import type { WebSocket } from "ws";
 import { formatAddress } from "../config/config.ts";
+import { https } from "../system/http.ts";
 import { PSK_TLS, isWrongKey } from "../system/psk-tls.ts";
 import { FRAME_BYTES_MAX } from "./peer-frame.ts";
 import { nameHint, nameProblem, secretProblem } from "./peer-security.ts";
@@ -77,7 +77,7 @@ export class PeerListener {
       perMessageDeflate: false,
       maxPayload: FRAME_BYTES_MAX,
     });
-    this.#tls = createTlsServer({
+    this.#tls = https.createServer({
       ...PSK_TLS,
       handshakeTimeout: HANDSHAKE_MS,
       pskIdentityHint: nameHint(options.self.name),
@@ -114,6 +114,10 @@ export class PeerListener {
 
   start(): void {
     this.#listen();
+  }
+
+  get isListening(): boolean {
+    return this.#door.listening;
   }
 
   /** Who is let in from now on; the port stays open. Undefined: whoever has the secret. */

@@ -1,7 +1,7 @@
 // The answers that a worker gives itself: fixed ones and redirects as configured, and errors. These say what the
 // operator has written for their status, or short plain words; nothing of the request and of what is behind vipair.
 
-import { STATUS_CODES } from "node:http";
+import { reasonPhrase } from "../http1/reason-phrase.ts";
 import type { ErrorPage } from "../protocol/worker.ts";
 
 export interface OwnContent {
@@ -42,7 +42,7 @@ export function errorContent(status: number, pages: OwnPages): OwnContent {
   return {
     status,
     contentType: page?.contentType ?? "text/plain; charset=utf-8",
-    body: page?.body ?? `${name} ${phraseOf(status)}\n`,
+    body: page?.body ?? `${name} ${reasonPhrase(status)}\n`,
     lines: `Cache-Control: no-store\r\n${retry}`,
   };
 }
@@ -60,16 +60,7 @@ export function renderOwnResponse(content: OwnContent, { staysOpen, minor, isHea
   // RFC 9110 8.6: none in 204; in 304 it would be the length of a body that is not here.
   const length = status === 204 || status === 304 ? "" : `Content-Length: ${String(body.length)}\r\n`;
   const head =
-    `HTTP/1.1 ${String(status)} ${phraseOf(status)}\r\nDate: ${new Date().toUTCString()}\r\n` +
+    `HTTP/1.1 ${String(status)} ${reasonPhrase(status)}\r\nDate: ${new Date().toUTCString()}\r\n` +
     `${type}${length}${lines}${connection}\r\n`;
   return isHead || length === "" ? head : head + body;
 }
-
-function phraseOf(status: number): string {
-  return OWN_PHRASES[status] ?? STATUS_CODES[status] ?? "Status";
-}
-
-/** RFC 9110 15, where Node has older words. */
-const OWN_PHRASES: Readonly<Record<number, string>> = {
-  413: "Content Too Large",
-};

@@ -7,7 +7,8 @@ import { join } from "node:path";
 import type { Role, Status } from "../../src/protocol/status.ts";
 import { waitUntil } from "../support/wait-until.ts";
 import { AddressWatch } from "./address-watch.ts";
-import { BACKEND_PORT, BACKENDS, type LabConfig, VIP, writeConfig } from "./lab-config.ts";
+import { startBackends } from "./backends.ts";
+import { type LabConfig, VIP, writeConfig } from "./lab-config.ts";
 import { Meter } from "./meter.ts";
 import { type Machine, Network } from "./network.ts";
 import { NodeProcesses, signalAll } from "./node-processes.ts";
@@ -18,7 +19,6 @@ export type Node = (typeof NODES)[number];
 /** The default lease, which the configuration of the lab does not change. */
 export const LEASE_MS = 2000;
 
-const BACKEND = join(import.meta.dirname, "../support/backend.ts");
 /** Root's alone, and empty after a boot. */
 const PARENT_FOLDER = "/run";
 
@@ -74,7 +74,7 @@ export class Lab {
     if (!this.network.isLasting) {
       this.watch.open({ a: this.network.namespace("a"), b: this.network.namespace("b") });
     }
-    await Promise.all(BACKENDS.map(async (machine) => this.#startBackend(machine)));
+    await startBackends(this.network, this.folder);
     this.#noteNeighbours();
   }
 
@@ -91,18 +91,6 @@ export class Lab {
     const argv = ["ip", "-timestamp", "monitor", "neigh"];
     this.network.spawn("client", argv, { stdio: ["ignore", log, log] });
     closeSync(log);
-  }
-
-  async #startBackend(machine: Machine): Promise<void> {
-    const file = join(this.folder, `${machine}.log`);
-    const log = openSync(file, "w");
-    const argv = [process.execPath, BACKEND, machine, "::", String(BACKEND_PORT)];
-    this.network.spawn(machine, argv, { stdio: ["ignore", log, log] });
-    closeSync(log);
-    await waitUntil(() => readFileSync(file, "utf8").includes("listens"), {
-      what: `${machine} to listen`,
-      withinMs: 10_000,
-    });
   }
 
   // ------------------------------------------------------------ faults of processes

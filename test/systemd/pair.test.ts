@@ -1,0 +1,395 @@
+// The story of two machines, from the package to the purge, with real systemd, real backends and a client that asks all the
+// time. One story, because each chapter begins where the one before has left the machines, as in life.
+
+import assert from "node:assert/strict";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import { after, before, describe, it } from "node:test";
+import { ipv4Of } from "../lab/network.ts";
+import { BACKEND_PORT, BACKENDS, VIP } from "../lab/lab-config.ts";
+import { assertOutageAtMost, describeReport, type Meter } from "../lab/meter.ts";
+import { waitUntil } from "../support/wait-until.ts";
+import type { Machine } from "./machine.ts";
+import { Machines } from "./machines.ts";
+import { makePackages, type Packages } from "./packages.ts";
+import { machinesAreMissing } from "./requirements.ts";
+
+/** What the issue of this story promises. */
+const OUTAGE_MS_MAX = 1000;
+const TARGETS_SWAP_MS_MAX = 2000;
+const CONTROL_RSS_MIB_MAX = 80;
+const WORKER_RSS_MIB_MAX = 70;
+const REQUEST_EVERY_MS = 10;
+
+const FILES =
+  "find / -xdev -not -path '/var/log/*' -not -path '/root/*' -not -path '/proc/*' -not -path '/tmp/*' | sort";
+
+describe("two machines with systemd", { skip: machinesAreMissing() }, () => {
+  const machines = new Machines();
+  const folder = mkdtempSync(join(tmpdir(), "vipair-packages-"));
+  let packages: Packages;
+  let meter: Meter;
+  /** Of pi-a, before anything was installed. */
+  let filesBefore: string[];
+
+  before(async () => {
+    packages = await makePackages(folder);
+    await machines.up();
+  });
+
+  after(async () => {
+    (meter as Meter | undefined)?.close();
+    await machines.down();
+    rmSync(folder, { recursive: true, force: true });
+  });
+
+  /** What the client sees from here on, when `act` has been done and the pair is at rest again. */
+  async function outageOf(label: string, act: () => Promise<void>) {
+    await meter.mark(label);
+    await act();
+    await machines.settle();
+    const report = await meter.outageSince(label);
+    console.log(`${label}: ${describeReport(report)}`);
+    return report;
+  }
+
+  const [first, second] = [() => machines.both[0], () => machines.both[1]];
+
+  describe("installed by dpkg", () => {
+    it("waits, and says that it is not configured", async () => {
+      filesBefore = (await first().run("sh", "-c", FILES)).split("\n");
+      await Promise.all(machines.both.map(async (machine) => install(machine, packages.current)));
+      for (const machine of machines.both) {
+        assert.equal(await machine.isActive("vipair.service"), true, await machine.journal());
+        assert.match(await statusText(machine), /not configured.*vipair init/);
+        assert.equal(await machine.isActive("vipair-active.target"), false);
+        assert.equal(await machine.isActive("vipair-standby.target"), false);
+      }
+    });
+  });
+
+  describe("paired by init and join", () => {
+    it("init refuses an address that somebody has, and says who by the MAC", async () => {
+      await machines.network.ip("client", `addr add ${VIP}/24 dev eth0`);
+      const [link] = JSON.parse(await machines.network.ip("client", "-json link show dev eth0")) as {
+        address: string;
+      }[];
+      const { status, stderr } = await first().attempt("vipair", "init", "--vip", VIP, "--yes");
+      await machines.network.ip("client", `addr del ${VIP}/24 dev eth0`);
+      assert.notEqual(status, 0);
+      assert.match(stderr, new RegExp(String(link?.address), "i"));
+    });
+
+    it("one line on each makes a pair", async () => {
+      const backends = BACKENDS.flatMap((machine) => [
+        "--backend",
+        `${ipv4Of(machine)}:${String(BACKEND_PORT)}`,
+      ]);
+      const init = first().start("vipair", "init", "--vip", VIP, ...backends, "--yes");
+      let said = "";
+      init.stderr?.on("data", (chunk: Buffer) => (said += chunk.toString()));
+      const ended = new Promise<number | null>((resolve) => init.once("close", resolve));
+      const line = await new Promise<string>((resolve, reject) => {
+        if (init.stdout !== null) createInterface({ input: init.stdout }).once("line", resolve);
+        init.once("close", () => {
+          reject(new Error(`init ended: ${said}`));
+        });
+      });
+      assert.match(line, /^sudo vipair join 10\.77\.0\.2 [0-9A-Z]{4}-[0-9A-Z]{4}-[0-9A-Z]{4}$/);
+
+      // Before there is a second machine the first one serves alone, at the address of the pair.
+      await waitUntil(() => machines.watch.soleHolderSince("pi-a") !== null, {
+        what: "pi-a to hold the address alone",
+        withinMs: 20_000,
+      });
+
+      // Faults follow each other faster here than in life; the rest of the file is as init wrote it.
+      await first().run(
+        "sed",
+        "-i",
+        "s/^pair:.*/&\\n  roleChangesPerMinute: 1000/",
+        "/etc/vipair/vipair.yaml",
+      );
+      await first().run("systemctl", "restart", "vipair");
+
+      const refused = await second().attempt("vipair", "join", ipv4Of("a"), "0000-0000-0000", "--yes");
+      assert.notEqual(refused.status, 0);
+      assert.match(refused.stderr, /code/);
+
+      await second().run(...(line.split(" ").slice(1) as [string, ...string[]]), "--yes");
+      assert.equal(await ended, 0, said);
+      const { active, standby } = await machines.settle();
+      assert.deepEqual([active.name, standby.name], ["pi-a", "pi-b"]);
+      for (const machine of machines.both) {
+        const modes = await machine.run(
+          "stat",
+          "-c",
+          "%a %U",
+          "/etc/vipair/secret",
+          "/etc/vipair/vipair.yaml",
+        );
+        assert.equal(modes, "600 root\n644 root\n");
+      }
+      meter = await machines.startMeter(REQUEST_EVERY_MS);
+    });
+  });
+
+  describe("at rest", () => {
+    it("systemctl status tells role, address, peer and backends on both", async () => {
+      const { active, standby } = await machines.settle();
+      const backends = /backends 2\/2 up/;
+      const [ofActive, ofStandby] = [await statusText(active), await statusText(standby)];
+      assert.match(
+        ofActive,
+        /^active since \d\d:\d\d:\d\d, holds 10\.77\.0\.100; peer pi-\w standby, heard \d+ m?s ago; /,
+      );
+      assert.match(ofStandby, /^standby since \d\d:\d\d:\d\d; peer pi-\w active, heard \d+ m?s ago; /);
+      assert.match(ofActive, backends);
+      assert.match(ofStandby, backends);
+      assert.match(await active.run("systemctl", "status", "vipair"), /Status: "active since/);
+    });
+
+    it("a unit that is wanted by the target of the active runs there and nowhere else", async () => {
+      const unit =
+        "[Unit]\nBindsTo=vipair-active.target\nAfter=vipair-active.target\n[Service]\nExecStart=/bin/sleep 100000\n[Install]\nWantedBy=vipair-active.target\n";
+      for (const machine of machines.both) {
+        machine.write("etc/systemd/system/role-follower.service", unit);
+        await machine.run("systemctl", "daemon-reload");
+        await machine.run("systemctl", "enable", "role-follower.service");
+      }
+      const { active, standby } = await machines.settle();
+      await active.run("systemctl", "start", "role-follower.service");
+      await active.run("vipair", "switchover");
+      const followed = async () =>
+        (await standby.isActive("role-follower.service")) &&
+        !(await active.isActive("role-follower.service"));
+      await waitUntil(followed, {
+        what: "the follower to move with the role",
+        withinMs: TARGETS_SWAP_MS_MAX,
+      });
+      await machines.settle();
+    });
+
+    it("control process and workers fit into the memory of a small Pi", async () => {
+      for (const machine of machines.both) {
+        const main = await machine.property("vipair.service", "MainPID");
+        const script = "for pid in $(pgrep -f proxy/worker); do grep VmRSS /proc/$pid/status; done";
+        const control = rssMiB(await machine.run("grep", "VmRSS", `/proc/${main}/status`));
+        const workers = rssMiB(await machine.run("sh", "-c", script));
+        console.log(`${machine.name}: control ${control.join()} MiB, workers ${workers.join()} MiB`);
+        assert.ok(Math.max(...control) <= CONTROL_RSS_MIB_MAX, `control process: ${control.join()} MiB`);
+        assert.ok(workers.length >= 2, "there are workers");
+        assert.ok(Math.max(...workers) <= WORKER_RSS_MIB_MAX, `workers: ${workers.join()} MiB`);
+      }
+    });
+
+    it("workers are nobody's friends: they run as the user vipair", async () => {
+      const users = await first().run("sh", "-c", "ps -o user= -p $(pgrep -d, -f proxy/worker)");
+      assert.deepEqual([...new Set(users.trim().split("\n"))], ["vipair"]);
+    });
+  });
+
+  describe("the cable", () => {
+    it("pulled from the active: the targets swap within 2 s, the client waits 1 s at most", async () => {
+      const { active, standby } = await machines.settle();
+      await meter.mark("cable");
+      const atMs = performance.now();
+      await machines.network.pullCable(active.place);
+      const swapped = async () =>
+        (await standby.isActive("vipair-active.target")) &&
+        !(await standby.isActive("vipair-standby.target")) &&
+        !(await active.isActive("vipair-active.target"));
+      await waitUntil(swapped, { what: "the targets to swap", withinMs: TARGETS_SWAP_MS_MAX });
+      console.log(`targets swapped after ${(performance.now() - atMs).toFixed(0)} ms`);
+      const report = await meter.outageSince("cable");
+      console.log(`cable pulled: ${describeReport(report)}`);
+      assertOutageAtMost(OUTAGE_MS_MAX, report);
+      assert.ok(report.failed > 0, "the cable carried the requests");
+
+      const plugged = await outageOf("cable plugged in again", () =>
+        machines.network.plugCable(active.place),
+      );
+      assert.equal(plugged.failed, 0, "no second outage");
+      const now = await machines.settle();
+      assert.equal(now.active.name, standby.name, "the one that returns stays standby");
+    });
+  });
+
+  describe("the service on the active", () => {
+    it("stopped: nobody notices, the address goes and so do the targets", async () => {
+      const { active, standby } = await machines.settle();
+      await meter.mark("stop");
+      await active.run("systemctl", "stop", "vipair");
+      assert.equal(machines.watch.heldSince(active.name), null);
+      assert.equal(await active.isActive("vipair-active.target"), false);
+      assert.equal(await active.isActive("vipair-standby.target"), false);
+      await waitUntil(() => standby.isActive("vipair-active.target"), {
+        what: "the other one's target",
+        withinMs: TARGETS_SWAP_MS_MAX,
+      });
+      await active.run("systemctl", "start", "vipair");
+      assert.equal((await machines.settle()).active.name, standby.name);
+      assert.equal((await meter.outageSince("stop")).failed, 0);
+    });
+
+    it("restarted: nobody notices", async () => {
+      const { active } = await machines.settle();
+      const report = await outageOf("restart", async () => {
+        await active.run("systemctl", "restart", "vipair");
+      });
+      assert.equal(report.failed, 0);
+    });
+
+    it("its main process killed: the peer takes over, systemd starts it again", async () => {
+      const { active, standby } = await machines.settle();
+      const pid = await active.property("vipair.service", "MainPID");
+      const report = await outageOf("kill -9 of the main process", async () => {
+        await active.signal("KILL", pid);
+        await restarted(active, pid);
+      });
+      assertOutageAtMost(OUTAGE_MS_MAX, report);
+      assert.equal((await machines.settle()).active.name, standby.name);
+    });
+
+    it("a worker killed: the role stays", async () => {
+      const { active } = await machines.settle();
+      const [worker] = (await machines.status(active))?.workers ?? [];
+      const report = await outageOf("kill -9 of a worker", async () => {
+        await active.signal("KILL", String(worker?.pid));
+      });
+      assertOutageAtMost(OUTAGE_MS_MAX, report);
+      assert.equal((await machines.settle()).active.name, active.name);
+    });
+
+    it("its main process stopped: the address is gone long before the watchdog starts it again", async () => {
+      const { active, standby } = await machines.settle();
+      const pid = await active.property("vipair.service", "MainPID");
+      let restartedAtMs = 0;
+      const report = await outageOf("SIGSTOP of the main process", async () => {
+        await active.signal("STOP", pid);
+        await restarted(active, pid);
+        restartedAtMs = performance.now();
+      });
+      assertOutageAtMost(OUTAGE_MS_MAX, report);
+      const soleSinceMs = machines.watch.soleHolderSince(standby.name);
+      assert.ok(soleSinceMs !== null && soleSinceMs < restartedAtMs - 1000, "gone long before");
+      assert.match(await active.journal(200), /[Ww]atchdog/);
+    });
+
+    it("its configuration broken: a reload keeps what it had, and says so", async () => {
+      const { active } = await machines.settle();
+      await active.run("cp", "/etc/vipair/vipair.yaml", "/root/good.yaml");
+      active.write("etc/vipair/vipair.yaml", "pools: 3\n");
+      const { status } = await active.attempt("systemctl", "reload", "vipair");
+      await active.run("cp", "/root/good.yaml", "/etc/vipair/vipair.yaml");
+      assert.notEqual(status, 0, "the reload is told to have failed");
+      assert.equal((await machines.settle()).active.name, active.name);
+    });
+  });
+
+  describe("the machine", () => {
+    it("shut down and started again: the peer serves, and goes on serving", async () => {
+      const { active, standby } = await machines.settle();
+      const report = await outageOf("reboot", async () => {
+        await active.shutDown();
+        await machines.boot(active);
+      });
+      assertOutageAtMost(OUTAGE_MS_MAX, report);
+      assert.equal((await machines.settle()).active.name, standby.name);
+    });
+
+    it("its plug pulled", async () => {
+      const { active, standby } = await machines.settle();
+      const report = await outageOf("power cut", async () => {
+        await machines.cutPower(active);
+        await machines.network.plugCable(active.place);
+        await machines.boot(active);
+      });
+      assertOutageAtMost(OUTAGE_MS_MAX, report);
+      assert.equal((await machines.settle()).active.name, standby.name);
+    });
+
+    it("systemd-networkd restarts and sets the interface up anew: the address survives", async () => {
+      const { active } = await machines.settle();
+      const report = await outageOf("networkd", async () => {
+        await active.run("systemctl", "restart", "systemd-networkd");
+        await active.run("networkctl", "reload");
+        await active.run("networkctl", "reconfigure", "eth0");
+      });
+      assertOutageAtMost(OUTAGE_MS_MAX, report);
+      assert.equal((await machines.settle()).active.name, active.name);
+    });
+  });
+
+  describe("upgraded", () => {
+    it("one machine after the other: no request fails", async () => {
+      const { active, standby } = await machines.settle();
+      const report = await outageOf("upgrade", async () => {
+        await install(standby, packages.later);
+        await machines.settle();
+        await install(active, packages.later);
+      });
+      for (const machine of machines.both) assert.equal(await versionOf(machine), packages.laterVersion);
+      assert.equal(report.failed, 0, describeReport(report));
+      assert.equal(
+        (await machines.settle()).active.name,
+        standby.name,
+        "the role moved once, from the one that was active",
+      );
+    });
+
+    it("back to the version before, too", async () => {
+      const { active, standby } = await machines.settle();
+      const report = await outageOf("downgrade", async () => {
+        await install(standby, packages.current);
+        await machines.settle();
+        await install(active, packages.current);
+      });
+      assert.equal(report.failed, 0, describeReport(report));
+    });
+  });
+
+  describe("purged", () => {
+    it("leaves nothing", async () => {
+      for (const machine of [second(), first()]) {
+        await machine.run("dpkg", "--purge", "vipair");
+        assert.equal((await machine.attempt("id", "vipair")).status, 1, "the user has gone");
+      }
+      assert.equal(machines.watch.heldSince("pi-a"), null);
+      const known = new Set(filesBefore);
+      const left = (await first().run("sh", "-c", FILES)).split("\n").filter((file) => !known.has(file));
+      assert.deepEqual(
+        left.filter((file) => /vipair/.test(file)),
+        [],
+      );
+    });
+  });
+});
+
+async function restarted(machine: Machine, oldPid: string): Promise<void> {
+  await waitUntil(
+    async () => {
+      const now = await machine.property("vipair.service", "MainPID");
+      return now !== oldPid && now !== "0" && (await machine.isActive("vipair.service"));
+    },
+    { what: `systemd to start vipair on ${machine.name} again`, withinMs: 60_000, everyMs: 50 },
+  );
+}
+
+function rssMiB(text: string): number[] {
+  return [...text.matchAll(/VmRSS:\s+(\d+) kB/g)].map(([, kib]) => Math.round(Number(kib) / 1024));
+}
+
+async function install(machine: Machine, deb: string): Promise<void> {
+  await machine.run("dpkg", "--install", machine.copyIn(deb));
+}
+
+async function versionOf(machine: Machine): Promise<string> {
+  return machine.run("dpkg-query", "--show", "--showformat=${Version}", "vipair");
+}
+
+async function statusText(machine: Machine): Promise<string> {
+  return machine.property("vipair.service", "StatusText");
+}
