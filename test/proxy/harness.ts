@@ -387,7 +387,7 @@ export class RawPeer {
   /** Waits until the text received contains `part`; returns all of it. */
   async receives(part: string): Promise<string> {
     await eventually(
-      `${JSON.stringify(part)} (got ${JSON.stringify(this.text.slice(0, 300))})`,
+      () => `${JSON.stringify(part)} (got ${JSON.stringify(this.text.slice(0, 300))})`,
       () => this.text.includes(part) || this.hasClosed,
     );
     assert.ok(
@@ -457,9 +457,10 @@ export class RawBackend {
     return this.peers[index]!;
   }
 
+  /** Who has lost its connection finds nobody when it comes back at once. */
   close(): void {
-    for (const peer of this.peers) peer.close();
     this.server.close();
+    for (const peer of this.peers) peer.close();
   }
 }
 
