@@ -457,6 +457,11 @@ export class RawBackend {
     return this.peers[index]!;
   }
 
+  /** Connections that are open stay so. */
+  stopListening(): void {
+    this.server.close();
+  }
+
   /** Who has lost its connection finds nobody when it comes back at once. */
   close(): void {
     this.server.close();
