@@ -60,7 +60,11 @@ export function choosePairNetwork(
     .flatMap((place) => subnetsOf(place).map((own) => ({ place, own })))
     .filter(({ own }) => own.address !== vip && contains(own, vip));
   const [place, ...others] = preferred(places, machine);
-  if (place === undefined) return problemOf(outside(all, vip, wanted));
+  if (place === undefined) {
+    const dark = all.find((one) => subnetsOf(one).some((own) => contains(own, vip)));
+    const problem = dark === undefined ? undefined : interfaceProblem(all, dark.name);
+    return problemOf(problem ?? outside(all, vip, wanted));
+  }
   if (others.length > 0)
     return { kind: "ambiguous", interfaces: [place, ...others].map((one) => one.place.name) };
 
