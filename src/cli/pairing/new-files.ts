@@ -5,6 +5,7 @@ import { mkdir, readFile, rm } from "node:fs/promises";
 import { dirname } from "node:path";
 import { replaceFile } from "../../system/atomic-file.ts";
 import { errorCode } from "../../system/errno.ts";
+import { describeAccess } from "../../system/page-file.ts";
 
 export interface NewFile {
   readonly path: string;
@@ -58,7 +59,7 @@ async function writeOne({
     old = await readFile(path, "utf8");
   } catch (error) {
     if (errorCode(error) !== "ENOENT") {
-      return { kind: "failed", problem: error instanceof Error ? error.message : String(error) };
+      return { kind: "failed", problem: `${path} ${describeAccess(error)}` };
     }
   }
   if (old === text) return { kind: "written", backup: null, undo: async () => Promise.resolve() };
