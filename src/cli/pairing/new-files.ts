@@ -11,6 +11,8 @@ export interface NewFile {
   readonly path: string;
   readonly text: string;
   readonly mode: number;
+  /** What stands there is worth nothing to anybody: no backup. */
+  readonly isBlank?: boolean;
 }
 
 export type FilesWritten =
@@ -31,9 +33,9 @@ export async function writeNewFiles(files: readonly NewFile[]): Promise<FilesWri
     // oxlint-disable-next-line no-await-in-loop -- the last one first
     for (const step of undos.splice(0).toReversed()) await step();
   };
-  for (const { path, text, mode } of files) {
+  for (const file of files) {
     // oxlint-disable-next-line no-await-in-loop -- in this order
-    const written = await writeOne({ path, text, mode });
+    const written = await writeOne(file);
     if (written.kind === "failed") {
       // oxlint-disable-next-line no-await-in-loop -- the end of the loop
       await undo();
@@ -49,6 +51,7 @@ async function writeOne({
   path,
   text,
   mode,
+  isBlank = false,
 }: NewFile): Promise<
   | { readonly kind: "written"; readonly backup: string | null; readonly undo: () => Promise<unknown> }
   | { readonly kind: "failed"; readonly problem: string }
@@ -63,7 +66,7 @@ async function writeOne({
     }
   }
   if (old === text) return { kind: "written", backup: null, undo: async () => Promise.resolve() };
-  const backup = old === undefined ? {} : { backup: `${path}.bak` };
+  const backup = old === undefined || isBlank ? {} : { backup: `${path}.bak` };
   const replaced = await replaceFile({ path, text, newMode: mode, expected: old ?? null, ...backup });
   if (replaced.kind === "failed") return replaced;
   if (replaced.kind === "changed") {
