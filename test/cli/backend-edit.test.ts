@@ -73,12 +73,13 @@ async function backend(
   return { code, out, err, text: readFileSync(file, "utf8") };
 }
 
+const quiet = () => {};
+const never = async () => Promise.reject(new Error("not asked for"));
+
 async function startNode(
   t: TestContext,
   { runtimeDir, reload }: Pick<AdminServerOptions, "runtimeDir" | "reload">,
 ): Promise<void> {
-  const quiet = () => {};
-  const never = async () => Promise.reject(new Error("not asked for"));
   const server = new AdminServer({
     runtimeDir,
     log: { debug: quiet, info: quiet, warn: quiet, error: quiet },
@@ -96,6 +97,8 @@ async function startNode(
 
 const took: Setting["reload"] = async () =>
   Promise.resolve({ kind: "done", result: { configHash: "0123456789ab", needsRestart: [] } });
+
+const refused: Setting["reload"] = async () => Promise.resolve({ kind: "refused", error: "no page for 503" });
 
 describe("vipair backend add", () => {
   test("adds one line, and says that the node took it and how the other one gets it", async (t) => {
@@ -162,9 +165,7 @@ describe("vipair backend add", () => {
   });
 
   test("says when the node does not take it", async (t) => {
-    const reload: Setting["reload"] = async () =>
-      Promise.resolve({ kind: "refused", error: "no page for 503" });
-    const { code, err } = await backend(t, ["add", "web", "a:80"], { reload });
+    const { code, err } = await backend(t, ["add", "web", "a:80"], { reload: refused });
     assert.equal(code, 1);
     assert.match(
       err,
