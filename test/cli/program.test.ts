@@ -594,6 +594,51 @@ test("check reports every mistake with its place and ends with 1", async (t) => 
   assert.match(lines[1] ?? "", /^FILE:12:\d+ {2}pools\.web\.backends\[0\]/);
 });
 
+test("check refuses what could never work or never end, each with its line", async (t) => {
+  const { code, err } = await check(
+    temporaryDir(t),
+    `listeners:
+  - name: web
+    bind: 127.0.0.1:8080
+    routes:
+      - match: { path: { regex: "((a|b?){30}){30}" } }
+        pool: web
+      - { match: { path: /split }, split: { pools: { web: 0, lazy: 0 } } }
+      - pool: wbe
+pools:
+  lazy:
+    backends:
+      - { address: 192.168.1.21:8080, weight: 0 }
+      - { address: 192.168.1.22:8080, weight: 0 }
+  web:
+    backends: [192.168.1.23:8080]
+    health:
+      kind: http
+      interval: 1s
+      timeout: 2s
+      expectedBody: { regex: "((a|b?){30}){30}" }
+      json: { healthy: ok }
+  hasty:
+    backends: [192.168.1.24:8080]
+    health: { kind: tcp, send: PING }
+`,
+  );
+  assert.equal(code, 1);
+  const expected = [
+    /^FILE:5:\d+ {2}listeners\[0\]\.routes\[0\]\.match\.path\.regex: .* repeats too much: /,
+    /^FILE:7:\d+ {2}listeners\[0\]\.routes\[1\]\.split\.pools: All weights are 0: /,
+    /^FILE:8:\d+ {2}listeners\[0\]\.routes\[2\]\.pool: There is no pool "wbe"\. Did you mean "web"\?$/,
+    /^FILE:11:\d+ {2}pools\.lazy\.backends: Every weight is 0, /,
+    /^FILE:19:\d+ {2}pools\.web\.health\.timeout: The timeout \(2s\) is longer than the interval \(1s\)\. /,
+    /^FILE:20:\d+ {2}pools\.web\.health\.expectedBody\.regex: .* repeats too much: /,
+    /^FILE:21:\d+ {2}pools\.web\.health\.json: There is expectedBody as well\. /,
+    /^FILE:24:\d+ {2}pools\.hasty\.health\.send: Nobody looks at the answer\. /,
+  ];
+  const lines = err.trimEnd().split("\n");
+  assert.equal(lines.length, expected.length, err);
+  for (const [i, line] of lines.entries()) assert.match(line, expected[i] ?? /^$/);
+});
+
 test("check looks at the files that the configuration names", async (t) => {
   const dir = temporaryDir(t);
   const missing = await check(dir, PAIR("secretFile: secret\n  hook: hooks/vip"));

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { OK, RETRY, RawBackend, eventually, get, openClient, pool, workerConfig } from "./harness.ts";
-import { Holding, QUEUE, configs, limited, startAll } from "./queue-rig.ts";
+import { Holding, QUEUE, STICKY, configs, cookieOf, limited, startAll } from "./queue-rig.ts";
 
 const FIRST = { balance: { kind: "first" }, retry: RETRY } as const;
 
@@ -96,6 +96,23 @@ describe("requests that a backend has failed and that wait for another", () => {
     only.answer();
     await client.receives("ok");
   });
+});
+
+test("a sticky client whose backend is down does not overtake those who wait for the others", async (t) => {
+  const rig = await limited(t, [1, 1], { sticky: STICKY, balance: { kind: "first" } });
+  const [first, second] = rig.backends;
+  assert.ok(first !== undefined && second !== undefined);
+  const cookie = await cookieOf(rig, first);
+  rig.worker.send({ kind: "health", health: { web: { b1: { health: "down" } } } });
+  const greedy = await openClient(t, rig.port);
+  // The second one asks in the moment in which there is room.
+  greedy.send(get("/1") + get("/3", cookie));
+  await second.has("/1");
+  await rig.queue("/2");
+  second.answer();
+  await second.has("/1", "/2");
+  second.answer();
+  await second.has("/1", "/2", "/3");
 });
 
 test("those who wait are told at once when the breaker of the last backend opens", async (t) => {

@@ -99,7 +99,7 @@ const FLOODS: readonly Flood[] = [
 
 for (const { what, backend, request, more } of FLOODS) {
   test(`nobody reads ${what}: each connection holds at most 256 KiB`, async (t) => {
-    const { worker, port } = await serve(t, { backends: [backend()] });
+    const { worker, port } = await serve(t, { backends: [backend()], isAlone: true });
     // The first connections bring code and pools to life.
     await askOnce(port, get("/", "Connection: close", "Bad"));
     const before = (await worker.census()).bufferBytes;
