@@ -210,7 +210,8 @@ test("status says what is wrong: the reason of a fault, a lost peer, configurati
     /^peer {7}pi-b {2}unknown {2}not connected {2}never heard\n {11}its configuration differs from this node's: `vipair config diff` shows in what, .*\n {11}pi-b has another secret$/m,
   );
   const alone = await runningNode(t, {
-    status: async () => Promise.resolve(sampleStatus({ peer: null, priority: null, virtualAddresses: [] })),
+    status: async () =>
+      Promise.resolve(sampleStatus({ peer: null, priority: null, virtualAddresses: [], groups: [] })),
   });
   assert.match(
     (await vipair("status", "--runtime-dir", alone)).out,
