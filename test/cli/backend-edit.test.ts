@@ -84,6 +84,8 @@ async function startNode(
     runtimeDir,
     log: { debug: quiet, info: quiet, warn: quiet, error: quiet },
     status: never,
+    configFiles: never,
+    pushConfig: never,
     switchover: never,
     standby: never,
     resume: never,

@@ -49,6 +49,13 @@ function temporaryDir(t: TestContext): string {
 
 const quiet = () => {};
 
+const FILES = {
+  node: "pi-a",
+  path: "/etc/vipair/vipair.yaml",
+  text: "workers: 1\n",
+  peer: { node: "pi-b", path: "/etc/vipair/vipair.yaml", text: "workers: 2\n" },
+} as const;
+
 /** The runtime directory of a node that answers like this. */
 async function runningNode(t: TestContext, options: Partial<AdminServerOptions> = {}): Promise<string> {
   const runtimeDir = temporaryDir(t);
@@ -56,6 +63,8 @@ async function runningNode(t: TestContext, options: Partial<AdminServerOptions> 
     runtimeDir,
     log: { debug: quiet, info: quiet, warn: quiet, error: quiet },
     status: async () => Promise.resolve(sampleStatus()),
+    configFiles: async () => Promise.resolve({ kind: "done", result: FILES }),
+    pushConfig: async () => Promise.resolve({ kind: "done", result: { kind: "same", peer: "pi-b" } }),
     reload: async () =>
       Promise.resolve({ kind: "done", result: { configHash: "0123456789ab", needsRestart: ["pair"] } }),
     switchover: async () => Promise.resolve({ kind: "done", result: { active: "pi-b", tookMs: 45.4 } }),
@@ -187,6 +196,7 @@ test("status says what is wrong: the reason of a fault, a lost peer, configurati
       connected: false,
       lastHeardMs: null,
       configMatches: false,
+      newerFile: null,
       problem: "pi-b has another secret",
       paths: [],
     },
@@ -197,10 +207,11 @@ test("status says what is wrong: the reason of a fault, a lost peer, configurati
   assert.match(out, /^addresses {2}192\.168\.1\.50 on eth0 {2}not held$/m);
   assert.match(
     out,
-    /^peer {7}pi-b {2}unknown {2}not connected {2}never heard\n {11}its configuration differs from this node's\n {11}pi-b has another secret$/m,
+    /^peer {7}pi-b {2}unknown {2}not connected {2}never heard\n {11}its configuration differs from this node's: `vipair config diff` shows in what, .*\n {11}pi-b has another secret$/m,
   );
   const alone = await runningNode(t, {
-    status: async () => Promise.resolve(sampleStatus({ peer: null, priority: null, virtualAddresses: [] })),
+    status: async () =>
+      Promise.resolve(sampleStatus({ peer: null, priority: null, virtualAddresses: [], groups: [] })),
   });
   assert.match(
     (await vipair("status", "--runtime-dir", alone)).out,
