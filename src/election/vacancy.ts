@@ -93,8 +93,8 @@ function runClaim(
 ): void {
   const { reason, handover } = vacancy;
   log(turn, "info", "claiming", { epoch, reason, handover });
-  // At the first claim of all nobody of the pair can have the address: whoever answers for it is a stranger.
-  turn.effects.push({ kind: "claim", epoch, handover, probe: probe || (epoch === 1 && !handover) });
+  // As long as nobody of the pair has held the address, whoever answers for it is a stranger, and a second is no outage.
+  turn.effects.push({ kind: "claim", epoch, handover, probe: probe || !turn.state.wasHeld });
   update(turn, {
     phase: { kind: "claiming", epoch, since: turn.now, vacancy },
     epoch,

@@ -71,6 +71,18 @@ suite("start", () => {
     story(A, ACTIVE);
   });
 
+  test("a node whose peer could not claim asks the network, too: nobody of the pair has held the address yet", () => {
+    story(
+      A,
+      `
+         0  start             listening: release, says leaving
+        10  released          listening: says listening
+        20  hears fault 1 ...  listening
+       832                     claiming: claim 2 probe, says claiming
+      `,
+    );
+  });
+
   test("of two nodes that start together the lower one never claims while the other is about to", () => {
     story(
       B,

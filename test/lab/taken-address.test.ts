@@ -23,7 +23,7 @@ test(
     lab.startNode("a");
     lab.startNode("b");
     const taken = new RegExp(`${VIP.replaceAll(".", "\\.")} is in use: ${mac} answers for it`, "i");
-    const status = await lab.waitForRole("a", "fault", { withinMs: 20_000 });
+    const status = await lab.waitForRole("a", "fault", { withinMs: 60_000 });
     assert.match(status.reason ?? "", taken);
     assert.ok(
       lab.logOf("a").some((line) => taken.test(line)),
