@@ -78,6 +78,7 @@ test(
     assert.equal(joined.code, 0, joined.stderr);
     assert.match(joined.stderr, /in touch with pi-a; pi-b is standby\n$/);
     assert.equal(await ended, 0, said);
+    assert.match(said, /\npi-a is active\n/);
     assert.match(said, /pi-b at 10\.99\.0\.2 has joined\n/);
     assert.equal(readFileSync(a.config, "utf8"), readFileSync(b.config, "utf8"));
 
