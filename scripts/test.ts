@@ -40,6 +40,7 @@ const CALM: ReadonlySet<string> = new Set([
   "notify.test.ts",
   "package.test.ts",
   "passive.test.ts",
+  "pairing.test.ts",
   "reload.test.ts",
   "replication.test.ts",
   "secrecy.test.ts",
@@ -59,7 +60,10 @@ const WAITING: ReadonlySet<string> = new Set([
   "loopback.test.ts",
   "maintenance.test.ts",
   "notify.test.ts",
+  "pairing.test.ts",
   "plumbing.test.ts",
+  "probe.test.ts",
+  "taken-address.test.ts",
   "watches.test.ts",
   "safe-groups.test.ts",
 ]);
