@@ -27,7 +27,7 @@ const CHECK_LIMIT_MS = 300_000;
 const GRACE_MS = 5_000;
 
 /** Folders of test/ that are layers of their own; the others mirror src/ and make the unit layer. */
-const NOT_UNIT: ReadonlySet<string> = new Set(["sim", "integration", "load", "hooks", "lab"]);
+const NOT_UNIT: ReadonlySet<string> = new Set(["sim", "integration", "load", "hooks", "lab", "systemd"]);
 
 /** Files of test/integration that hold vipair to no tight figures and count no failed request: two at a time, at the end. */
 const CALM: ReadonlySet<string> = new Set([
@@ -87,6 +87,7 @@ function layers(): Layer[] {
     // /run/netns then, without a lock.
     { name: "lab", globs: labFiles(false), concurrency: 1, limitMs: 1_200_000 },
     { name: "lab", globs: labFiles(true), concurrency: 2, limitMs: 600_000 },
+    { name: "systemd", globs: [glob("systemd")], concurrency: 1, limitMs: 900_000 },
   ];
 }
 
