@@ -13,16 +13,22 @@ import type { Config } from "./config/config.ts";
 import { formatConfigError, locateMistakes, parseConfig } from "./config/parse.ts";
 import { Controller } from "./control/controller.ts";
 import { pairMembers } from "./control/pair-members.ts";
+import { PROTOCOL_VERSION } from "./control/peer-frame.ts";
 import type { ReloadResult } from "./protocol/admin.ts";
 import type { ErrorPages } from "./protocol/worker.ts";
 import { monotonicClock } from "./system/clock.ts";
 import { startLauncher, stopLauncher } from "./system/launcher.ts";
 import { createLog, type Log } from "./system/log.ts";
+import { readNodeName } from "./system/node-name.ts";
 import { runUrgently } from "./system/scheduling.ts";
 import { untrustedReason } from "./system/trusted-file.ts";
 import { VERSION } from "./system/version.ts";
 
-process.exitCode = await runCommandLine({ args: process.argv.slice(2), run });
+process.exitCode = await runCommandLine({
+  args: process.argv.slice(2),
+  run,
+  peerProtocol: PROTOCOL_VERSION,
+});
 
 /** Runs a node until a signal ends it; ends in the exit code. */
 async function run(options: RunOptions): Promise<number> {
@@ -33,7 +39,7 @@ async function run(options: RunOptions): Promise<number> {
     return EXIT.failed;
   }
   const { config, errorPages } = loaded;
-  const node = options.node ?? hostname();
+  const node = options.node ?? readNodeName(configPath) ?? hostname();
   if (config.pair !== undefined && pairMembers(config.pair, node) === undefined) {
     const names = config.pair.nodes.map(({ name }) => name).join(", ");
     process.stderr.write(

@@ -1,11 +1,13 @@
 // The command line: names, options and help of every command. `run` is handed in, because commands
 // here may not reach into the control plane.
 
+import { resolve } from "node:path";
 import { Command, CommanderError, Option } from "commander";
 import { VERSION } from "../system/version.ts";
 import { addBackendOrderCommands } from "./commands/backend-order-commands.ts";
 import { checkConfig } from "./commands/check.ts";
 import { orderResume, orderStandby } from "./commands/maintenance.ts";
+import { addPairingCommands } from "./commands/pairing-commands.ts";
 import { addProbeCommand } from "./commands/probe-command.ts";
 import { reloadNode } from "./commands/reload.ts";
 import { printRole } from "./commands/role.ts";
@@ -21,7 +23,7 @@ const DEFAULT_STATE_DIR = "/var/lib/vipair";
 
 export interface RunOptions {
   readonly config: string;
-  /** Absent: $VIPAIR_NODE was not set either; the host name decides. */
+  /** Absent: $VIPAIR_NODE was not set either; the file `node` beside the configuration decides, or the host name. */
   readonly node?: string;
   readonly runtimeDir: string;
   /** Absent: /var/lib/vipair, or the runtime directory when that is not the default one either. */
@@ -33,6 +35,8 @@ export interface CommandLine {
   readonly args: readonly string[];
   /** Runs a node; ends in the exit code. */
   readonly run: (options: RunOptions) => Promise<number>;
+  /** Version of the peer link: two nodes that pair must have the same. */
+  readonly peerProtocol: number;
   /** Absent: stdout and stderr of this process. */
   readonly terminal?: Terminal;
 }
@@ -41,11 +45,13 @@ export interface CommandLine {
 export async function runCommandLine({
   args,
   run,
+  peerProtocol,
   terminal = processTerminal(),
 }: CommandLine): Promise<number> {
   let exitCode: number = EXIT.ok;
   const program = buildProgram({
     run,
+    peerProtocol,
     terminal,
     onEnd: (code) => {
       exitCode = code;
@@ -63,10 +69,12 @@ export async function runCommandLine({
 
 function buildProgram({
   run,
+  peerProtocol,
   terminal,
   onEnd,
 }: {
   readonly run: CommandLine["run"];
+  readonly peerProtocol: number;
   readonly terminal: Terminal;
   readonly onEnd: (exitCode: number) => void;
 }): Command {
@@ -172,6 +180,18 @@ function buildProgram({
       onEnd(await orderResume({ ...options, node, force: false }, terminal));
     });
   addBackendOrderCommands(program, { terminal, onEnd, runtimeDirOption });
+  addPairingCommands(program, {
+    terminal,
+    onEnd,
+    configOption,
+    runtimeDirOption,
+    pathsOf: ({ config, runtimeDir }) => ({
+      config: resolve(config),
+      runtimeDir: resolve(runtimeDir),
+      isDefault: resolve(config) === DEFAULT_CONFIG && resolve(runtimeDir) === DEFAULT_RUNTIME_DIR,
+    }),
+    protocol: peerProtocol,
+  });
   addProbeCommand(program, { terminal, onEnd });
   return program;
 }

@@ -1,11 +1,15 @@
 // Where commands write. A reader that has seen enough (`vipair status | head -1`) closes the pipe; that
 // is its good right and no reason for a stack trace.
 
+import { createInterface } from "node:readline/promises";
+
 export interface Terminal {
   /** One line, or several, on stdout. */
   readonly print: (text: string) => void;
   /** One line, or several, on stderr. */
   readonly complain: (text: string) => void;
+  /** Asks on stderr and ends in the answer, without blanks around it. Absent when nobody could answer. */
+  readonly ask?: (question: string) => Promise<string>;
   /** Absent when stdout is a file or a pipe: no control codes there. */
   readonly screen?: Screen;
   /** Aborted when nobody reads stdout any more, for commands that go on by themselves. */
@@ -38,5 +42,18 @@ export function processTerminal(): Terminal {
     complain: (text) => process.stderr.write(`${text}\n`),
     closed: closed.signal,
     ...(process.stdout.isTTY ? { screen } : {}),
+    ...(process.stdin.isTTY && process.stderr.isTTY ? { ask: askPerson } : {}),
   };
+}
+
+async function askPerson(question: string): Promise<string> {
+  // stdout is for what a program may read.
+  const reader = createInterface({ input: process.stdin, output: process.stderr });
+  try {
+    // Whoever closes the terminal has answered nothing.
+    const closed = new Promise<string>((resolve) => reader.once("close", () => resolve("")));
+    return (await Promise.race([reader.question(question), closed])).trim();
+  } finally {
+    reader.close();
+  }
 }

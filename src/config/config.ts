@@ -48,7 +48,7 @@ export const LEASE_MS = { from: 1000, to: 60_000 } as const;
 export type ClaimMode = "fast" | "safe";
 
 export interface PairConfig {
-  /** Exactly two. */
+  /** Two, or one until the second has joined. */
   readonly nodes: readonly NodeConfig[];
   /** Exactly one of secret and secretFile is present. A relative secretFile is relative to the config file. */
   readonly secret?: string;
@@ -80,7 +80,7 @@ export type ArbiterConfig =
 
 /** One way between the two nodes. */
 export interface PathConfig {
-  /** An IPv4 or IPv6 literal for each node, by its name; both of one family. */
+  /** An IPv4 or IPv6 literal for each node that there is, by its name; all of one family. */
   readonly addresses: Readonly<Record<string, string>>;
 }
 
@@ -148,7 +148,7 @@ export interface VirtualAddress {
 export interface GroupConfig {
   /** Unique; DEFAULT_GROUP when the file names no groups. */
   readonly name: string;
-  /** 1 to 254 for each of the two nodes, by its name. */
+  /** 1 to 254 for each of the nodes, by its name. */
   readonly priorities: Readonly<Record<string, number>>;
   readonly preempt: boolean;
 }

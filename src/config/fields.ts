@@ -331,8 +331,13 @@ export function name() {
     title: "name",
     write: "a name, such as web",
     pattern: NAME.source,
-    read: (written) => (NAME.test(written) ? { kind: "ok", value: written } : invalid(badName(written))),
+    read: readName,
   });
+}
+
+/** A name that a node, a pool or a backend can have. */
+export function readName(written: string): Reading<string> {
+  return NAME.test(written) ? { kind: "ok", value: written } : invalid(badName(written));
 }
 
 /** Letters, digits, dots, hyphens and underscores; it becomes part of paths, metrics and log lines. */

@@ -83,10 +83,10 @@ function checkNodes(top: Spot): readonly Mistake[] {
   const nodes = top.at("pair").at("nodes");
   const count = nodes.entries.length;
   const found: Mistake[] = [];
-  if (isMap(nodes.value) && count !== 2) {
+  if (isMap(nodes.value) && (count === 0 || count > 2)) {
     found.push(
       nodes.mistake(
-        `A pair has exactly two nodes; ${count === 1 ? "1 stands" : `${String(count)} stand`} here.`,
+        `A pair has two nodes, or one until the second has joined; ${String(count)} stand here.`,
         "key",
       ),
     );

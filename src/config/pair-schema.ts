@@ -154,9 +154,9 @@ const vitals = section({
 export const pair = section(
   {
     nodes: named(node, "nodes")
-      .meta({ minProperties: 2, maxProperties: 2 })
+      .meta({ minProperties: 1, maxProperties: 2 })
       .describe(
-        "The two nodes, by name. A node finds its own entry by `--node`, by `$VIPAIR_NODE`, or by its host name.",
+        "The two nodes, by name; one until the second has joined. A node finds its own entry by `--node`, by `$VIPAIR_NODE`, by the file `node` beside the configuration, which `vipair init` and `join` write, or by its host name.",
       ),
     secret: z
       .exactOptional(

@@ -7,8 +7,8 @@ import type { Clock } from "../system/clock.ts";
 import type { Log } from "../system/log.ts";
 
 export interface ConfigAgreementOptions {
-  /** The name of the other node. */
-  readonly peer: string;
+  /** The name of the other node, if this node's file has one. */
+  readonly peer: () => string | undefined;
   /** Hash of the configuration that this node runs with. */
   readonly ours: string;
   readonly clock: Clock;
@@ -63,7 +63,7 @@ export class ConfigAgreement {
     if (differs === this.#differs) return;
     this.#differs = differs;
     const { peer, log } = this.#options;
-    const subject = { peer, ours: this.#ours, theirs };
+    const subject = { peer: peer(), ours: this.#ours, theirs };
     if (differs) log.warn(subject, "the two nodes run with different configurations");
     else log.info(subject, "the two nodes run with the same configuration again");
   }

@@ -2,11 +2,9 @@
 // there is a pair, the election. It has no traffic of its own. What people ask of a node (status, reload,
 // switchover, stop) comes in here.
 
-import { createHash } from "node:crypto";
 import { availableParallelism } from "node:os";
 import { dirname, isAbsolute, join } from "node:path";
 import type { AccessLogConfig, Config } from "../config/config.ts";
-import { configHashInput } from "../config/hash-input.ts";
 import { noSuch } from "../config/nearest.ts";
 import type { BackendName, BackendOrder, ConnectionsResult } from "../protocol/admin.ts";
 import type { Status } from "../protocol/status.ts";
@@ -23,6 +21,7 @@ import { Listeners } from "./listeners.ts";
 import type { ChangeOutcome, MaintenanceOutcome, ResumeOutcome } from "./maintenance.ts";
 import { Pair } from "./pair.ts";
 import { pairMembers, resolveHook } from "./pair-members.ts";
+import { adoptConfig, hashConfig } from "./reloaded-config.ts";
 import { RunTimeChanges } from "./run-time-changes.ts";
 import { StateFile } from "./state-file.ts";
 import { StickyKey } from "./sticky-key.ts";
@@ -41,9 +40,6 @@ export interface ControllerOptions {
   readonly clock: Clock;
   readonly log: Log;
 }
-
-/** A reload leaves these as they are: they belong to the pair, or to the processes that run already. */
-const RESTART_KEYS = ["pair", "virtualAddresses", "workers", "logging.level"] as const;
 
 /** How long status waits for the workers' counters; one that is slower is counted with its last. */
 const REPORT_TIMEOUT_MS = 200;
@@ -160,19 +156,17 @@ export class Controller {
     readonly config: Config;
     readonly errorPages: ErrorPages;
   }): Promise<void> {
-    const { log } = this.#options;
-    const kept = this.#config;
-    this.#needsRestart = RESTART_KEYS.filter((key) => isChanged({ key, from: kept, to: config }));
+    const { log, node } = this.#options;
+    const adopted = adoptConfig({ from: this.#config, to: config, node });
+    this.#needsRestart = adopted.needsRestart;
     if (this.#needsRestart.length > 0) {
       log.warn({ keys: this.#needsRestart }, "these changes take effect at the next restart");
     }
-    const { listeners, pools, shutdownGraceMs } = config;
-    const logging = { level: kept.logging.level, access: config.logging.access };
-    this.#config = { ...kept, listeners, pools, logging, shutdownGraceMs };
+    this.#config = adopted.config;
     this.#errorPages = errorPages;
     // Of what is in effect: a peer that runs with the rest of the file runs with something else.
     this.#configHash = hashConfig(this.#config);
-    this.#pair?.reload({ configHash: this.#configHash, shutdownGraceMs });
+    this.#pair?.reload({ config: this.#config, configHash: this.#configHash });
     this.#backends.configure();
     this.#workers.configure(this.#workerConfig());
     this.#noteBackends();
@@ -426,7 +420,8 @@ export class Controller {
   > {
     if (this.#pair !== undefined) {
       const status = this.#pair.status();
-      return { ...status, reason: status.reason ?? this.#restartReason() };
+      const reasons = [status.reason, this.#restartReason()].filter((reason) => reason !== null);
+      return { ...status, reason: reasons.length === 0 ? null : reasons.join("; ") };
     }
     const alone = "balances alone: no pair is configured, so there is no standby";
     return {
@@ -447,28 +442,4 @@ export class Controller {
     if (this.#needsRestart.length === 0) return null;
     return `restart to apply what was changed in ${this.#needsRestart.join(", ")}`;
   }
-}
-
-/** Whether what stands below a key of the file has changed. */
-function isChanged({
-  key,
-  from,
-  to,
-}: {
-  readonly key: (typeof RESTART_KEYS)[number];
-  readonly from: Config;
-  readonly to: Config;
-}): boolean {
-  // The file has the groups among the virtual addresses; they take their defaults from the pair.
-  const isGroups = key === "virtualAddresses" && !isChanged({ key: "pair", from, to });
-  const read = (config: Config) => {
-    const value = key === "logging.level" ? config.logging.level : config[key];
-    return JSON.stringify([value, isGroups && config.groups]);
-  };
-  return read(from) !== read(to);
-}
-
-/** First 12 hex digits of the SHA-256 of the configuration without its secrets. */
-function hashConfig(config: Config): string {
-  return createHash("sha256").update(configHashInput(config)).digest("hex").slice(0, 12);
 }

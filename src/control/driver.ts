@@ -17,7 +17,9 @@ export interface ElectionDriverOptions {
 }
 
 /** What a reload may change; all else belongs to the life of a process. */
-export type ReloadedSettings = Pick<Settings, "configHash" | "stopGraceMs">;
+export type ReloadedSettings = Partial<
+  Pick<Settings, "configHash" | "stopGraceMs" | "peer" | "peerPriority">
+>;
 
 /** setTimeout() takes no longer delays; a later deadline is met by waking and sleeping again. */
 const SLEEP_MS_MAX = 60_000;
@@ -40,6 +42,11 @@ export class ElectionDriver {
     this.#options = options;
     this.#settings = options.settings;
     this.#state = start(options.settings, options.clock(), options.memory).state;
+  }
+
+  /** As of the last reload. */
+  get settings(): Settings {
+    return this.#settings;
   }
 
   get state(): State {

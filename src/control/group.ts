@@ -34,7 +34,8 @@ export interface GroupOptions {
   readonly virtualAddresses: readonly VirtualAddress[];
   readonly pair: PairConfig;
   readonly self: NodeConfig;
-  readonly peer: NodeConfig;
+  /** Undefined: the pair has no second node yet. */
+  readonly peer: () => NodeConfig | undefined;
   readonly settings: Settings;
   /** Absolute path of the hook program. */
   readonly hook: string;
@@ -206,8 +207,8 @@ export class Group implements OwnGroup {
   }
 
   status(): GroupStatus {
-    const { state } = this.#driver;
-    const { settings, clock } = this.#options;
+    const { settings, state } = this.#driver;
+    const { clock } = this.#options;
     const now = clock();
     const words = state.peer.kind === "heard" ? state.peer.said : undefined;
     return {
@@ -243,11 +244,13 @@ export class Group implements OwnGroup {
 
   /** Why this node should not go into maintenance now; undefined when nothing speaks against it. */
   objectionToStandby(): string | undefined {
-    const { state } = this.#driver;
-    const { peer, settings, clock } = this.#options;
+    const { settings, state } = this.#driver;
+    const { clock } = this.#options;
+    const peer = this.#options.peer();
     const { phase } = state;
     const words =
       this.#options.events.isConnected() && state.peer.kind === "heard" ? state.peer.said : undefined;
+    if (peer === undefined) return SERVES_OR_WILL.has(phase.kind) ? "there is no second node yet" : undefined;
     if (words?.role === "maintenance") return `${peer.name} is in maintenance, too`;
     if (!SERVES_OR_WILL.has(phase.kind)) return undefined;
     if (words === undefined) return `${peer.name} is not in touch`;
@@ -259,8 +262,8 @@ export class Group implements OwnGroup {
   }
 
   #reason(): string | null {
-    const { settings, clock } = this.#options;
-    return reasonOf(settings, this.#driver.state, clock()) ?? this.#differenceNow() ?? null;
+    const { settings, state } = this.#driver;
+    return reasonOf(settings, state, this.#options.clock()) ?? this.#differenceNow() ?? null;
   }
 
   #differenceNow(): string | undefined {

@@ -31,9 +31,9 @@ export interface NotifierOptions {
   /** Paths of the programs; relative ones start at configDir. A role without one is told to nobody. */
   readonly hooks: NotifyConfig;
   readonly configDir: string;
-  /** Names of the two nodes. */
+  /** Names of the two nodes; there may be no second one yet. */
   readonly node: string;
-  readonly peer: string;
+  readonly peer: () => string | undefined;
   /** The virtual addresses of a group. */
   readonly addresses: (group: string) => readonly string[];
   readonly log: Log;
@@ -130,7 +130,7 @@ export class Notifier {
       VIPAIR_PREVIOUS_ROLE: previous ?? "",
       VIPAIR_EPOCH: String(epoch),
       VIPAIR_NODE: this.#options.node,
-      VIPAIR_PEER: this.#options.peer,
+      VIPAIR_PEER: this.#options.peer() ?? "",
       VIPAIR_REASON: reason ?? "",
       VIPAIR_ADDRESSES: this.#options.addresses(group).join(" "),
     };

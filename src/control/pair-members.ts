@@ -4,14 +4,14 @@ import { dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { NodeConfig, PairConfig } from "../config/config.ts";
 
-/** This node and the other one; undefined when no node of the pair has this name. */
+/** This node and the other one, if there is one yet; undefined when no node of the pair has this name. */
 export function pairMembers(
   pair: PairConfig,
   node: string,
-): { readonly self: NodeConfig; readonly peer: NodeConfig } | undefined {
+): { readonly self: NodeConfig; readonly peer: NodeConfig | undefined } | undefined {
   const self = pair.nodes.find(({ name }) => name === node);
   const peer = pair.nodes.find(({ name }) => name !== node);
-  return self === undefined || peer === undefined ? undefined : { self, peer };
+  return self === undefined ? undefined : { self, peer };
 }
 
 /** Absolute path of the hook: as configured, relative to the configuration file, or the one that comes along. */

@@ -4,16 +4,14 @@
 
 import type { Config, NodeConfig, PairConfig } from "../config/config.ts";
 import { noSuch } from "../config/nearest.ts";
-import type { Advertisement } from "../election/advertisement.ts";
 import type { Change, ChangeValue } from "../election/changes.ts";
 import type { Input } from "../election/state.ts";
-import { activeDownMs, expiryLateMs } from "../election/timing.ts";
+import { expiryLateMs } from "../election/timing.ts";
 import type { PeerConnections } from "../protocol/admin.ts";
-import type { ArbiterStatus, CheckStatus, GroupStatus, PeerStatus } from "../protocol/status.ts";
+import type { ArbiterStatus, CheckStatus, PeerStatus } from "../protocol/status.ts";
 import type { Clock } from "../system/clock.ts";
 import { type Log, withSubject } from "../system/log.ts";
 import { isAboutBackend } from "./backend-orders.ts";
-import { ConfigAgreement } from "./config-agreement.ts";
 import { type AddressUsers, Group, type SwitchoverOutcome } from "./group.ts";
 import { type GroupsSummary, summarizeGroups } from "./groups-summary.ts";
 import {
@@ -27,10 +25,8 @@ import {
 } from "./maintenance.ts";
 import { NodeHealth } from "./node-health.ts";
 import { Notifier } from "./notifier.ts";
-import { PeerCounts } from "./peer-counts.ts";
-import { type PeerGroups, wordsAbout } from "./peer-groups.ts";
 import { PairFiles } from "./pair-files.ts";
-import { PeerLink } from "./peer-link.ts";
+import { Peer } from "./peer.ts";
 import { RunTimeChanges } from "./run-time-changes.ts";
 import type { StateFile } from "./state-file.ts";
 
@@ -38,7 +34,8 @@ export interface PairOptions {
   readonly config: Config;
   readonly pair: PairConfig;
   readonly self: NodeConfig;
-  readonly peer: NodeConfig;
+  /** Undefined: the pair has no second node yet. */
+  readonly peer: NodeConfig | undefined;
   readonly configHash: string;
   /** Directory of the configuration file: relative paths in it start there. */
   readonly configDir: string;
@@ -73,13 +70,11 @@ export class Pair {
   readonly #groups: readonly Group[];
   readonly #health: NodeHealth;
   readonly #changes: RunTimeChanges;
-  readonly #counts: PeerCounts;
+  readonly #peer: Peer;
   readonly #notifier: Notifier;
   readonly #maintenance: Maintenance;
-  #link: PeerLink | undefined;
   readonly #files: PairFiles;
   #epoch: number;
-  readonly #configs: ConfigAgreement;
   /** Groups that have ended their way out, or wait for the connections of the node to end. */
   readonly #draining = new Set<string>();
   readonly #allDraining = Promise.withResolvers<void>();
@@ -87,19 +82,9 @@ export class Pair {
 
   constructor(options: PairOptions) {
     this.#options = options;
-    const { config, pair, self, peer, clock, log, configDir, stateDir } = options;
-    const isOfPair = (key: string) => key === maintenanceKey(self.name) || key === maintenanceKey(peer.name);
+    const { config, pair, self, clock, log, configDir, stateDir } = options;
+    const isOfPair = (key: string) => this.#names().some((name) => key === maintenanceKey(name));
     this.#epoch = options.stateFile.read().epoch;
-    this.#configs = new ConfigAgreement({
-      peer: peer.name,
-      ours: options.configHash,
-      clock,
-      log,
-      onAgreed: () => {
-        // An order about something that the file no longer has is of no use on either node.
-        this.#changes.tidy();
-      },
-    });
     this.#files = new PairFiles({
       pair,
       configDir,
@@ -115,7 +100,7 @@ export class Pair {
       onSecret: (secret, warning) => {
         if (warning !== undefined) log.warn({ reason: warning }, "the secret is not safe");
         options.onSecret(secret);
-        this.#startLink(secret);
+        this.#peer.start(secret);
       },
     });
     this.#changes = new RunTimeChanges({
@@ -124,29 +109,43 @@ export class Pair {
       epoch: () => this.#epoch,
       log,
       send: (message) => {
-        this.#link?.sendChanges(message);
+        this.#peer.sendChanges(message);
       },
       onChange: () => {
         this.#applyChanges();
       },
       isObsolete: (key) =>
-        this.#configs.hasAgreed &&
+        this.#peer.hasAgreed &&
         (isAboutNode(key) ? !isOfPair(key) : isAboutBackend(key) && !options.isNamed(key)),
     });
-    this.#counts = new PeerCounts({
-      peer: peer.name,
-      isInTouch: () => this.#link?.status().connected ?? false,
-      find: (key) => this.#changes.find(key),
-      send: (message) => {
-        this.#link?.sendChanges(message);
+    this.#peer = new Peer({
+      ...options,
+      groups: () => this.#groups,
+      findChange: (key) => this.#changes.find(key),
+      events: {
+        input: (input) => {
+          this.#tellAll(input);
+        },
+        connected: () => {
+          this.#changes.linkConnected();
+        },
+        disconnected: () => {
+          this.#changes.linkDisconnected();
+        },
+        changes: (message) => {
+          this.#changes.receive(message);
+        },
+        agreed: () => {
+          // An order about something that the file no longer has is of no use on either node.
+          this.#changes.tidy();
+        },
       },
-      count: options.countConnections,
     });
     this.#notifier = new Notifier({
       hooks: pair.notify,
       configDir,
       node: self.name,
-      peer: peer.name,
+      peer: () => this.#peer.node?.name,
       addresses: (group) =>
         config.virtualAddresses.filter((address) => address.group === group).map(({ address }) => address),
       log,
@@ -156,7 +155,7 @@ export class Pair {
       self: self.name,
       groups: this.#groups,
       isSet: (key) => this.isSet(key),
-      isInTouch: () => this.#link?.status().connected ?? false,
+      isInTouch: () => this.#peer.isConnected,
       setChange: (key, value) => this.setChange(key, value),
       endChange: (key) => outcomeOf(this.#changes.end(key)),
     });
@@ -202,16 +201,23 @@ export class Pair {
   }
 
   /** What of a reload is the pair's business. */
-  reload({
-    configHash,
-    shutdownGraceMs,
-  }: {
-    readonly configHash: string;
-    readonly shutdownGraceMs: number;
-  }): void {
-    this.#configs.setOurs(configHash);
-    const stopGraceMs = shutdownGraceMs * STOP_SHARE;
+  reload({ config, configHash }: { readonly config: Config; readonly configHash: string }): void {
+    this.#peer.setConfigHash(configHash);
+    const stopGraceMs = config.shutdownGraceMs * STOP_SHARE;
     for (const group of this.#groups) group.adopt({ configHash, stopGraceMs });
+    if (this.#peer.node === undefined && config.pair !== undefined) this.#meetSecondNode(config, config.pair);
+  }
+
+  /** Neither address, lease, role nor epoch are touched: the elections learn a name, and the link begins. */
+  #meetSecondNode({ groups }: Config, pair: PairConfig): void {
+    const second = pair.nodes.find(({ name }) => name !== this.#options.self.name);
+    if (second === undefined) return;
+    for (const group of this.#groups) {
+      const priorities = groups.find(({ name }) => name === group.name)?.priorities;
+      group.adopt({ peer: second.name, peerPriority: priorities?.[second.name] ?? second.priority });
+    }
+    this.#options.log.info({ peer: second.name }, "the pair has its second node");
+    this.#peer.meet(pair, second);
   }
 
   /** Makes the other node active in the group, whichever is active now. */
@@ -219,8 +225,9 @@ export class Pair {
     readonly group: string | undefined;
     readonly force: boolean;
   }): Promise<SwitchoverOutcome & { readonly active: string }> {
-    const { self, peer } = this.#options;
-    const active = () => (group?.status().role === "active" ? self.name : peer.name);
+    const self = this.#options.self.name;
+    const peer = this.#peer.node?.name ?? self;
+    const active = () => (group?.status().role === "active" ? self : peer);
     const group = this.#groups.find(({ name }) => name === (order.group ?? this.#groups[0]?.name));
     const names = this.#groups.map(({ name }) => name);
     if (order.group === undefined && names.length > 1) {
@@ -235,7 +242,7 @@ export class Pair {
     }
     const was = group.status().role;
     const outcome = await group.switchover({ force: order.force });
-    return { ...outcome, active: (was === "active") === (outcome.kind === "done") ? peer.name : self.name };
+    return { ...outcome, active: (was === "active") === (outcome.kind === "done") ? peer : self };
   }
 
   /** Takes a node out of service. */
@@ -261,8 +268,8 @@ export class Pair {
   }
 
   /** How many connections the peer has to the backend that the change is about, with that change in effect there. */
-  countOnPeer(key: string): Promise<PeerConnections> {
-    return this.#counts.ask(key);
+  countOnPeer(key: string): Promise<PeerConnections> | undefined {
+    return this.#peer.countConnections(key);
   }
 
   isSet(key: string): boolean {
@@ -285,36 +292,35 @@ export class Pair {
     for (const group of this.#groups) group.close();
     this.#files.close();
     this.#health.stop();
-    this.#counts.close();
-    await Promise.all([this.#changes.close(), this.#link?.stop(), this.#notifier.close()]);
+    await Promise.all([this.#changes.close(), this.#peer.close(), this.#notifier.close()]);
   }
 
   status(): GroupsSummary & {
-    readonly peer: PeerStatus;
+    readonly peer: PeerStatus | null;
     readonly maintenance: readonly string[];
     readonly arbiter: ArbiterStatus | null;
     readonly checks: readonly CheckStatus[];
   } {
     const groups = this.#groups.map((group) => group.status());
-    const { self, peer } = this.#options;
     return {
       ...summarizeGroups(groups),
-      peer: this.#peerStatus(groups),
-      maintenance: [self.name, peer.name].filter((name) => this.isSet(maintenanceKey(name))),
+      peer: this.#peer.status(groups),
+      maintenance: this.#names().filter((name) => this.isSet(maintenanceKey(name))),
       arbiter: this.#health.arbiterStatus(),
       checks: this.#health.checkStatus(),
     };
   }
 
   #makeGroup(config: Config["groups"][number]): Group {
-    const { pair, self, peer, hook, clock, log, users, configHash } = this.#options;
+    const { pair, self, hook, clock, log, users, configHash } = this.#options;
+    const second = this.#options.peer;
     const { virtualAddresses, shutdownGraceMs, groups } = this.#options.config;
     return new Group({
       config,
       virtualAddresses: virtualAddresses.filter(({ group }) => group === config.name),
       pair,
       self,
-      peer,
+      peer: () => this.#peer.node,
       hook,
       clock,
       // With one group its name would be noise.
@@ -324,9 +330,9 @@ export class Pair {
       settings: {
         group: config.name,
         node: self.name,
-        peer: peer.name,
+        peer: second?.name,
         priority: config.priorities[self.name] ?? self.priority,
-        peerPriority: config.priorities[peer.name] ?? peer.priority,
+        peerPriority: second === undefined ? 0 : (config.priorities[second.name] ?? second.priority),
         intervalMs: pair.advertisementIntervalMs,
         leaseMs: pair.leaseMs,
         expiryLateMs: expiryLateMs(virtualAddresses.length),
@@ -341,9 +347,9 @@ export class Pair {
       users: { ...users, drainWorkers: (options) => this.#drainTogether(config.name, options) },
       events: {
         advertise: (advertisement) => {
-          this.#link?.send(advertisement);
+          this.#peer.send(advertisement);
         },
-        isConnected: () => this.#link?.status().connected ?? false,
+        isConnected: () => this.#peer.isConnected,
         remember: (epoch) => {
           this.#rememberEpoch(epoch);
         },
@@ -355,6 +361,11 @@ export class Pair {
         },
       },
     });
+  }
+
+  /** Of the nodes. */
+  #names(): readonly string[] {
+    return [this.#options.self, this.#peer.node].flatMap((node) => node?.name ?? []);
   }
 
   #tellAll(input: Input): void {
@@ -379,76 +390,6 @@ export class Pair {
     const ordered = this.#changes.get(maintenanceKey(this.#options.self.name));
     this.#tellAll({ kind: "maintenance", ...maintenanceOf(ordered) });
     this.#options.onChanges();
-  }
-
-  #peerStatus(groups: readonly GroupStatus[]): PeerStatus {
-    const link = this.#link?.status();
-    const roles = groups.map(({ peerRole }) => peerRole);
-    return {
-      node: this.#options.peer.name,
-      role: roles.find((role) => role === "active") ?? roles[0] ?? "unknown",
-      connected: link?.connected ?? false,
-      lastHeardMs: link?.lastHeardMs ?? null,
-      configMatches: this.#configs.matches ?? null,
-      problem: link?.problem ?? null,
-      paths: link?.paths ?? [],
-    };
-  }
-
-  #startLink(secret: string): void {
-    const { pair, self, peer, clock, log, config } = this.#options;
-    const priorities = config.groups.map(({ priorities: byNode }) => byNode[self.name] ?? self.priority);
-    this.#link = new PeerLink({
-      self,
-      peer,
-      groups: this.#groups,
-      paths: pair.paths.map(({ addresses }) => ({
-        self: addresses[self.name] ?? self.address,
-        peer: addresses[peer.name] ?? peer.address,
-      })),
-      port: pair.port,
-      secret,
-      intervalMs: pair.advertisementIntervalMs,
-      silenceMs: activeDownMs(Math.min(...priorities), pair.advertisementIntervalMs),
-      clock,
-      log,
-      events: {
-        advertisement: (advertisement, groups) => {
-          this.#configs.hear(advertisement.configHash);
-          this.#passOn(advertisement, groups);
-        },
-        changes: (message) => {
-          this.#changes.receive(message);
-          this.#counts.receive(message);
-        },
-        dead: ({ everHeard }) => {
-          this.#tellAll({ kind: "peer-dead", everHeard });
-        },
-        estranged: (problem) => {
-          this.#tellAll({ kind: "peer-estranged", problem });
-        },
-        connected: () => {
-          this.#changes.linkConnected();
-        },
-        disconnected: () => {
-          this.#configs.forget();
-          this.#changes.linkDisconnected();
-        },
-      },
-    });
-    this.#link.start();
-  }
-
-  /** To the groups that it is about: with the same configuration that is the one of its name. */
-  #passOn(heard: Advertisement, groups: PeerGroups | undefined): void {
-    for (const group of this.#groups) {
-      if (!this.#configs.differs) {
-        if (group.name === heard.group) group.hear({ said: heard, difference: undefined });
-      } else if (groups !== undefined) {
-        const words = wordsAbout(group, { heard, groups });
-        if (words !== undefined) group.hear(words);
-      }
-    }
   }
 
   #note(group: Group): void {

@@ -56,6 +56,7 @@ export interface PeerConnectionOptions {
 export class PeerConnection {
   readonly id: number;
   readonly direction: "incoming" | "outgoing";
+  readonly peerName: string;
   readonly #options: PeerConnectionOptions;
   readonly #webSocket: WebSocket;
   #sent = 0;
@@ -71,6 +72,7 @@ export class PeerConnection {
   constructor(options: PeerConnectionOptions) {
     this.id = options.id;
     this.direction = options.direction;
+    this.peerName = options.peerName;
     this.#options = options;
     this.#webSocket = options.webSocket;
     this.#heardAtMs = options.clock();
@@ -135,7 +137,8 @@ export class PeerConnection {
       this.#reject(decoded.reason);
       return;
     }
-    const { peerName, selfName } = this.#options;
+    const { selfName } = this.#options;
+    const { peerName } = this;
     if (decoded.kind === "other-version") {
       const ours = String(PROTOCOL_VERSION);
       const problem = `${peerName} speaks protocol version ${String(decoded.version)}, this node ${ours}: upgrade both`;
@@ -201,6 +204,14 @@ export class PeerConnection {
       }
     }, delayMs);
   }
+}
+
+/** Closes a connection that is none of ours, so that the other side knows why it gets no word. */
+export function turnAway(webSocket: WebSocket, reason: string): void {
+  const cut = setTimeout(() => webSocket.terminate(), CLOSE_ANSWER_MS);
+  webSocket.on("error", () => webSocket.terminate());
+  webSocket.once("close", () => clearTimeout(cut));
+  webSocket.close(CLOSE_BAD_MESSAGE, reason);
 }
 
 function explainClose(code: number, reason: string): ConnectionEnd {

@@ -17,7 +17,8 @@ const ANSWER_MS = 1500;
 const QUESTIONS_MAX = 8;
 
 export interface PeerCountsOptions {
-  readonly peer: string;
+  /** Its name. */
+  readonly peer: () => string;
   readonly isInTouch: () => boolean;
   readonly find: (key: string) => Change | undefined;
   /** Sends once to the peer, if there is a connection. */
@@ -67,7 +68,7 @@ export class PeerCounts {
     this.#asked.get(message.id)?.(
       connections === undefined
         ? this.#unknown("its release does not count them")
-        : { node: this.#options.peer, connections, problem: null },
+        : { node: this.#options.peer(), connections, problem: null },
     );
   }
 
@@ -77,7 +78,7 @@ export class PeerCounts {
   }
 
   #unknown(problem: string): PeerConnections {
-    return { node: this.#options.peer, connections: null, problem };
+    return { node: this.#options.peer(), connections: null, problem };
   }
 
   async #answer(id: number, keys: readonly string[]): Promise<void> {

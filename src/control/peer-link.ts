@@ -15,6 +15,9 @@
 // never led to the peer (a wrong address, a firewall) is a problem of that path. A state that lasts is told
 // again with each attempt that shows it, at the pace of dialling; a receiver need not remember that it
 // missed one.
+//
+// A pair may have no second node yet. Then this node listens on its own address for whoever has the secret, tells it
+// what it is, and hears it, but dials nobody and so judges nobody dead or estranged. meet() makes it a pair.
 
 import { randomBytes } from "node:crypto";
 import type { NodeConfig } from "../config/config.ts";
@@ -26,7 +29,7 @@ import type { AdvertisementMessage, ChangesMessage, Frame } from "./peer-frame.t
 import type { OwnGroup, PeerGroup, PeerGroups } from "./peer-groups.ts";
 import { PeerLog } from "./peer-log.ts";
 import { PeerPath } from "./peer-path.ts";
-import type { PeerPathStatus } from "./peer-path.ts";
+import type { PeerPathOptions, PeerPathStatus } from "./peer-path.ts";
 import { deriveKey } from "./peer-security.ts";
 
 /** Groups of one peer that are listened to; RFC 9568 has as many virtual routers. */
@@ -58,9 +61,10 @@ export interface PeerLinkOptions {
   readonly self: Pick<NodeConfig, "name">;
   /** This node's; the peer is told what is in them. */
   readonly groups: readonly OwnGroup[];
-  readonly peer: Pick<NodeConfig, "name">;
-  /** Addresses of the two nodes: at least one pair, no address twice. */
-  readonly paths: readonly { readonly self: string; readonly peer: string }[];
+  /** Undefined: the pair has no second node yet. */
+  readonly peer: Pick<NodeConfig, "name"> | undefined;
+  /** Addresses of the two nodes: at least one pair, no address twice. Without a second node those of this one. */
+  readonly paths: readonly PathEnds[];
   readonly port: number;
   readonly secret: string;
   /** The advertisement interval. */
@@ -70,6 +74,12 @@ export interface PeerLinkOptions {
   readonly events: PeerLinkEvents;
   readonly log: Log;
   readonly clock: Clock;
+}
+
+/** Our own address of a path, and where it leads: nowhere yet without a second node. */
+export interface PathEnds {
+  readonly self: string;
+  readonly peer: string | undefined;
 }
 
 export interface PeerLinkStatus {
@@ -100,7 +110,9 @@ interface PeerLife {
 export class PeerLink {
   readonly #options: PeerLinkOptions;
   readonly #log: PeerLog;
-  readonly #paths: readonly PeerPath[];
+  readonly #paths: PeerPath[];
+  readonly #shared: Omit<PeerPathOptions, "self" | "peer" | "events">;
+  #peer: Pick<NodeConfig, "name"> | undefined;
   #isConnected = false;
   #isStopped = false;
 
@@ -116,9 +128,10 @@ export class PeerLink {
   constructor(options: PeerLinkOptions) {
     checkPaths(options);
     this.#options = options;
+    this.#peer = options.peer;
     this.#log = new PeerLog(options);
     let lastConnectionId = 0;
-    const shared = {
+    this.#shared = {
       port: options.port,
       key: deriveKey(options.secret),
       boot: randomBytes(8).toString("hex"),
@@ -128,30 +141,31 @@ export class PeerLink {
       log: this.#log,
       nextConnectionId: () => (lastConnectionId += 1),
     };
-    this.#paths = options.paths.map(
-      ({ self, peer }) =>
-        new PeerPath({
-          ...shared,
-          self: { name: options.self.name, address: self },
-          peer: { name: options.peer.name, address: peer },
-          events: {
-            opened: (connection) => this.#sayAllTo(connection),
-            accepts: (connection, frame) => this.#acceptLife(connection, frame),
-            connected: (path, connection) => this.#noteConnected(path, connection),
-            heard: (connection, message) => this.#hear(connection, message),
-            received: (message) => options.events.changes(message),
-            disconnected: (path, end) => this.#noteDisconnected(path, end),
-            refused: (path) => this.#judgeRefusal(path),
-            estranged: (path, problem) => this.#judgeEstrangement(path, problem),
-            rejected: (reason) => this.#noteRejected(reason),
-          },
-        }),
-    );
+    // Nobody could come over the others.
+    const paths = options.peer === undefined ? options.paths.slice(0, 1) : options.paths;
+    this.#paths = paths.map((ends) => this.#makePath(ends));
   }
 
   /** Listens and dials. Once. */
   start(): void {
     for (const path of this.#paths) path.start();
+  }
+
+  /**
+   * The pair has its second node: the port that was open all the time stays open, so that nobody is ever refused, and what
+   * it has said over its connections counts. `paths`: as in the options; the first one begins where it did.
+   */
+  meet(peer: Pick<NodeConfig, "name">, paths: readonly PathEnds[]): void {
+    if (this.#isStopped) return;
+    checkPaths({ self: this.#options.self, peer, paths });
+    this.#peer = peer;
+    const [first, ...further] = paths;
+    if (first?.peer !== undefined) this.#paths[0]?.lead({ name: peer.name, address: first.peer });
+    for (const ends of further) {
+      const path = this.#makePath(ends);
+      this.#paths.push(path);
+      path.start();
+    }
   }
 
   /** Sends on every open connection now; the newest of its group again on each connection that opens later. */
@@ -199,6 +213,27 @@ export class PeerLink {
     await Promise.all(this.#paths.map((path) => path.sayGoodbye()));
   }
 
+  #makePath({ self, peer }: PathEnds): PeerPath {
+    const { self: node, events } = this.#options;
+    return new PeerPath({
+      ...this.#shared,
+      self: { name: node.name, address: self },
+      peer:
+        this.#peer === undefined || peer === undefined ? undefined : { name: this.#peer.name, address: peer },
+      events: {
+        opened: (connection) => this.#sayAllTo(connection),
+        accepts: (connection, frame) => this.#acceptLife(connection, frame),
+        connected: (path, connection) => this.#noteConnected(path, connection),
+        heard: (connection, message) => this.#hear(connection, message),
+        received: (message) => events.changes(message),
+        disconnected: (path, end) => this.#noteDisconnected(path, end),
+        refused: (path) => this.#judgeRefusal(path),
+        estranged: (path, problem) => this.#judgeEstrangement(path, problem),
+        rejected: (reason) => this.#noteRejected(reason),
+      },
+    });
+  }
+
   #sayAllTo(connection: PeerConnection): void {
     for (const message of this.#said.values()) connection.send(message);
   }
@@ -210,8 +245,12 @@ export class PeerLink {
     if (life === undefined) return;
     const newest = life.newest.get(group);
     if (newest === undefined && life.newest.size >= GROUPS_MAX) {
-      const { peer } = this.#options;
-      this.#log.sometimes("groups", "warn", { peer: peer.name, group }, "peer link: too many groups");
+      this.#log.sometimes(
+        "groups",
+        "warn",
+        { peer: connection.peerName, group },
+        "peer link: too many groups",
+      );
       return;
     }
     // The same advertisement came over another connection, or this one was read late.
@@ -241,27 +280,31 @@ export class PeerLink {
     return true;
   }
 
-  #noteConnected(path: PeerPath, { direction: over }: PeerConnection): void {
-    const { peer, log, events } = this.#options;
+  #noteConnected(path: PeerPath, { direction: over, peerName: peer }: PeerConnection): void {
+    const { log, events } = this.#options;
     if (this.#isConnected) {
-      log.info({ peer: peer.name, path: nameOf(path), over }, "heartbeat path up");
+      log.info({ peer, path: nameOf(path), over }, "heartbeat path up");
       return;
     }
     this.#isConnected = true;
-    log.info({ peer: peer.name, path: nameOf(path), over }, "peer link connected");
+    log.info({ peer, path: nameOf(path), over }, "peer link connected");
+    if (this.#peer === undefined) {
+      log.warn({ node: peer }, "a second node is in touch that the file of this one does not name");
+    }
     events.connected();
   }
 
   #noteDisconnected(path: PeerPath, { kind: end }: ConnectionEnd): void {
-    const { peer, log, events } = this.#options;
+    const { log, events } = this.#options;
+    const peer = this.#peer?.name;
     if (!this.#isConnected) return;
     if (this.#paths.some(({ isConnected }) => isConnected)) {
-      log.warn({ peer: peer.name, path: nameOf(path), end }, "heartbeat path down");
+      log.warn({ peer, path: nameOf(path), end }, "heartbeat path down");
       return;
     }
     this.#isConnected = false;
     this.#peerLife?.groups.clear();
-    log.info({ peer: peer.name, path: nameOf(path), end }, "peer link disconnected");
+    log.info({ peer, path: nameOf(path), end }, "peer link disconnected");
     events.disconnected();
   }
 
@@ -281,18 +324,18 @@ export class PeerLink {
   }
 
   #noteRejected(reason: string): void {
-    const { peer } = this.#options;
     this.#rejectedMessages += 1;
-    this.#log.sometimes("message", "warn", { peer: peer.name, reason }, "peer link: bad message");
+    this.#log.sometimes("message", "warn", { peer: this.#peer?.name, reason }, "peer link: bad message");
   }
 }
 
-function checkPaths({ self, peer, paths }: PeerLinkOptions): void {
+function checkPaths({ self, peer, paths }: Pick<PeerLinkOptions, "self" | "peer" | "paths">): void {
+  if (paths.length === 0) throw new Error("peer link: there is no path");
+  if (peer === undefined) return;
   const addresses = new Set(paths.flatMap((path) => [path.self, path.peer]));
   if (self.name === peer.name || addresses.size < 2 * paths.length) {
     throw new Error(`peer link: ${self.name} cannot be its own peer, nor an address be in two paths`);
   }
-  if (paths.length === 0) throw new Error("peer link: there is no path");
 }
 
 /** What is wrong with one path is no problem of the pair's while another one is well. */
@@ -304,5 +347,5 @@ function problemOfAll(paths: readonly PeerPathStatus[]): string | null {
 
 function nameOf(path: PeerPath): string {
   const { self, peer } = path.status();
-  return `${self} to ${peer}`;
+  return peer === undefined ? self : `${self} to ${peer}`;
 }

@@ -1,6 +1,7 @@
 // Where the peer dials us: our own address and the pair's port. Everybody can reach it, so it is narrow:
 // who has not shown the pair's secret gets two seconds and few places, and what strangers do here is
-// never taken for something the peer did.
+// never taken for something the peer did. While the pair has no second node, whoever has the secret is let in under
+// any name but our own: a node that starts beside an active one must hear it (decision 0028).
 
 import type { Server as TlsServer } from "node:https";
 import { SocketAddress, createServer, isIPv6 } from "node:net";
@@ -22,9 +23,12 @@ const UNAUTHENTICATED_MAX = 8;
 
 const LISTEN_RETRY_MS = 1000;
 
+/** As in a frame. */
+const NAME_LENGTH_MAX = 64;
+
 export interface PeerListenerEvents {
-  /** Somebody with the pair's secret and the peer's name. */
-  opened(webSocket: WebSocket): void;
+  /** Somebody with the pair's secret and the peer's name; without a peer `name` is what it calls itself. */
+  opened(webSocket: WebSocket, name: string): void;
   /** A handshake failed. `fromPeer`: it came from the peer's configured address. */
   refused(refusal: { readonly address: string; readonly fromPeer: boolean; readonly problem: string }): void;
   /** Why the port is not open; null once it is. */
@@ -33,7 +37,8 @@ export interface PeerListenerEvents {
 
 export interface PeerListenerOptions {
   readonly self: Endpoint;
-  readonly peer: Endpoint;
+  /** Undefined: the pair has no second node yet. */
+  readonly peer: Endpoint | undefined;
   readonly port: number;
   readonly key: Buffer;
   readonly events: PeerListenerEvents;
@@ -46,11 +51,14 @@ interface Unauthenticated {
 
 export class PeerListener {
   readonly #options: PeerListenerOptions;
-  readonly #peerAddress: string;
+  #peer: Endpoint | undefined;
+  #peerAddress: string | undefined;
   /** Accepts TCP and limits; what it lets in goes on to the TLS server, which never listens itself. */
   readonly #door: Server;
   readonly #tls: TlsServer;
   readonly #webSockets: WebSocketServer;
+  /** What whoever has shown the secret calls itself. */
+  readonly #names = new WeakMap<object, string>();
   /** By remote address and port, oldest first. */
   readonly #unauthenticated = new Map<string, Unauthenticated>();
   readonly #sockets = new Set<Socket>();
@@ -59,7 +67,7 @@ export class PeerListener {
 
   constructor(options: PeerListenerOptions) {
     this.#options = options;
-    this.#peerAddress = canonicalAddress(options.peer.address);
+    this.expect(options.peer);
     this.#door = createServer({ noDelay: true }, (raw) => this.#admit(raw));
     this.#door.on("error", (error: NodeJS.ErrnoException) => this.#retryLater(error));
     this.#door.on("listening", () => options.events.problem(null));
@@ -73,7 +81,11 @@ export class PeerListener {
       ...PSK_TLS,
       handshakeTimeout: HANDSHAKE_MS,
       pskIdentityHint: nameHint(options.self.name),
-      pskCallback: (_socket, identity) => (identity === options.peer.name ? options.key : null),
+      pskCallback: (socket, identity) => {
+        if (!this.#isWelcome(identity)) return null;
+        this.#names.set(socket, identity);
+        return options.key;
+      },
     });
     this.#tls.on("secureConnection", (socket) => {
       this.#unauthenticated.delete(endpointOf(socket));
@@ -92,14 +104,22 @@ export class PeerListener {
         return;
       }
       this.#webSockets.handleUpgrade(request, socket, head, (webSocket) => {
-        if (this.#isStopped) webSocket.terminate();
-        else options.events.opened(webSocket);
+        const name = this.#names.get(socket);
+        // Whom we expect may have changed since the handshake.
+        if (this.#isStopped || name === undefined || !this.#isWelcome(name)) webSocket.terminate();
+        else options.events.opened(webSocket, name);
       });
     });
   }
 
   start(): void {
     this.#listen();
+  }
+
+  /** Who is let in from now on; the port stays open. Undefined: whoever has the secret. */
+  expect(peer: Endpoint | undefined): void {
+    this.#peer = peer;
+    this.#peerAddress = peer === undefined ? undefined : canonicalAddress(peer.address);
   }
 
   /** Frees the port at once, so that a redial of the peer is refused; cuts what is not a WebSocket yet. */
@@ -113,6 +133,11 @@ export class PeerListener {
   /** Cuts every connection that came in here, whatever it has become. */
   cut(): void {
     for (const raw of this.#sockets) raw.destroy();
+  }
+
+  #isWelcome(name: string): boolean {
+    if (this.#peer !== undefined) return name === this.#peer.name;
+    return name !== this.#options.self.name && name.length > 0 && name.length <= NAME_LENGTH_MAX;
   }
 
   #listen(): void {
@@ -156,9 +181,9 @@ export class PeerListener {
   #noteRefusal(error: NodeJS.ErrnoException, address: string | undefined): void {
     // Hung up or timed out: says nothing about who it was.
     if (address === undefined || !(error.code ?? "").startsWith("ERR_SSL_")) return;
-    const { peer, events } = this.#options;
+    const { events } = this.#options;
     const fromPeer = canonicalAddress(address) === this.#peerAddress;
-    const who = fromPeer ? peer.name : address;
+    const who = fromPeer ? (this.#peer?.name ?? address) : address;
     events.refused({ address, fromPeer, problem: explainRefusal(error.code ?? "", who) });
   }
 }

@@ -7,11 +7,13 @@
 //        │        ├─ open ──────────────▶ advertisements
 //        │        ├─ rejected ──────────▶ estranged(): it lives, and cannot be understood
 //        └─ pace ─┴─ no answer ─────────▶ nothing: the election's timer decides
+//
+// While the pair has no second node this end only listens: for one node at a time that has the secret.
 
 import type { WebSocket } from "ws";
 import { formatAddress } from "../config/config.ts";
 import type { Clock } from "../system/clock.ts";
-import { PeerConnection } from "./peer-connection.ts";
+import { PeerConnection, turnAway } from "./peer-connection.ts";
 import type { ConnectionEnd } from "./peer-connection.ts";
 import { dialPeer } from "./peer-dial.ts";
 import type { Dial, DialOutcome } from "./peer-dial.ts";
@@ -55,7 +57,8 @@ export interface PeerPathEvents {
 
 export interface PeerPathOptions {
   readonly self: Endpoint;
-  readonly peer: Endpoint;
+  /** Undefined: the pair has no second node yet. */
+  readonly peer: Endpoint | undefined;
   readonly port: number;
   readonly key: Buffer;
   /** Names this life of our process. */
@@ -72,7 +75,8 @@ export interface PeerPathOptions {
 export interface PeerPathStatus {
   /** Our own address of this path. */
   readonly self: string;
-  readonly peer: string;
+  /** Undefined: the pair has no second node yet. */
+  readonly peer: string | undefined;
   readonly connected: boolean;
   /** Since the last advertisement on this path; null before the first. */
   readonly lastHeardMs: number | null;
@@ -90,6 +94,7 @@ export class PeerPath {
   readonly #options: PeerPathOptions;
   readonly #listener: PeerListener;
   readonly #paceMs: number;
+  #peer: Endpoint | undefined;
   #dialling: Dialling = { kind: "stopped" };
   readonly #connections = new Set<PeerConnection>();
   #isConnected = false;
@@ -110,11 +115,12 @@ export class PeerPath {
 
   constructor(options: PeerPathOptions) {
     this.#options = options;
+    this.#peer = options.peer;
     this.#paceMs = Math.min(Math.max(options.intervalMs, PACE_MS.atLeast), PACE_MS.atMost);
     this.#listener = new PeerListener({
       ...options,
       events: {
-        opened: (webSocket) => this.#accept(webSocket),
+        opened: (webSocket, name) => this.#accept(webSocket, name),
         refused: (refusal) => this.#noteRefusedCaller(refusal),
         problem: (problem) => this.#setProblem("listener", problem),
       },
@@ -152,18 +158,28 @@ export class PeerPath {
     this.#dial();
   }
 
+  /** The second node has come: the port stays open, and from now on this end dials, too. */
+  lead(peer: Endpoint): void {
+    this.#peer = peer;
+    this.#listener.expect(peer);
+    for (const connection of this.#connections) {
+      if (connection.peerName !== peer.name) connection.replace();
+    }
+    this.#dial();
+  }
+
   send(message: Message): void {
     for (const connection of this.#connections) connection.send(message);
   }
 
   status(): PeerPathStatus {
-    const { self, peer, clock } = this.#options;
+    const { self, clock } = this.#options;
     const { peer: peerProblem, dial, listener } = this.#problems;
     // While one connection works, that we cannot dial is no problem of the path's.
     const problems = [peerProblem, this.#isConnected ? null : dial, listener].filter((text) => text !== null);
     return {
       self: self.address,
-      peer: peer.address,
+      peer: this.#peer?.address,
       connected: this.#isConnected,
       lastHeardMs: this.#lastHeardAtMs === undefined ? null : clock() - this.#lastHeardAtMs,
       problem: problems.length === 0 ? null : problems.join("; "),
@@ -192,11 +208,13 @@ export class PeerPath {
   }
 
   #dial(): void {
-    const { self, peer, port, key, intervalMs } = this.#options;
+    const { self, port, key, intervalMs } = this.#options;
+    const peer = this.#peer;
     this.#stopDialling();
+    if (peer === undefined) return;
     const dial = dialPeer(
       { self, peer, port, key, connectTimeoutMs: 2 * Math.max(intervalMs, 200) },
-      (outcome) => this.#finishDial(outcome),
+      (outcome) => this.#finishDial(outcome, peer),
     );
     this.#dialling = { kind: "dialling", dial };
   }
@@ -206,8 +224,8 @@ export class PeerPath {
     this.#dialling = { kind: "waiting", timer: setTimeout(() => this.#dial(), delayMs) };
   }
 
-  #finishDial(outcome: DialOutcome): void {
-    const { peer, port, events } = this.#options;
+  #finishDial(outcome: DialOutcome, peer: Endpoint): void {
+    const { port, events } = this.#options;
     const where = `${peer.name} (${formatAddress(peer.address, port)})`;
     this.#lastDialWasRefused = outcome.kind === "refused";
     if (outcome.kind === "cut-off" && this.#exitRetriesLeft > 0) {
@@ -217,7 +235,7 @@ export class PeerPath {
     }
     if (outcome.kind === "open") {
       this.#setProblem("dial", null);
-      const connection = this.#connect(outcome.webSocket, "outgoing");
+      const connection = this.#connect(outcome.webSocket, { direction: "outgoing", peerName: peer.name });
       this.#dialling = { kind: "open", connection };
       return;
     }
@@ -247,20 +265,29 @@ export class PeerPath {
     }
   }
 
-  #accept(webSocket: WebSocket): void {
+  #accept(webSocket: WebSocket, peerName: string): void {
+    if (this.#peer === undefined && [...this.#connections].some((other) => other.peerName !== peerName)) {
+      const problem = `${peerName} would be a third node`;
+      this.#options.log.sometimes(problem, "warn", { node: peerName }, `peer link: ${problem}`);
+      turnAway(webSocket, "another node is the second one");
+      return;
+    }
     const incoming = [...this.#connections].filter(({ direction }) => direction === "incoming");
     if (incoming.length >= INCOMING_MAX) incoming.find(({ isProven }) => !isProven)?.replace();
-    this.#connect(webSocket, "incoming");
+    this.#connect(webSocket, { direction: "incoming", peerName });
   }
 
-  #connect(webSocket: WebSocket, direction: "incoming" | "outgoing"): PeerConnection {
-    const { self, peer, boot, silenceMs, intervalMs, clock, events, nextConnectionId } = this.#options;
+  #connect(
+    webSocket: WebSocket,
+    { direction, peerName }: Pick<PeerConnection, "direction" | "peerName">,
+  ): PeerConnection {
+    const { self, boot, silenceMs, intervalMs, clock, events, nextConnectionId } = this.#options;
     const connection = new PeerConnection({
       id: nextConnectionId(),
       direction,
       webSocket,
       selfName: self.name,
-      peerName: peer.name,
+      peerName,
       boot,
       silenceMs: silenceMs * 1.5,
       intervalMs,
@@ -304,7 +331,8 @@ export class PeerPath {
 
   #noteEnd(connection: PeerConnection, end: ConnectionEnd): void {
     if (this.#isStopped) return;
-    const { peer, events } = this.#options;
+    const { events } = this.#options;
+    const { peerName } = connection;
     this.#connections.delete(connection);
     const wasLast = this.#isConnected && this.provenConnections().length === 0;
     const wasOurs = this.#dialling.kind === "open" && this.#dialling.connection === connection;
@@ -333,7 +361,7 @@ export class PeerPath {
       case "bad-message": {
         if (wasOurs) this.#dialIn(this.#paceMs);
         const blame = end.by === "peer" ? "sends what is no message of ours" : "rejects our messages";
-        const problem = `${peer.name} ${blame} (${end.reason}): is the same vipair installed on both?`;
+        const problem = `${peerName} ${blame} (${end.reason}): is the same vipair installed on both?`;
         if (end.by === "peer") events.rejected(end.reason);
         this.#noteBadAttempt(problem, GARBAGE_TO_ESTRANGE);
         return;
@@ -361,6 +389,11 @@ export class PeerPath {
   /** `enough` of these in a row, while nothing good is heard, mean that the peer is estranged. */
   #noteBadAttempt(problem: string, enough: number): void {
     if (this.#isConnected) return;
+    if (this.#peer === undefined) {
+      // Whoever this is, it is not our peer.
+      this.#options.log.sometimes(problem, "warn", {}, `peer link: ${problem}`);
+      return;
+    }
     this.#badAttempts += 1;
     if (this.#badAttempts < enough) return;
     this.#setProblem("dial", null);
@@ -373,9 +406,9 @@ export class PeerPath {
     if (this.#problems[about] === problem) return;
     this.#problems[about] = problem;
     if (problem === null) return;
-    const { peer, log } = this.#options;
+    const { log } = this.#options;
     // Not being able to dial is what a dead peer looks like; the other two need a person.
     const level = about === "dial" ? "info" : "warn";
-    log.sometimes(problem, level, { peer: peer.name }, `peer link: ${problem}`);
+    log.sometimes(problem, level, { peer: this.#peer?.name }, `peer link: ${problem}`);
   }
 }

@@ -66,7 +66,8 @@ export interface ClaimOptions {
 export interface VipOptions {
   readonly address: VirtualAddress;
   readonly self: NodeConfig;
-  readonly peer: NodeConfig;
+  /** Undefined: the pair has no second node yet. */
+  readonly peer: () => NodeConfig | undefined;
   /** Absolute path of the hook program. */
   readonly hook: string;
   readonly leaseMs: number;
@@ -216,7 +217,8 @@ export class Vip {
   }
 
   #environment(): Record<string, string> {
-    const { address, self, peer, leaseMs, hookEnv } = this.#options;
+    const { address, self, leaseMs, hookEnv } = this.#options;
+    const peer = this.#options.peer();
     return {
       ...hookEnv,
       VIPAIR_ADDRESS: address.address,
@@ -225,8 +227,8 @@ export class Vip {
       VIPAIR_LEASE_SECONDS: String(Math.round(leaseMs / 1000)),
       VIPAIR_EPOCH: String(this.#epoch),
       VIPAIR_NODE: self.name,
-      VIPAIR_PEER: peer.name,
-      VIPAIR_PEER_ADDRESS: peer.address,
+      VIPAIR_PEER: peer?.name ?? "",
+      VIPAIR_PEER_ADDRESS: peer?.address ?? "",
     };
   }
 

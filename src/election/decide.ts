@@ -26,6 +26,7 @@ import {
   isPeerReady,
   log,
   outranks,
+  peerName,
   pairIntervalMs,
   priorityOf,
   type Turn,
@@ -106,6 +107,11 @@ function hasWeightyFault(state: State): boolean {
 function decideListening(turn: Turn, phase: ListeningPhase): void {
   const { settings, state, now } = turn;
   if (now < phase.until) return;
+  if (state.peer.kind === "absent") {
+    // Nobody else serves, so in the end this node does, whoever is silent.
+    if (!arbiterVouches(turn) && now < phase.giveUpAt) return;
+    return standBy(turn);
+  }
   const isLate = now >= phase.aloneAt;
   // The first connection of a pair may stall before there is a second one, and that is not yet a silent active.
   const { peer } = state;
@@ -139,14 +145,15 @@ function decideActive(turn: Turn, phase: ActivePhase): void {
   tendAddress(turn);
 }
 
-// Rule 6: the peer may have taken over where everybody can see it; here nobody can.
+// Rule 6: the peer may have taken over where everybody can see it; here nobody can. Without a peer nobody has.
 function isIsolated(turn: Turn): boolean {
+  if (turn.state.peer.kind === "absent") return false;
   if (turn.state.stalledSince !== undefined || isPeerDown(turn)) return false;
   return isArbiterSilent(turn) && !isInTouch(turn);
 }
 
 function leaveToOthers(turn: Turn): void {
-  log(turn, "error", "isolated: neither the peer nor the arbiter answers", { peer: turn.settings.peer });
+  log(turn, "error", "isolated: neither the peer nor the arbiter answers", { peer: peerName(turn.settings) });
   releaseIfHeld(turn);
   update(turn, { offer: undefined });
   listen(turn, "this node is the one that is cut off");
@@ -163,7 +170,7 @@ function decideLeaving(turn: Turn, phase: Extract<Phase, { kind: "leaving" }>): 
   }
   releaseIfHeld(turn);
   standBy(turn);
-  log(turn, "info", "released", { peer: turn.settings.peer });
+  log(turn, "info", "released", { peer: peerName(turn.settings) });
 }
 
 /** Not active (any more): release what a claim may have added, and wait for the hooks to say so. */

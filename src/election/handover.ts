@@ -14,6 +14,7 @@ import {
   isPeerReady,
   log,
   outranks,
+  peerName,
   priorityOf,
   type Turn,
   update,
@@ -85,7 +86,7 @@ function offer(
   { reason, ordered }: { readonly reason: string; readonly ordered: boolean },
 ): void {
   const { settings, now } = turn;
-  log(turn, "info", "handing over", { to: settings.peer, reason });
+  log(turn, "info", "handing over", { to: peerName(settings), reason });
   update(turn, { phase, offer: { until: now + OFFER_MS, ordered, forced: false } });
   // claim: safe never has two holders: release first, and let the peer claim when it is told so.
   if (settings.claim === "safe") {
@@ -102,9 +103,9 @@ export function expireOffer(turn: Turn): void {
   const reason =
     now < made.until
       ? whyNotReady(turn)
-      : `${settings.peer} did not take over within ${String(made.forced ? FORCED_OFFER_MS : OFFER_MS)} ms; see its log`;
+      : `${peerName(settings)} did not take over within ${String(made.forced ? FORCED_OFFER_MS : OFFER_MS)} ms; see its log`;
   update(turn, { offer: undefined, offerAgainAt: now + OFFER_AGAIN_MS });
-  log(turn, "warn", "the peer did not take over", { peer: settings.peer, reason });
+  log(turn, "warn", "the peer did not take over", { peer: peerName(settings), reason });
   refuseSwitchover(turn, reason);
   // A node that must go asks once; then it goes without a successor.
   const mustGo = state.stopping || state.maintenance === "now";
@@ -164,7 +165,7 @@ function switchFromHere(turn: Turn, phase: ActivePhase): void {
   // Rule 12: a node in maintenance claims nothing, so letting go would help nobody.
   const isPeerOut = freshWords(turn)?.role === "maintenance";
   if (!isForced || isPeerOut) return refuseSwitchover(turn, whyNotReady(turn));
-  log(turn, "warn", "letting go", { to: settings.peer, reason: "forced by an operator" });
+  log(turn, "warn", "letting go", { to: peerName(settings), reason: "forced by an operator" });
   update(turn, { offer: { until: now + FORCED_OFFER_MS, ordered: true, forced: true } });
   releaseIfHeld(turn);
   standBy(turn);
@@ -192,6 +193,9 @@ function switchToHere(
   refuseSwitchover(turn, "no active peer is in touch to hand over");
 }
 
+/** What an operator is told who wants another node to serve. */
+const NO_SECOND_NODE = "there is no second node yet: `sudo vipair invite` lets one join";
+
 function tryAgain({ settings }: Turn, { kind }: Phase): string {
   return `${settings.node} is ${kind} now; try again when it is active or standby`;
 }
@@ -205,19 +209,21 @@ function whyNotReady(turn: Turn): string {
   const { peer } = state;
   switch (peer.kind) {
     case "unknown":
-      return `${settings.peer} was not heard yet`;
+      return `${peerName(settings)} was not heard yet`;
+    case "absent":
+      return settings.peer === undefined ? NO_SECOND_NODE : `${settings.peer} was not heard yet`;
     case "dead":
       return `vipair does not run on ${settings.peer}`;
     case "estranged":
-      return `${settings.peer} cannot be understood: ${peer.problem}`;
+      return `${peerName(settings)} cannot be understood: ${peer.problem}`;
     case "heard":
   }
   if (!isFresh(turn)) {
-    return `${settings.peer} was not heard for ${String(Math.round(now - peer.at))} ms`;
+    return `${peerName(settings)} was not heard for ${String(Math.round(now - peer.at))} ms`;
   }
   if (peer.said.ready) {
     const points = String(peer.said.impairment);
-    return `${settings.peer} is worse off than this node (${points} points off its priority); see \`vipair status\` there`;
+    return `${peerName(settings)} is worse off than this node (${points} points off its priority); see \`vipair status\` there`;
   }
-  return `${settings.peer} is not ready: it is ${peer.said.role === "maintenance" ? "in maintenance" : peer.said.role}`;
+  return `${peerName(settings)} is not ready: it is ${peer.said.role === "maintenance" ? "in maintenance" : peer.said.role}`;
 }

@@ -24,6 +24,7 @@ import {
   log,
   pairIntervalMs,
   peerDownMs,
+  peerName,
   type Turn,
   update,
 } from "./turn.ts";
@@ -155,7 +156,7 @@ function learnDeath(turn: Turn, { everHeard }: { readonly everHeard: boolean }):
   const { peer } = turn.state;
   if (peer.kind === "dead") return update(turn, { peer: { ...peer, at: turn.now } });
   const hadNone = hadNoLease(turn);
-  log(turn, "warn", "the peer's process is dead", { peer: turn.settings.peer });
+  log(turn, "warn", "the peer's process is dead", { peer: peerName(turn.settings) });
   update(turn, { peer: { kind: "dead", mayHold: !hadNone, everHeard, at: turn.now } });
   const { phase } = turn.state;
   if (hadNone || phase.kind !== "awaiting-lease") return;
@@ -172,7 +173,8 @@ function hearArbiter(turn: Turn): void {
   const wasSilent = isArbiterSilent(turn);
   update(turn, { arbiter: { kind: "answered", at: now } });
   endForce(turn);
-  if (!wasSilent || isInTouch(turn)) return;
+  // Without a second node nobody may have taken over meanwhile.
+  if (!wasSilent || isInTouch(turn) || turn.state.peer.kind === "absent") return;
   const aloneAt = now + reunionMs(settings.priority, pairIntervalMs(turn));
   const { phase } = turn.state;
   switch (phase.kind) {

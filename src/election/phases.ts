@@ -4,6 +4,7 @@
 import type { Lease } from "./state.ts";
 import { leaseGoneMs, LEASE_TRUST, OFFER_MS, reunionMs, START_WAIT_MS } from "./timing.ts";
 import {
+  forgotten,
   freshWords,
   holdsAddress,
   isContender,
@@ -11,6 +12,7 @@ import {
   log,
   pairIntervalMs,
   peerDownMs,
+  peerName,
   type Turn,
   update,
 } from "./turn.ts";
@@ -26,7 +28,7 @@ export function listen(turn: Turn, reason: string): void {
       aloneAt: now + reunionMs(settings.priority, pairIntervalMs(turn)),
       giveUpAt: now + START_WAIT_MS,
     },
-    peer: { kind: "unknown" },
+    peer: forgotten(turn),
   });
 }
 
@@ -66,7 +68,7 @@ export function leave(
 export function yieldAddress(turn: Turn): void {
   const said = freshWords(turn);
   log(turn, "warn", "yielding", {
-    to: turn.settings.peer,
+    to: peerName(turn.settings),
     epoch: said?.epoch ?? 0,
     reason: "the peer wants the address, too, and ranks higher",
     was: turn.state.phase.kind,

@@ -1,7 +1,7 @@
 // The role that people see, and one sentence on what the node is waiting for.
 
 import type { Settings, State } from "./state.ts";
-import { arbiterVouches, impairmentsOf, isInTouch, type Knowledge, type Turn } from "./turn.ts";
+import { arbiterVouches, impairmentsOf, isInTouch, type Knowledge, peerName, type Turn } from "./turn.ts";
 
 /** `claiming` and `leaving` are seen as standby: the node does not (or no longer) serve the address alone. */
 export function roleOf({ phase }: State): "active" | "standby" | "fault" {
@@ -28,7 +28,10 @@ export function reasonOf(settings: Settings, state: State, now: number): string 
     case "fault":
       return faults.map(({ cause, detail }) => `${cause}: ${detail}`).join("; ");
     case "listening":
-      return maintenance === "off" ? "listening for the peer before claiming anything" : IN_MAINTENANCE;
+      if (maintenance !== "off") return IN_MAINTENANCE;
+      return state.peer.kind === "absent"
+        ? "listening to the network before claiming anything"
+        : "listening for the peer before claiming anything";
     case "awaiting-lease":
       return `waiting for the predecessor's lease to end: ${phase.reason}`;
     case "announcing":
@@ -40,8 +43,11 @@ export function reasonOf(settings: Settings, state: State, now: number): string 
         : "going, finishing open connections";
     case "active":
       if (offer !== undefined) return "handing over";
-      if (maintenance !== "off") return `goes into maintenance as soon as ${settings.peer} can take over`;
-      return dampingOf(state, now) ?? describeImpairments({ settings, state, now });
+      if (maintenance !== "off")
+        return `goes into maintenance as soon as ${peerName(settings)} can take over`;
+      return (
+        dampingOf(state, now) ?? describeImpairments({ settings, state, now }) ?? describeAbsence(settings)
+      );
     case "standby":
       if (maintenance !== "off") return IN_MAINTENANCE;
       return (
@@ -65,7 +71,11 @@ function dampingOf({ dampedUntil, roleChangesAt }: State, now: number): string |
 function cutOff(turn: Knowledge): string | undefined {
   const asked: Turn = { ...turn, effects: [] };
   if (isInTouch(asked) || arbiterVouches(asked)) return undefined;
-  return `hears neither ${turn.settings.peer} nor the arbiter, so it may be the one that is cut off, and claims nothing`;
+  return `hears neither ${peerName(turn.settings)} nor the arbiter, so it may be the one that is cut off, and claims nothing`;
+}
+
+function describeAbsence({ peer }: Settings): string | undefined {
+  return peer === undefined ? "no second node yet: run `sudo vipair invite`" : undefined;
 }
 
 function describeImpairments(knowledge: Knowledge): string | undefined {

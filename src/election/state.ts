@@ -9,10 +9,11 @@ export interface Settings {
   /** The group of addresses that this election is about (RFC 9568: the virtual router). */
   readonly group: string;
   readonly node: string;
-  readonly peer: string;
+  /** Undefined: the pair has no second node yet. */
+  readonly peer: string | undefined;
   /** 1 to 254, as configured; impairments lower it. */
   readonly priority: number;
-  /** From the configuration: ranks a peer that cannot be understood. */
+  /** From the configuration: ranks a peer that cannot be understood. Without a second node it counts for nothing. */
   readonly peerPriority: number;
   readonly intervalMs: number;
   readonly leaseMs: number;
@@ -130,6 +131,8 @@ export interface Lease {
 /** What is known of the peer. Silence is derived: `heard` a long time ago. */
 export type Peer =
   | { readonly kind: "unknown" }
+  /** There was no second node when this one started, and none has shown itself since. */
+  | { readonly kind: "absent" }
   | { readonly kind: "heard"; readonly said: Advertisement; readonly at: number }
   /** Its machine refused a connection, last `at`: no vipair runs there. `mayHold`: its lease may still run. */
   | { readonly kind: "dead"; readonly mayHold: boolean; readonly everHeard: boolean; readonly at: number }

@@ -41,7 +41,7 @@ export function start(settings: Settings, now: number, memory: Memory = {}): Ste
       giveUpAt: now + START_WAIT_MS,
     },
     epoch: memory.epoch ?? 0,
-    peer: { kind: "unknown" },
+    peer: { kind: settings.peer === undefined ? "absent" : "unknown" },
     peerTimes: undefined,
     faults: [],
     impairments: [],

@@ -42,6 +42,16 @@ export function addFault(turn: Turn, fault: Fault): void {
   update(turn, { faults: [...others, fault] });
 }
 
+/** Of a peer nothing that was known counts any more; that there has never been one stays true. */
+export function forgotten({ state: { peer } }: Turn): Peer {
+  return peer.kind === "absent" ? peer : { kind: "unknown" };
+}
+
+/** The peer's name, for people. */
+export function peerName({ peer }: Settings): string {
+  return peer ?? "the second node";
+}
+
 /** Has decided to hold the address. */
 export function isContender(peer: Peer): boolean {
   return peer.kind === "heard" && (peer.said.role === "active" || peer.said.role === "claiming");
@@ -81,6 +91,7 @@ export function isInTouch(turn: Turn): boolean {
   const { peer } = turn.state;
   switch (peer.kind) {
     case "unknown":
+    case "absent":
       return false;
     case "heard":
       return isFresh(turn);
@@ -161,7 +172,7 @@ export function outranksPeer(turn: Turn): boolean {
   const said = freshWords(turn);
   if (said === undefined || said.priority === 0) {
     const { priority, peerPriority } = settings;
-    return outranks({ epoch: 0, priority, node }, { epoch: 0, priority: peerPriority, node: peer });
+    return outranks({ epoch: 0, priority, node }, { epoch: 0, priority: peerPriority, node: peer ?? "" });
   }
   return outranks({ epoch: 0, priority: priorityOf(turn), node }, { ...said, epoch: 0 });
 }

@@ -152,6 +152,8 @@ function findVacancy(turn: Turn, phase: Waiting): Vacancy | undefined {
   switch (peer.kind) {
     case "unknown":
       return guess(turn, "nothing was heard of the peer since the start");
+    case "absent":
+      return fact("there is no second node", { mayHold: false });
     case "dead":
       return isInTouch(turn)
         ? fact("the peer's process is dead", peer)

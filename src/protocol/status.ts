@@ -18,7 +18,7 @@ export interface Status {
   readonly since: string;
   /** 1 to 254, as configured; null for a node alone. */
   readonly priority: number | null;
-  /** null for a node alone. */
+  /** null for a node alone, and for a pair that has no second node yet. */
   readonly peer: PeerStatus | null;
   readonly virtualAddresses: readonly VirtualAddressStatus[];
   /** One unless the virtual addresses are split into groups; none for a node alone. */

@@ -33,6 +33,7 @@ async function vipair(...args: string[]): Promise<Outcome> {
       runs.push(options);
       return Promise.resolve(42);
     },
+    peerProtocol: 1,
     terminal: { print: (text) => (out += `${text}\n`), complain: (text) => (err += `${text}\n`) },
   });
   return { code, out, err, runs };

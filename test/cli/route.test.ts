@@ -36,6 +36,7 @@ async function ask(t: TestContext, args: readonly string[], config = CONFIG) {
   const code = await runCommandLine({
     args: ["route", "--config", file, ...args],
     run: async () => Promise.reject(new Error("not asked for")),
+    peerProtocol: 1,
     terminal: { print: (text) => (out += `${text}\n`), complain: (text) => (err += `${text}\n`) },
   });
   return { code, out, err };

@@ -48,14 +48,14 @@ describe("pair", () => {
     ],
     ["priority: 150", "prio: 150", '3:36  pair.nodes.pi-a.prio: Unknown key. Did you mean "priority"?'],
     [
-      "    pi-b: { address: 192.168.1.12 }\n",
-      "",
-      "2:3  pair.nodes: A pair has exactly two nodes; 1 stands here.",
+      "    pi-a: { address: 192.168.1.11, priority: 150 }\n    pi-b: { address: 192.168.1.12 }\n",
+      "    {}\n",
+      "2:3  pair.nodes: A pair has two nodes, or one until the second has joined; 0 stand here.",
     ],
     [
       "    pi-b:",
       "    pi-c: { address: 192.168.1.13 }\n    pi-b:",
-      "2:3  pair.nodes: A pair has exactly two nodes; 3 stand here.",
+      "2:3  pair.nodes: A pair has two nodes, or one until the second has joined; 3 stand here.",
     ],
     [
       "pi-b:",

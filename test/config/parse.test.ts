@@ -198,6 +198,13 @@ describe("what a configuration means", () => {
     assert.deepEqual(config.listeners[0]?.bind, { kind: "vip", port: 80 });
   });
 
+  test("a pair may have one node, until the second has joined", () => {
+    const config = expectConfig(changed(PAIR_YAML, ["    pi-b: { address: 192.168.1.12 }\n", ""]));
+    assert.deepEqual(config.pair?.nodes, [{ name: "pi-a", address: "192.168.1.11", priority: 150 }]);
+    assert.deepEqual(config.pair.paths, [{ addresses: { "pi-a": "192.168.1.11" } }]);
+    assert.deepEqual(config.groups, [{ name: "default", priorities: { "pi-a": 150 }, preempt: false }]);
+  });
+
   test("every key that is given is heard", () => {
     const config = expectConfig(EVERY_KEY_YAML);
     assert.deepEqual(config, {

@@ -51,7 +51,7 @@ function desk(
     hooks: Object.fromEntries(names.map((name) => [name, "hook"])),
     configDir: folder,
     node: "pi-a",
-    peer: "pi-b",
+    peer: () => "pi-b",
     addresses: (group) => (group === "web" ? ["192.0.2.50", "2001:db8::50"] : []),
     log: quiet,
     ...(options.timeoutMs === undefined ? {} : { timeoutMs: options.timeoutMs }),

@@ -20,7 +20,7 @@ function pair({ paths = 1, isInTouch = () => true }: { paths?: number; isInTouch
   };
   const node = (peer: string, to: () => PeerCounts): PeerCounts =>
     new PeerCounts({
-      peer,
+      peer: () => peer,
       isInTouch,
       find: (key) => (key === ORDER.key ? ORDER : undefined),
       send: carry(to),
@@ -68,7 +68,7 @@ test("a peer that is not in touch, that does not answer, or whose release does n
 
   const sent: ChangesMessage[] = [];
   const old = new PeerCounts({
-    peer: "pi-b",
+    peer: () => "pi-b",
     isInTouch: () => true,
     find: () => ORDER,
     send: (message) => sent.push(message),

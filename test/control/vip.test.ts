@@ -39,7 +39,7 @@ function vipOf(hook: string, options: { address?: string; leaseMs?: number; log?
       group: "default",
     },
     self: { name: "pi-a", address: "192.0.2.1", priority: 150 },
-    peer: { name: "pi-b", address: "192.0.2.2", priority: 100 },
+    peer: () => ({ name: "pi-b", address: "192.0.2.2", priority: 100 }),
     hook,
     leaseMs: options.leaseMs ?? 2000,
     clock: monotonicClock,

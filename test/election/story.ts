@@ -187,7 +187,7 @@ class Teller {
     const impairment = numberIn(rest, "impaired") ?? 0;
     const said: Advertisement = {
       group: this.#settings.group,
-      node: this.#settings.peer,
+      node: this.#settings.peer ?? "newcomer",
       role: role as PeerRole,
       priority: isResigned ? 0 : Math.max(1, this.#settings.peerPriority - impairment),
       impairment,

@@ -25,6 +25,8 @@ const OWN_PROGRAMS = {
 };
 
 export interface LabConfig {
+  /** That have joined; absent: both. */
+  readonly nodes?: readonly ("a" | "b")[];
   /** In CIDR form; absent: VIP alone. */
   readonly virtualAddresses?: readonly string[];
   /** Instead: by the node that is preferred, the address of a group. Groups are named after their nodes. */
@@ -42,8 +44,13 @@ export interface LabConfig {
   readonly mischief?: boolean;
 }
 
-export function writeConfig(folder: string, config: LabConfig): void {
+/** The file alone: a node reads it when it starts, and at a reload. */
+export function rewriteConfig(folder: string, config: LabConfig): void {
   writeFileSync(join(folder, "vipair.yaml"), configOf(config), { mode: 0o600 });
+}
+
+export function writeConfig(folder: string, config: LabConfig): void {
+  rewriteConfig(folder, config);
   writeFileSync(join(folder, "secret"), "the secret of the lab, known to all\n", { mode: 0o600 });
   mkdirSync(join(folder, "hooks"), { mode: 0o755 });
   for (const name of ["vip", "announce"]) copyProgram(join(HOOKS, name), join(folder, "hooks", name));
@@ -62,7 +69,10 @@ const addressLine = (address: string) => `  - { address: "${address}", interface
 const groupLine = ([node, address]: readonly [string, string]) =>
   `  - { group: of-${node}, priorities: { ${node}: 150, ${node === "a" ? "b" : "a"}: 100 }, addresses: [{ address: "${address}", interface: eth0 }] }`;
 
+const PRIORITIES = { a: 150, b: 100 };
+
 function configOf({
+  nodes = ["a", "b"],
   virtualAddresses = [`${VIP}/24`],
   groups,
   bind = "0.0.0.0:80",
@@ -75,8 +85,7 @@ function configOf({
   return `
 pair:
   nodes:
-    a: { address: ${ipv4Of("a")}, priority: 150 }
-    b: { address: ${ipv4Of("b")}, priority: 100 }
+${nodes.map((node) => `    ${node}: { address: ${ipv4Of(node)}, priority: ${String(PRIORITIES[node])} }`).join("\n")}
   secretFile: secret
   hook: hooks/${mischief ? "mischief" : "vip"}
   roleChangesPerMinute: ${String(roleChangesPerMinute)}

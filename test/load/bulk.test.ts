@@ -17,7 +17,7 @@ for (const direction of ["up", "down"] as const) {
       t.after(() => {
         backend.kill();
       });
-      const { worker, port } = await serve(t, { ports: [backend.port] });
+      const { worker, port } = await serve(t, { ports: [backend.port], isAlone: true });
       assert.match(await askOnce(port, get("/bytes/2/1", "Connection: close")), /^HTTP\/1\.1 200 /u);
       const { pid } = worker.process;
       const result = await transfer({ direction, framing, bytes: SIZE_MIB * MIB }, { port, pid, seed: 7 });

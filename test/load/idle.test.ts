@@ -22,6 +22,7 @@ test("8,000 idle kept-alive connections take at most 15 KB each, and all of them
     backend.close();
   });
   const { worker, port } = await serve(t, {
+    isAlone: true,
     ports: [backend.port],
     listener: { limits: LIMITS, timeouts: { headMs: 60_000, idleMs: 300_000 } },
   });

@@ -29,7 +29,11 @@ interface Flooded {
 
 /** A worker that has answered many requests while nobody read its lines. */
 async function flood(t: TestContext): Promise<Flooded> {
-  const { worker, port } = await serve(t, { backends: [answering(OK)], accessLog: { file: null } });
+  const { worker, port } = await serve(t, {
+    backends: [answering(OK)],
+    accessLog: { file: null },
+    isAlone: true,
+  });
   const client = await openClient(t, port);
   worker.process.stdout?.pause();
   const answers = () => client.text.split("\r\n\r\nok").length - 1;

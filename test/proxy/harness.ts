@@ -2,15 +2,15 @@
 // and raw sockets at both ends of it.
 
 import assert from "node:assert/strict";
-import { type ChildProcess, fork, spawn } from "node:child_process";
+import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import type { TestContext } from "node:test";
 import { type AddressInfo, type Server, type Socket, connect, createServer } from "node:net";
 import type { AccessLogConfig, ListenerConfig, ListenerLimits, PoolConfig } from "../../src/config/config.ts";
 import type { FromWorker, HealthTable, ToWorker, WorkerConfig } from "../../src/protocol/worker.ts";
 import type { Census, FromCensus, Holdings } from "./census.ts";
+import { forkWorker, giveBack, takeSharedProcess } from "./shared-process.ts";
 
-const CENSUS = new URL("census.ts", import.meta.url);
 const WORKER = new URL("../../src/proxy/worker.ts", import.meta.url);
 const WAIT_MS = 10_000;
 
@@ -51,31 +51,37 @@ export class TestWorker {
   private readonly holdingsSeen: Holdings[] = [];
   /** What it wrote to stdout and stderr. */
   output = "";
-  readonly exited: Promise<number | null>;
+  private readonly exit = Promise.withResolvers<number | null>();
+  private readonly isShared: boolean;
+  /** Before, it is the last words of an engine whose test is over. */
+  private isReady = false;
+  /** Shared, and fit for the next test. */
+  private isEmpty = false;
 
-  constructor(env: Record<string, string> = {}) {
-    this.process = fork(WORKER, [], {
-      execPath: process.execPath,
-      execArgv: ["--import", CENSUS.href],
-      serialization: "advanced",
-      silent: true,
-      env: { ...process.env, ...env },
-    });
-    this.process.on("message", (message: FromWorker | FromCensus) => {
-      if (message.kind === "census") this.censuses.push(message.census);
-      else if (message.kind === "holdings") this.holdingsSeen.push(message.holdings);
-      else this.messages.push(message);
-    });
-    for (const stream of [this.process.stdout, this.process.stderr]) {
-      stream?.on("data", (bytes: Buffer) => {
-        this.output += bytes.toString();
-      });
-    }
-    this.exited = new Promise((resolve) => {
-      this.process.once("exit", (code) => {
-        resolve(code);
-      });
-    });
+  private readonly take = (message: FromWorker | FromCensus): void => {
+    if (message.kind === "ready") this.isReady = true;
+    if (!this.isReady) return;
+    if (message.kind === "census") this.censuses.push(message.census);
+    else if (message.kind === "holdings") this.holdingsSeen.push(message.holdings);
+    else this.messages.push(message);
+  };
+
+  private readonly read = (bytes: Buffer): void => {
+    this.output += bytes.toString();
+  };
+
+  /** Without a process to share it has its own: the real entry of a worker. */
+  constructor({ env, shared = null }: { env?: Record<string, string>; shared?: ChildProcess | null } = {}) {
+    this.isShared = shared !== null;
+    this.process = shared ?? forkWorker(WORKER, env);
+    this.process.on("message", this.take);
+    for (const stream of [this.process.stdout, this.process.stderr]) stream?.on("data", this.read);
+    this.process.on("exit", this.exit.resolve);
+    if (this.isShared) this.process.send({ kind: "next" });
+  }
+
+  get exited(): Promise<number | null> {
+    return this.exit.promise;
   }
 
   /** The first message of a kind that satisfies the test; waits for it. */
@@ -171,6 +177,11 @@ export class TestWorker {
         return isNothing(holdings);
       },
     );
+    if (this.isShared) {
+      // Of the objects the end of the file takes a census.
+      this.isEmpty = true;
+      return;
+    }
     await eventually(
       () => `a worker that has forgotten everybody: ${left}`,
       async () => {
@@ -182,6 +193,13 @@ export class TestWorker {
   }
 
   async stop(): Promise<void> {
+    if (this.isEmpty) {
+      this.process.off("message", this.take);
+      for (const stream of [this.process.stdout, this.process.stderr]) stream?.off("data", this.read);
+      this.process.off("exit", this.exit.resolve);
+      giveBack(this.process);
+      return;
+    }
     if (this.process.exitCode === null && this.process.connected) this.process.disconnect();
     await inTime("the worker's exit", this.exited);
   }
@@ -307,13 +325,16 @@ export function workerConfig(
   };
 }
 
-/** A worker that serves the pools on one listener. */
+/** A worker that serves the pools on one listener, in a process of its own if none is given. */
 export async function startWorker(
   pools: readonly PoolConfig[],
   listener: Partial<ListenerConfig> = {},
-  accessLog: AccessLogConfig | null = null,
+  {
+    accessLog = null,
+    shared = null,
+  }: { readonly accessLog?: AccessLogConfig | null; readonly shared?: ChildProcess | null } = {},
 ): Promise<{ readonly worker: TestWorker; readonly port: number }> {
-  const worker = new TestWorker();
+  const worker = new TestWorker({ shared });
   worker.configure(workerConfig(pools, listener, accessLog));
   const port = await worker.listen();
   return { worker, port };
@@ -465,12 +486,17 @@ export async function serve(
     readonly listener?: Partial<ListenerConfig>;
     readonly settings?: Partial<PoolConfig>;
     readonly accessLog?: AccessLogConfig;
+    /** Its process is the subject of the test: it is the real one, and nobody else's. */
+    readonly isAlone?: boolean;
   },
 ): Promise<{ readonly worker: TestWorker; readonly port: number }> {
-  const { backends = [], timeouts = {}, listener = {}, settings = {} } = options;
+  const { backends = [], timeouts = {}, listener = {}, settings = {}, isAlone = false } = options;
   for (const backend of backends) await backend.start();
   const ports = options.ports ?? backends.map((backend) => backend.port);
-  const started = await startWorker([pool({ ports, timeouts, settings })], listener, options.accessLog);
+  const started = await startWorker([pool({ ports, timeouts, settings })], listener, {
+    accessLog: options.accessLog ?? null,
+    shared: isAlone ? null : takeSharedProcess(),
+  });
   t.after(async () => {
     for (const peer of RawPeer.open) peer.close();
     for (const backend of backends) backend.close();

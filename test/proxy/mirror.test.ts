@@ -19,6 +19,7 @@ import {
   pool,
   startWorker,
 } from "./harness.ts";
+import { takeSharedProcess } from "./shared-process.ts";
 
 /** As src/proxy/mirror.ts has them. */
 const MIRRORS_MAX = 64;
@@ -50,6 +51,7 @@ async function serveMirrored(
   const started = await startWorker(
     [pool({ ports: web.map(portOf) }), pool({ name: "shadow", ports: [portOf(shadow)], timeouts })],
     { routes: [{ name: "all", match: {}, action: { kind: "pool", pool: "web" }, rewrite: null, mirror }] },
+    { shared: takeSharedProcess() },
   );
   t.after(async () => {
     for (const peer of RawPeer.open) peer.close();

@@ -24,6 +24,11 @@ import {
 } from "./harness.ts";
 import { Stopwatch } from "../support/stopwatch.ts";
 
+/** The process is the subject here: each worker has its own, with the real entry. */
+async function serveAlone(...[t, options]: Parameters<typeof serve>): ReturnType<typeof serve> {
+  return serve(t, { ...options, isAlone: true });
+}
+
 /** Answers every request after a while. */
 function answeringAfter(ms: number): RawBackend {
   return new RawBackend((peer) => {
@@ -35,7 +40,7 @@ function answeringAfter(ms: number): RawBackend {
 
 test("10,000 keep-alive requests through two backends: no error, an even split", async (t) => {
   const backends = [answeringFast(), answeringFast()];
-  const { worker, port } = await serve(t, { backends });
+  const { worker, port } = await serveAlone(t, { backends });
   const result = await autocannon({
     url: `http://127.0.0.1:${String(port)}/`,
     connections: 20,
@@ -79,7 +84,7 @@ test("a response that the client does not read stops the backend, and memory sta
       pour();
     });
   });
-  const { worker, port } = await serve(t, { backends: [backend] });
+  const { worker, port } = await serveAlone(t, { backends: [backend] });
   const before = residentBytes(worker);
   const peer = await connectRaw(port);
   t.after(() => {
@@ -99,7 +104,7 @@ test("a request body that the backend does not read stops the client, and memory
   const backend = new RawBackend((peer) => {
     peer.socket.pause();
   });
-  const { worker, port } = await serve(t, { backends: [backend] });
+  const { worker, port } = await serveAlone(t, { backends: [backend] });
   const before = residentBytes(worker);
   const peer = await openClient(t, port);
   peer.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000000\r\n\r\n");
@@ -137,7 +142,7 @@ function residentBytes(worker: TestWorker): number {
 }
 
 test("a drain answers what is in flight, says so with Connection: close, and exits 0", async (t) => {
-  const { worker, port } = await serve(t, { backends: [answeringAfter(300)] });
+  const { worker, port } = await serveAlone(t, { backends: [answeringAfter(300)] });
   const busy = await openClient(t, port);
   busy.send(get("/"));
   assert.equal(await inFlight(worker), 1);
@@ -162,7 +167,7 @@ async function inFlight(worker: TestWorker): Promise<number> {
 }
 
 test("a drain ends idle connections and cuts what is left after the grace", async (t) => {
-  const { worker, port } = await serve(t, { backends: [answering(OK)] });
+  const { worker, port } = await serveAlone(t, { backends: [answering(OK)] });
   const idle = await openClient(t, port);
   idle.send(get("/"));
   await idle.receives("ok");
@@ -180,7 +185,7 @@ test("a drain ends idle connections and cuts what is left after the grace", asyn
 });
 
 test("a connection that has not asked yet is served once after a close", async (t) => {
-  const { worker, port } = await serve(t, { backends: [answering(OK)] });
+  const { worker, port } = await serveAlone(t, { backends: [answering(OK)] });
   const late = await openClient(t, port);
   await accepted(worker, 1);
   worker.send({ kind: "close", socketId: "s1", graceMs: 5000 });
@@ -221,7 +226,7 @@ async function refused(port: number): Promise<void> {
 }
 
 test("whoever stands in the accept queue when the socket closes is served", async (t) => {
-  const { worker, port } = await serve(t, { backends: [answering(OK)] });
+  const { worker, port } = await serveAlone(t, { backends: [answering(OK)] });
   const waiting = await Promise.all(Array.from({ length: 50 }, () => openClient(t, port)));
   worker.send({ kind: "close", socketId: "s1", graceMs: 5000 });
   for (const peer of waiting) peer.send(get("/"));
@@ -233,7 +238,7 @@ test("whoever stands in the accept queue when the socket closes is served", asyn
 });
 
 test("a queue as long as a stopped worker leaves it is served to the last connection", async (t) => {
-  const { worker, port } = await serve(t, { backends: [answering(OK)] });
+  const { worker, port } = await serveAlone(t, { backends: [answering(OK)] });
   // The kernel opens connections for a worker that does nothing, and they wait.
   worker.process.kill("SIGSTOP");
   const waiting = await Promise.all(Array.from({ length: 300 }, () => openClient(t, port)));
@@ -254,7 +259,7 @@ test("a tunnel lives through a drain until the grace is over", async (t) => {
       peer.socket.on("data", (bytes) => peer.socket.write(bytes));
     });
   });
-  const { worker, port } = await serve(t, { backends: [backend] });
+  const { worker, port } = await serveAlone(t, { backends: [backend] });
   const peer = await openClient(t, port);
   peer.send(get("/", "Connection: Upgrade", "Upgrade: x"));
   await peer.receives("\r\n\r\n");
@@ -267,7 +272,7 @@ test("a tunnel lives through a drain until the grace is over", async (t) => {
 });
 
 test("connections to an address of ours that is gone are cut, now and later, and others are not", async (t) => {
-  const { worker, port } = await serve(t, { backends: [answering(OK)] });
+  const { worker, port } = await serveAlone(t, { backends: [answering(OK)] });
   const there = await openClient(t, port);
   const elsewhere = await openClient(t, await worker.listen({ socketId: "s2", host: "127.0.0.2" }), {
     host: "127.0.0.2",
@@ -286,7 +291,7 @@ test("connections to an address of ours that is gone are cut, now and later, and
 });
 
 test("closing one socket leaves the others alone", async (t) => {
-  const { worker, port } = await serve(t, { backends: [answering(OK)] });
+  const { worker, port } = await serveAlone(t, { backends: [answering(OK)] });
   const second = await worker.listen({ socketId: "s2" });
   worker.send({ kind: "close", socketId: "s1", graceMs: 1000 });
   await worker.message("closed", ({ socketId }) => socketId === "s1");
@@ -295,13 +300,13 @@ test("closing one socket leaves the others alone", async (t) => {
 });
 
 test("closing a socket that is not there is answered", async (t) => {
-  const { worker } = await serve(t, { backends: [answering(OK)] });
+  const { worker } = await serveAlone(t, { backends: [answering(OK)] });
   worker.send({ kind: "close", socketId: "nobody", graceMs: 0 });
   await worker.message("closed", ({ socketId }) => socketId === "nobody");
 });
 
 test("a connection that the control process accepted is served", async (t) => {
-  const { worker } = await serve(t, { backends: [answering(OK)] });
+  const { worker } = await serveAlone(t, { backends: [answering(OK)] });
   const server = createServer({ pauseOnConnect: true }).listen(0, "127.0.0.1");
   await once(server, "listening");
   const address = server.address();
@@ -322,7 +327,7 @@ test("a reload changes backends and keeps connections and counters", async (t) =
   t.after(() => {
     second.close();
   });
-  const { worker, port } = await serve(t, { backends: [first] });
+  const { worker, port } = await serveAlone(t, { backends: [first] });
   const peer = await openClient(t, port);
   peer.send(get("/"));
   await peer.receives("ok");
@@ -351,13 +356,13 @@ test("a reload changes backends and keeps connections and counters", async (t) =
 });
 
 test("counters come unasked once something has changed", async (t) => {
-  const { worker, port } = await serve(t, { backends: [answering(OK)] });
+  const { worker, port } = await serveAlone(t, { backends: [answering(OK)] });
   assert.match(await askOnce(port, get("/", "Connection: close")), /ok$/u);
   await worker.message("report", ({ counters }) => counters.requests === 1);
 });
 
 test("a worker leaves privileges behind, ignores signals, and goes with its channel", async () => {
-  const worker = new TestWorker({ VIPAIR_WORKER_UID: "65533", VIPAIR_WORKER_GID: "65532" });
+  const worker = new TestWorker({ env: { VIPAIR_WORKER_UID: "65533", VIPAIR_WORKER_GID: "65532" } });
   await worker.message("ready");
   const status = readFileSync(`/proc/${String(worker.process.pid)}/status`, "latin1");
   if (process.getuid?.() === 0) {

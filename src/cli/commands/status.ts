@@ -39,7 +39,7 @@ function formatStatus(status: Status, { nowMs }: { readonly nowMs: number }): st
         ]),
       ),
     ],
-    ["peer", status.peer === null ? ["none: this node has no standby"] : formatPeer(status.peer)],
+    ["peer", status.peer === null ? [formatAbsence(status)] : formatPeer(status.peer)],
     ["arbiter", status.arbiter === null ? [] : [formatArbiter(status.arbiter)]],
     [
       "checks",
@@ -139,6 +139,10 @@ function formatGroup({
 function formatArbiter({ address, lastAnswerMs, problem }: ArbiterStatus): string {
   const answered = lastAnswerMs === null ? "never answered" : `answered ${formatDuration(lastAnswerMs)} ago`;
   return words(address ?? "none", address !== null && answered, problem !== null && `(${problem})`);
+}
+
+function formatAbsence({ groups }: Status): string {
+  return groups.length === 0 ? "none: this node has no standby" : "none yet";
 }
 
 function formatPeer(peer: PeerStatus): string[] {

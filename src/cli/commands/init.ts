@@ -1,0 +1,199 @@
+// `vipair init`: makes the first node of a pair out of a machine. It finds out what it can, asks for the rest, writes
+// configuration and secret, gets the node to run, and waits for the second one.
+
+import { randomBytes } from "node:crypto";
+import { hostname } from "node:os";
+import { dirname, join } from "node:path";
+import { readBackendAddress } from "../../config/address.ts";
+import { readName } from "../../config/fields.ts";
+import { nodeNameFile, readNodeName } from "../../system/node-name.ts";
+import { CONFIG_MODE, checkText, readConfig } from "../config-file.ts";
+import { probeAddress } from "../pairing/address-probe.ts";
+import { readMachineNetwork } from "../pairing/machine-network.ts";
+import { SECRET_FILE, writeConfig } from "../pairing/new-config.ts";
+import { writeNewFiles } from "../pairing/new-files.ts";
+import { choosePairNetwork } from "../pairing/pair-network.ts";
+import type { PairNetwork } from "../pairing/pair-network.ts";
+import { openForNode } from "../pairing/wait-for-node.ts";
+import { startOrReload } from "../service.ts";
+import type { NodePaths } from "../service.ts";
+import { EXIT } from "../terminal.ts";
+import type { Terminal } from "../terminal.ts";
+
+const SECRET_BYTES = 32;
+/** Of root alone. */
+const SECRET_MODE = 0o600;
+
+export interface InitOptions {
+  readonly vip?: string | undefined;
+  readonly interface?: string | undefined;
+  readonly name?: string | undefined;
+  readonly address?: string | undefined;
+  readonly priority: number;
+  readonly backends: readonly string[];
+  /** Port of the listener. */
+  readonly listen: number;
+  /** Of the pairing. */
+  readonly port: number;
+  readonly yes: boolean;
+  readonly force: boolean;
+  readonly paths: NodePaths;
+  /** Of the peer link. */
+  readonly protocol: number;
+}
+
+/** Ends in the exit code: 0 when a second node has joined. */
+export async function initPair(options: InitOptions, terminal: Terminal): Promise<number> {
+  const fail = (...problems: readonly string[]): number => {
+    for (const problem of problems) terminal.complain(`vipair: ${problem}`);
+    return EXIT.failed;
+  };
+  const { paths } = options;
+  const mayNot = rootProblem(paths, "init");
+  if (mayNot !== undefined) return fail(mayNot);
+  const before = await readConfig(paths.config);
+  if (before.kind !== "empty" && !options.force) return fail(configuredProblem(paths.config));
+
+  const name = await findName(options, terminal);
+  const network = await findNetwork(
+    options,
+    terminal,
+    before.kind === "config" ? before.config.virtualAddresses : [],
+  );
+  const problems = [
+    ...(name.kind === "problem" ? [name.problem] : []),
+    ...(network.kind === "problem" ? [network.problem] : []),
+    ...options.backends.flatMap((backend) => {
+      const read = readBackendAddress(backend);
+      return read.kind === "invalid" ? [`--backend: ${read.problem.replace(/\.$/, "")}`] : [];
+    }),
+  ];
+  if (name.kind === "problem" || network.kind === "problem" || problems.length > 0) return fail(...problems);
+  const taken = await findHolder(network, before.kind === "config" ? before.config.virtualAddresses : []);
+  if (taken !== undefined) return fail(taken);
+
+  const { backends, listen, priority, protocol, port } = options;
+  const text = writeConfig({ ...network, name: name.value, priority, backends, port: listen });
+  const checked = checkText(text, paths.config);
+  if (checked.kind === "invalid") return fail(...checked.problems);
+  const waiting = await openForNode(
+    { file: paths.config, name: name.value, address: network.address, port, protocol, paths },
+    terminal,
+  );
+  if (waiting.kind === "failed") return fail(waiting.problem);
+  const secret = `${randomBytes(SECRET_BYTES).toString("base64url")}\n`;
+  const written = await writeNewFiles([
+    { path: join(dirname(paths.config), SECRET_FILE), text: secret, mode: SECRET_MODE },
+    { path: nodeNameFile(paths.config), text: `${name.value}\n`, mode: CONFIG_MODE },
+    { path: paths.config, text, mode: CONFIG_MODE },
+  ]);
+  if (written.kind === "failed") {
+    waiting.close();
+    return fail(written.problem);
+  }
+  for (const backup of written.backups) terminal.complain(`the old file is kept as ${backup}`);
+  for (const line of summary(network, { name: name.value, config: paths.config, backends }))
+    terminal.complain(line);
+
+  const applied = await startOrReload(paths);
+  if (applied.kind === "failed") {
+    waiting.close();
+    return fail(applied.problem, "when the node runs, `sudo vipair invite` lets the second one in");
+  }
+  terminal.complain(applied.words);
+  return waiting.stay();
+}
+
+/** Why this user cannot do it; undefined when they can. */
+export function rootProblem({ isDefault }: NodePaths, command: string): string | undefined {
+  if (!isDefault || process.getuid?.() === 0) return undefined;
+  return `${command} writes to /etc/vipair, which only root may: sudo vipair ${command} …`;
+}
+
+export function configuredProblem(file: string): string {
+  return `${file} is configured already, and stays as it is. \`sudo vipair invite\` lets a second node in; --force makes a new one and keeps this as ${file}.bak`;
+}
+
+export type NodeName =
+  { readonly kind: "name"; readonly value: string } | { readonly kind: "problem"; readonly problem: string };
+
+/** As given, as it was called before, or the host name if that can be a name. */
+export async function findName(
+  { name, yes, paths }: Pick<InitOptions, "name" | "yes" | "paths">,
+  terminal: Terminal,
+): Promise<NodeName> {
+  const host = hostname();
+  const known = name ?? readNodeName(paths.config) ?? (host === "localhost" ? undefined : host);
+  const read = readName(known ?? "");
+  if (read.kind === "ok") return { kind: "name", value: read.value };
+  const problem =
+    known === undefined ? "this machine has no name of its own" : read.problem.replace(/\.$/, "");
+  if (name !== undefined || yes || terminal.ask === undefined) {
+    return { kind: "problem", problem: `${problem}. Give the node a name: --name pi-a` };
+  }
+  terminal.complain(`${problem}.`);
+  return findName({ name: await terminal.ask("Name of this node (such as pi-a): "), yes, paths }, terminal);
+}
+
+async function findNetwork(
+  options: InitOptions,
+  terminal: Terminal,
+  virtualAddresses: readonly { readonly address: string }[],
+): Promise<PairNetwork | { readonly kind: "problem"; readonly problem: string }> {
+  const ask = options.yes ? undefined : terminal.ask;
+  const vip =
+    options.vip ?? (await ask?.("Virtual address, which no machine has yet (such as 192.168.1.50): "));
+  if (vip === undefined || vip === "") {
+    return { kind: "problem", problem: "which address shall the pair have? --vip 192.168.1.50" };
+  }
+  const ours = virtualAddresses.map(({ address }) => address);
+  const machine = readMachineNetwork();
+  const chosen = choosePairNetwork(machine, { ...options, vip }, { ours });
+  if (chosen.kind !== "ambiguous") return chosen;
+  const names = chosen.interfaces.join(", ");
+  const answer = await ask?.(`${vip} could be on ${names}. Which one? `);
+  if (answer === undefined)
+    return { kind: "problem", problem: `${vip} could be on ${names}. Choose one: --interface` };
+  const decided = choosePairNetwork(machine, { ...options, vip, interface: answer }, { ours });
+  return decided.kind === "ambiguous"
+    ? { kind: "problem", problem: `choose one of ${names}: --interface` }
+    : decided;
+}
+
+/** Who has the address already, or why that cannot be known. */
+async function findHolder(
+  network: PairNetwork,
+  virtualAddresses: readonly { readonly address: string }[],
+): Promise<string | undefined> {
+  const { vip, interface: device, isLoopback } = network;
+  // Nobody else is on a loopback; and what this pair holds answers, as it should.
+  if (isLoopback || virtualAddresses.some(({ address }) => address === vip)) return undefined;
+  const probed = await probeAddress(network);
+  switch (probed.kind) {
+    case "free":
+      return undefined;
+    case "taken":
+      return `${probed.problem}. Choose an address that no machine has, and that no DHCP server gives away`;
+    case "unknown":
+      return `cannot find out whether ${vip} is free on ${device}: ${probed.problem}`;
+  }
+}
+
+function summary(
+  { vip, prefixLength, interface: device, address, gateway }: PairNetwork,
+  {
+    name,
+    config,
+    backends,
+  }: { readonly name: string; readonly config: string; readonly backends: readonly string[] },
+): readonly string[] {
+  const who =
+    backends.length === 0 ? "none yet: sudo vipair backend add web ADDRESS:PORT" : backends.join(", ");
+  return [
+    config,
+    `  virtual address  ${vip}/${String(prefixLength)} on ${device}, free`,
+    `  this node        ${name} at ${address}`,
+    `  arbiter          ${gateway === null ? "none: this machine has no gateway" : `the gateway ${gateway}`}`,
+    `  backends         ${who}`,
+  ];
+}
