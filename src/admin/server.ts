@@ -38,6 +38,8 @@ export interface AdminServerOptions {
   /** Made when it is missing. */
   readonly runtimeDir: string;
   readonly log: Log;
+  /** Why nothing but a reload can be asked yet; undefined: it can. Absent: always. */
+  readonly objection?: () => string | undefined;
   readonly status: () => Promise<Status>;
   readonly reload: () => Promise<Outcome<ReloadResult>>;
   readonly switchover: (order: SwitchoverOrder) => Promise<Outcome<SwitchoverResult>>;
@@ -177,6 +179,8 @@ export class AdminServer {
     if (incoming.method !== endpoint.method) {
       return { ...failure(405, `${path} takes ${endpoint.method}`), headers: { allow: endpoint.method } };
     }
+    const objection = path === ADMIN_PATHS.reload ? undefined : this.#options.objection?.();
+    if (objection !== undefined) return failure(409, objection);
     const body = await readBody(incoming);
     if (body === undefined) return failure(413, `the body is larger than ${String(BODY_BYTES_MAX)} bytes`);
     const order = parseOrder(body);

@@ -67,6 +67,16 @@ export async function runCommandLine({
   return exitCode;
 }
 
+/** Every command with its options and its help, to be read and not to be run: for the manual page and completions. */
+export function commandTree(): Command {
+  return buildProgram({
+    run: () => Promise.reject(new Error("a tree of commands runs nothing")),
+    peerProtocol: 0,
+    terminal: { print: () => undefined, complain: () => undefined },
+    onEnd: () => undefined,
+  });
+}
+
 function buildProgram({
   run,
   peerProtocol,

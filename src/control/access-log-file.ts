@@ -2,7 +2,7 @@
 // whoever reads the logs of a machine keeps them where only root can write. As nginx does it, the file is made by
 // root and given to the workers, which open it; after `logrotate` has moved it away, too.
 
-import { closeSync, constants, fchownSync, fstatSync, openSync } from "node:fs";
+import { closeSync, constants, fchownSync, fstatSync, lstatSync, openSync } from "node:fs";
 import { dirname } from "node:path";
 import { findUntrustedSteps } from "../system/trusted-file.ts";
 import { UNPRIVILEGED } from "./unprivileged.ts";
@@ -13,10 +13,11 @@ const ROOT_ID = 0;
 export function prepareAccessLogFile(file: string): string | null {
   // Workers of somebody else are that somebody, and open it for themselves.
   if (process.getuid?.() !== ROOT_ID) return null;
+  // Where the directory is theirs they make it themselves, and where the file is theirs nothing is left to do.
+  if (ownerOf(dirname(file)) === UNPRIVILEGED.uid || ownerOf(file) === UNPRIVILEGED.uid) return null;
   // Root gives away what it finds there: nobody else may have put it there.
   const untrusted =
-    findUntrustedSteps(dirname(file), { owner: ROOT_ID }) ??
-    findUntrustedSteps(file, { owner: UNPRIVILEGED.uid });
+    findUntrustedSteps(dirname(file), { owner: ROOT_ID }) ?? findUntrustedSteps(file, { owner: ROOT_ID });
   if (untrusted !== undefined) return untrusted;
   const { O_APPEND, O_CREAT, O_NOFOLLOW, O_NONBLOCK, O_WRONLY } = constants;
   try {
@@ -32,4 +33,9 @@ export function prepareAccessLogFile(file: string): string | null {
   } catch (error) {
     return error instanceof Error ? error.message : String(error);
   }
+}
+
+/** undefined: there is no such file. */
+function ownerOf(path: string): number | undefined {
+  return lstatSync(path, { throwIfNoEntry: false })?.uid;
 }

@@ -8,10 +8,11 @@ import type { AccessLogConfig, Config } from "../config/config.ts";
 import { noSuch } from "../config/nearest.ts";
 import type { BackendName, BackendOrder, ConnectionsResult } from "../protocol/admin.ts";
 import type { Status } from "../protocol/status.ts";
-import type { ErrorPages, WorkerConfig } from "../protocol/worker.ts";
+import type { ErrorPages, WorkerConfig, WorkerCounters } from "../protocol/worker.ts";
 import type { ChangeValue } from "../election/changes.ts";
 import { type Clock, wallTime } from "../system/clock.ts";
 import type { Log } from "../system/log.ts";
+import { writeAddressesFile } from "./addresses-file.ts";
 import { prepareAccessLogFile } from "./access-log-file.ts";
 import { backendOrderKey, isAboutBackend } from "./backend-orders.ts";
 import type { BackendOrderOutcome } from "./backend-orders.ts";
@@ -24,7 +25,9 @@ import { pairMembers, resolveHook } from "./pair-members.ts";
 import { adoptConfig, hashConfig } from "./reloaded-config.ts";
 import { RunTimeChanges } from "./run-time-changes.ts";
 import { StateFile } from "./state-file.ts";
+import type { NodeSummary } from "./status-line.ts";
 import { StickyKey } from "./sticky-key.ts";
+import { NO_COUNTERS } from "./worker-counters.ts";
 import { Workers } from "./workers.ts";
 
 export interface ControllerOptions {
@@ -68,6 +71,7 @@ export class Controller {
   #workersFault: string | undefined;
   /** Keys that the last reload found changed and could not apply. */
   #needsRestart: readonly string[] = [];
+  #hasStarted = false;
   #isStopping = false;
   /** Settled when the election has ended after a stop; a node alone has none to wait for. */
   readonly #electionEnded = Promise.withResolvers<void>();
@@ -132,6 +136,7 @@ export class Controller {
   async start(): Promise<void> {
     const { log } = this.#options;
     log.info({ version: this.#options.version, configHash: this.#configHash }, "vipair starts");
+    this.#listAddresses();
     this.#pair?.removeLeftovers();
     this.#backends.configure();
     this.#workers.configure(this.#workerConfig());
@@ -140,6 +145,7 @@ export class Controller {
     if (this.#isStopping) return;
     // Only now could this node serve what it claims.
     this.#pair?.start();
+    this.#hasStarted = true;
     if (this.#pair === undefined)
       log.info({ role: "active" }, "balances alone: no pair is configured, so there is no standby");
   }
@@ -216,7 +222,34 @@ export class Controller {
   }
 
   async status(): Promise<Status> {
-    const counters = await this.#workers.report({ timeoutMs: REPORT_TIMEOUT_MS });
+    return this.#statusWith(await this.#workers.report({ timeoutMs: REPORT_TIMEOUT_MS }));
+  }
+
+  /** Without what only the workers know, so that it is there at once. */
+  summary(): NodeSummary {
+    return this.#statusWith(NO_COUNTERS);
+  }
+
+  /** Listeners are bound, the peer link listens, and the first role is decided. */
+  isReady(): boolean {
+    const areBound = this.#listeners.status().every(({ problem }) => problem === null);
+    return this.#hasStarted && areBound && (this.#pair?.isReady() ?? true);
+  }
+
+  /** The elections do what is due: what systemd takes for a sign of life. */
+  isTurning(): boolean {
+    return this.#pair?.isTurning() ?? true;
+  }
+
+  get node(): string {
+    return this.#options.node;
+  }
+
+  get shutdownGraceMs(): number {
+    return this.#config.shutdownGraceMs;
+  }
+
+  #statusWith(counters: WorkerCounters): Status {
     const { node, version, clock } = this.#options;
     return {
       node,
@@ -368,6 +401,20 @@ export class Controller {
       },
       isObsolete: (key) => isAboutBackend(key) && !this.#backends.orders.isNamed(key),
     });
+  }
+
+  /** For whatever comes after this process, before it holds anything. */
+  #listAddresses(): void {
+    const { config, configPath, runtimeDir, log } = this.#options;
+    const { pair, virtualAddresses } = config;
+    try {
+      writeAddressesFile(runtimeDir, {
+        hook: pair === undefined ? "" : resolveHook(pair, dirname(configPath)),
+        addresses: pair === undefined ? [] : virtualAddresses,
+      });
+    } catch (error) {
+      log.warn({ reason: String(error) }, "nobody could release the addresses in place of this process");
+    }
   }
 
   async #setChange(key: string, value: ChangeValue): Promise<ChangeOutcome> {

@@ -24,6 +24,9 @@ export type ReloadedSettings = Partial<
 /** setTimeout() takes no longer delays; a later deadline is met by waking and sleeping again. */
 const SLEEP_MS_MAX = 60_000;
 
+/** A deadline that is so long past is not merely met late. */
+const OVERDUE_MS = 2_000;
+
 /** libuv reads sockets between timers and immediates, so one round of it empties what had arrived; the
  *  second round is for what TLS or the WebSocket layer passed on in a later turn. */
 const QUEUE_ROUNDS = 2;
@@ -51,6 +54,12 @@ export class ElectionDriver {
 
   get state(): State {
     return this.#state;
+  }
+
+  /** What was due has not been done for so long that it will not be done any more, although this process runs. */
+  get isOverdue(): boolean {
+    if (!this.#hasStarted || this.#isStopped) return false;
+    return this.#options.clock() - nextDeadline(this.#settings, this.#state) > OVERDUE_MS;
   }
 
   /**

@@ -83,6 +83,14 @@ const SERVES_OR_WILL: ReadonlySet<State["phase"]["kind"]> = new Set([
   "awaiting-lease",
 ]);
 
+/** On the way to the first role, or to another one. */
+const UNDECIDED: ReadonlySet<State["phase"]["kind"]> = new Set([
+  "listening",
+  "awaiting-lease",
+  "announcing",
+  "claiming",
+]);
+
 /** With a claim hook as slow as it may be this fits into an offer. Workers take milliseconds. */
 const LISTEN_WAIT_MS = 900;
 
@@ -138,6 +146,16 @@ export class Group implements OwnGroup {
 
   get isStopped(): boolean {
     return this.#driver.state.phase.kind === "stopped";
+  }
+
+  /** Whether it has heard enough to know its role, and has it. */
+  get hasRole(): boolean {
+    return !UNDECIDED.has(this.#driver.state.phase.kind);
+  }
+
+  /** Its election does nothing any more; see the driver. */
+  get isOverdue(): boolean {
+    return this.#driver.isOverdue;
   }
 
   /** Rule 8: what an earlier life left on the interfaces goes first, before this node can do anything else. */

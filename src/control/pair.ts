@@ -186,6 +186,16 @@ export class Pair {
     this.#files.start();
   }
 
+  /** The peer can dial this node, and every group knows its role. */
+  isReady(): boolean {
+    return this.#peer.isListening && this.#groups.every(({ hasRole }) => hasRole);
+  }
+
+  /** Every election does what is due. */
+  isTurning(): boolean {
+    return this.#groups.every(({ isOverdue }) => !isOverdue);
+  }
+
   /** The node may not hold the addresses; one fault per cause. */
   fault(cause: string, detail: string): void {
     this.#tellAll({ kind: "fault", cause, detail });

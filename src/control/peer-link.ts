@@ -190,6 +190,11 @@ export class PeerLink {
     for (const path of this.#paths) path.send(message);
   }
 
+  /** Whether the peer can dial this node, on one path at least. */
+  get isListening(): boolean {
+    return this.#paths.some((path) => path.isListening);
+  }
+
   status(): PeerLinkStatus {
     const { clock } = this.#options;
     const paths = this.#paths.map((path) => path.status());

@@ -116,6 +116,10 @@ export class PeerListener {
     this.#listen();
   }
 
+  get isListening(): boolean {
+    return this.#door.listening;
+  }
+
   /** Who is let in from now on; the port stays open. Undefined: whoever has the secret. */
   expect(peer: Endpoint | undefined): void {
     this.#peer = peer;

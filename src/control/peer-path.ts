@@ -132,6 +132,10 @@ export class PeerPath {
     return this.#isConnected;
   }
 
+  get isListening(): boolean {
+    return this.#listener.isListening;
+  }
+
   /** Whether anything is open, also what has not proven itself. */
   get hasConnections(): boolean {
     return this.#connections.size > 0;

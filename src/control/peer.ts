@@ -87,6 +87,11 @@ export class Peer {
     return this.#link?.status().connected ?? false;
   }
 
+  /** Whether it can dial this node. */
+  get isListening(): boolean {
+    return this.#link?.isListening ?? false;
+  }
+
   /** For long enough that it is no old word. */
   get hasAgreed(): boolean {
     return this.#configs.hasAgreed;

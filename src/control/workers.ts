@@ -13,7 +13,7 @@ import type { WorkerStatus } from "../protocol/status.ts";
 import type { HealthTable, WorkerConfig, WorkerCounters } from "../protocol/worker.ts";
 import { compileCacheEnvironment } from "../system/compile-cache.ts";
 import type { Clock } from "../system/clock.ts";
-import type { Log } from "../system/log.ts";
+import { journalEnvironment, type Log } from "../system/log.ts";
 import { probeAddress } from "./listening-sockets.ts";
 import type { SocketAddress } from "./listening-sockets.ts";
 import type { RowReport } from "./outliers.ts";
@@ -429,10 +429,10 @@ function proxyWorkerEntry(): string {
 
 /** Nothing of the control process's own environment, which may hold secrets. */
 function workerEnvironment(): Record<string, string> {
-  const cache = compileCacheEnvironment();
-  if (process.getuid?.() !== 0) return cache;
+  const inherited = { ...compileCacheEnvironment(), ...journalEnvironment() };
+  if (process.getuid?.() !== 0) return inherited;
   const { uid, gid } = UNPRIVILEGED;
-  return { ...cache, VIPAIR_WORKER_UID: String(uid), VIPAIR_WORKER_GID: String(gid) };
+  return { ...inherited, VIPAIR_WORKER_UID: String(uid), VIPAIR_WORKER_GID: String(gid) };
 }
 
 function keyOf(listener: string, place: string): string {

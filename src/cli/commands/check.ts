@@ -7,6 +7,7 @@ import { dirname, resolve } from "node:path";
 import type { Config, ConfigError, PairConfig, PoolConfig } from "../../config/config.ts";
 import { SECRET_LENGTH_MIN } from "../../config/config.ts";
 import type { Mistake, Path } from "../../config/mistake.ts";
+import { describeNotConfigured, isNotConfigured } from "../../config/not-configured.ts";
 import { formatConfigError, locateMistakes, parseConfig } from "../../config/parse.ts";
 import { programProblem } from "../../system/exec.ts";
 import { describeAccess } from "../../system/page-file.ts";
@@ -39,6 +40,7 @@ async function findErrors(file: string): Promise<readonly ConfigError[]> {
   } catch (error) {
     return [ofFile(`The file ${describeAccess(error)}.`)];
   }
+  if (isNotConfigured(text)) return [ofFile(`${describeNotConfigured(file)}.`)];
   const untrusted = findUntrusted(resolve(file));
   const errors = await findErrorsIn(text, file);
   return untrusted === null ? errors : [ofFile(untrusted), ...errors];
