@@ -137,9 +137,11 @@ async function run(options: RunOptions): Promise<number> {
     kill: () => controller?.kill(),
     reload,
   });
+  const begun = loaded.kind === "config" ? start(loaded) : undefined;
+  if (begun === undefined) log.warn({ reason: notConfigured }, "vipair waits for a configuration");
+  // From here on there is a controller to look at, or nothing to wait for.
   report?.start();
-  if (loaded.kind === "config") await start(loaded);
-  else log.warn({ reason: notConfigured }, "vipair waits for a configuration");
+  await begun;
   await stopped;
   report?.close();
   await admin.stop();

@@ -142,6 +142,8 @@ export interface PoolStatus {
   readonly retries: number;
   /** Requests that failed because the retry budget was spent. */
   readonly retriesRefused: number;
+  /** Requests that went once more as the kept connection that they were sent on had closed unheard; no retries. */
+  readonly reconnects: number;
   /** Why all backends are used as if they were healthy; null: they are not. */
   readonly panic: string | null;
   readonly backends: readonly BackendStatus[];

@@ -457,10 +457,10 @@ test("status shows of a pool who waits, what overflowed and what was sent again,
     });
     return (await vipair("status", "--runtime-dir", runtimeDir)).out;
   };
-  assert.doesNotMatch(await show({}), /waiting|overflow|retr/);
+  assert.doesNotMatch(await show({}), /waiting|overflow|retr|reconnect/);
   assert.match(
-    await show({ queued: 3, overflows: 1, retries: 12, retriesRefused: 2 }),
-    /\n +3 waiting  1 overflow  12 retries  2 refused by the budget\n/,
+    await show({ queued: 3, overflows: 1, retries: 12, retriesRefused: 2, reconnects: 1 }),
+    /\n +3 waiting  1 overflow  12 retries  2 refused by the budget  1 reconnect\n/,
   );
   assert.match(await show({ retries: 1 }), /\n +1 retry\n/);
 });

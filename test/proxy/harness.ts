@@ -449,6 +449,11 @@ export class RawBackend {
     return this.peers[index]!;
   }
 
+  /** Connections that are open stay so. */
+  stopListening(): void {
+    this.server.close();
+  }
+
   close(): void {
     for (const peer of this.peers) peer.close();
     this.server.close();

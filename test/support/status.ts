@@ -60,6 +60,7 @@ export function sampleStatus(changes: Partial<Status> = {}): Status {
         overflows: 0,
         retries: 0,
         retriesRefused: 0,
+        reconnects: 0,
         panic: null,
         backends: [
           {

@@ -160,12 +160,13 @@ function formatPeer(peer: PeerStatus): string[] {
 }
 
 /** What is worth a line only if it was there. */
-function formatTroubles({ queued, overflows, retries, retriesRefused }: PoolStatus): string[] {
+function formatTroubles({ queued, overflows, retries, retriesRefused, reconnects }: PoolStatus): string[] {
   const line = words(
     queued > 0 && `${String(queued)} waiting`,
     overflows > 0 && plural(overflows, "overflow"),
     retries > 0 && (retries === 1 ? "1 retry" : `${String(retries)} retries`),
     retriesRefused > 0 && `${String(retriesRefused)} refused by the budget`,
+    reconnects > 0 && plural(reconnects, "reconnect"),
   );
   return line === "" ? [] : [line];
 }
