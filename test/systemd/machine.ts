@@ -78,6 +78,12 @@ export class Machine {
     return join(this.#options.folder, "root");
   }
 
+  /** The same with what is mounted on it while it is on, such as /run. */
+  get liveRoot(): string {
+    if (this.#init === undefined) throw new Error(`${this.name} is off`);
+    return `/proc/${String(this.#init)}/root`;
+  }
+
   /** Lays its file system out. It is off. */
   up(): void {
     const { folder, image } = this.#options;
