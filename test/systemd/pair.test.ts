@@ -6,7 +6,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
-import { after, before, describe, it } from "node:test";
+import { after, afterEach, before, describe, it } from "node:test";
 import type { OpenLoopReport } from "../../src/cli/open-loop-client.ts";
 import { ipv4Of } from "../lab/network.ts";
 import { BACKEND_PORT, BACKENDS, VIP } from "../lab/lab-config.ts";
@@ -23,6 +23,13 @@ const TARGETS_SWAP_MS_MAX = 2000;
 const CONTROL_RSS_MIB_MAX = 80;
 const WORKER_RSS_MIB_MAX = 70;
 const REQUEST_EVERY_MS = 10;
+
+/** What is there is on a disk of its own, where there is no room for one byte more. */
+const FILL_ETC_VIPAIR = `
+cp -a /etc/vipair /root/etc-vipair
+mount -t tmpfs -o size=32k,mode=755 tmpfs /etc/vipair
+cp -a /root/etc-vipair/secret /root/etc-vipair/vipair.yaml /etc/vipair/
+! cat /dev/zero > /etc/vipair/filling 2>/dev/null`;
 
 const FILES =
   "find / -xdev -not -path '/var/log/*' -not -path '/root/*' -not -path '/proc/*' -not -path '/tmp/*' | sort";
@@ -44,6 +51,10 @@ describe("two machines with systemd", { skip: machinesAreMissing() }, () => {
     (meter as Meter | undefined)?.close();
     await machines.down();
     rmSync(folder, { recursive: true, force: true });
+  });
+
+  afterEach(async (t) => {
+    if ("passed" in t && !t.passed) console.log(await machines.journals());
   });
 
   /** What the client sees from here on, when `act` has been done and the pair is at rest again. */
@@ -173,6 +184,9 @@ describe("two machines with systemd", { skip: machinesAreMissing() }, () => {
         what: "the follower to move with the role",
         withinMs: TARGETS_SWAP_MS_MAX,
       });
+      for (const machine of machines.both) {
+        await machine.run("systemctl", "disable", "--now", "role-follower.service");
+      }
       await machines.settle();
     });
 
@@ -334,7 +348,38 @@ describe("two machines with systemd", { skip: machinesAreMissing() }, () => {
     });
   });
 
+  describe("a disk that is full", () => {
+    it("refuses a change of the configuration and leaves it whole", async () => {
+      const { active } = await machines.settle();
+      const config = await active.run("cat", "/etc/vipair/vipair.yaml");
+      await active.run("sh", "-ec", FILL_ETC_VIPAIR);
+      const { status, stderr } = await active.attempt("vipair", "backend", "add", "web", "10.77.0.99:8080");
+      const left = await active.run("cat", "/etc/vipair/vipair.yaml");
+      const files = await active.run("ls", "/etc/vipair");
+      await active.run("umount", "/etc/vipair");
+      assert.notEqual(status, 0);
+      assert.match(stderr, /space|ENOSPC/);
+      assert.equal(left, config);
+      assert.deepEqual(files.split("\n").filter(Boolean), ["filling", "secret", "vipair.yaml"]);
+    });
+  });
+
   describe("upgraded", () => {
+    it("half: unpacked when the power went, it serves, and is configured afterwards", async () => {
+      const { active, standby } = await machines.settle();
+      const report = await outageOf("half an upgrade of the standby", async () => {
+        await standby.run("dpkg", "--unpack", standby.copyIn(packages.later));
+        await machines.cutPower(standby);
+        await machines.network.plugCable(standby.place);
+        await machines.boot(standby);
+        await machines.settle();
+        await standby.run("dpkg", "--configure", "vipair");
+      });
+      assertNoneFailed(report);
+      assert.equal((await machines.settle()).active.name, active.name);
+      await install(standby, packages.current);
+    });
+
     it("one machine after the other: no request fails", async () => {
       const { active, standby } = await machines.settle();
       const report = await outageOf("upgrade", async () => {
