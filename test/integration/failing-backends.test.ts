@@ -278,7 +278,7 @@ describe("backends that fail", { concurrency: 1 }, () => {
     const site = Site.open(t);
     const backends = await threeBackends(site);
     const { host, vipair } = await serve(site, backends, {
-      slowStart: "15s",
+      slowStart: "10s",
       health: { kind: "http", path: "/health", interval: "500ms", fastInterval: "100ms", timeout: "500ms" },
     });
     const load = new SteadyLoad({ host, port: PORT, perSecond: PER_SECOND });
