@@ -72,6 +72,11 @@ async function run(options: RunOptions): Promise<number> {
       node,
       runtimeDir: resolve(options.runtimeDir),
       stateDir: resolve(stateDirOf(options)),
+      program: process.argv[1] ?? "",
+      readAgain: async () => {
+        const outcome = await reload();
+        return outcome.kind === "done" ? outcome : { kind: "refused", reason: outcome.error };
+      },
       version: VERSION,
       clock: monotonicClock,
       log: createLog({ level: config.logging.level, subject: { node } }),
@@ -149,12 +154,21 @@ async function run(options: RunOptions): Promise<number> {
   return EXIT.ok;
 }
 
+function outcomeOf<T>(
+  outcome:
+    { readonly kind: "done"; readonly result: T } | { readonly kind: "refused"; readonly reason: string },
+): Outcome<T> {
+  return outcome.kind === "done" ? outcome : { kind: "refused", error: outcome.reason };
+}
+
 /** What people may ask of a node that is configured. */
 function adminOrders(
   controller: () => Controller,
 ): Omit<AdminServerOptions, "runtimeDir" | "log" | "reload" | "objection"> {
   return {
     status: () => controller().status(),
+    configFiles: async () => outcomeOf(await controller().configFiles()),
+    pushConfig: async (order) => outcomeOf(await controller().pushConfig(order)),
     switchover: async (order) => {
       const outcome = await controller().switchover(order);
       return outcome.kind === "done"

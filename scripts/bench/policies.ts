@@ -3,21 +3,16 @@
 //   node scripts/bench/policies.ts            prints; exit 1 when a policy misses the goal
 //   node scripts/bench/policies.ts --write    writes docs/performance.md
 
-import { readFileSync, writeFileSync } from "node:fs";
-import { format } from "prettier";
 import type { BalanceConfig } from "../../src/config/balance-config.ts";
 import type { Asker, Moment } from "../../src/routing/policies.ts";
 import { type Candidate, type PoolHealth, chooseBackend, configurePool } from "../../src/routing/pool.ts";
 import { type BackendLoad, createLoad } from "../../src/routing/response-time.ts";
+import { writeFigures } from "./figures.ts";
 
 const GOAL_NS = 1000;
 const BACKENDS = 100;
 const CHOICES = 20_000;
 const ROUNDS = 25;
-
-const PAGE = new URL("../../docs/performance.md", import.meta.url);
-const START = "<!-- figures: scripts/bench/policies.ts -->";
-const END = "<!-- end of figures: policies -->";
 
 const POLICIES: readonly BalanceConfig[] = [
   { kind: "round-robin" },
@@ -118,13 +113,7 @@ const table = [
     return `| ${kind} | ${cells.join(" | ")} | ${((worst / GOAL_NS) * 100).toFixed(0)} % |`;
   }),
 ].join("\n");
-const text = `Nanoseconds of processor time per choice among ${String(BACKENDS)} backends, the quickest of ${String(ROUNDS)} rounds of ${String(CHOICES)}; the goal is at most ${String(GOAL_NS)}. Node ${process.versions.node}.\n\n${table}\n`;
+const text = `Nanoseconds of processor time per choice among ${String(BACKENDS)} backends, the quickest of ${String(ROUNDS)} rounds of ${String(CHOICES)}; the goal is at most ${String(GOAL_NS)}. Node ${process.versions.node}.\n\n${table}`;
 console.log(text);
-if (process.argv.includes("--write")) {
-  const page = readFileSync(PAGE, "utf8");
-  const [start, end] = [page.indexOf(START), page.indexOf(END)];
-  if (start === -1 || end < start) throw new Error(`docs/performance.md has no "${START}" before "${END}"`);
-  const written = `${page.slice(0, start)}${START}\n\n${text}\n${page.slice(end)}`;
-  writeFileSync(PAGE, await format(written, { parser: "markdown", printWidth: 110 }));
-}
+if (process.argv.includes("--write")) await writeFigures("scripts/bench/policies.ts", text);
 process.exitCode = rows.some(({ figures }) => figures.some((ns) => ns > GOAL_NS)) ? 1 : 0;

@@ -7,10 +7,9 @@
 //   node scripts/bench/routes.ts            prints; exit 1 when routes that the goal is about miss it
 //   node scripts/bench/routes.ts --write    writes docs/performance.md
 
-import { readFileSync, writeFileSync } from "node:fs";
-import { format } from "prettier";
 import { parseConfig } from "../../src/config/parse.ts";
 import { compileRoutes, factsOf, findRoute } from "../../src/routing/route.ts";
+import { writeFigures } from "./figures.ts";
 import { startBackends } from "./http/backends.ts";
 import { CASES } from "./http/cases.ts";
 import { checkAnswers } from "./http/check.ts";
@@ -30,10 +29,6 @@ const SECONDS = 0.8;
 const WARM_UP_SECONDS = 2;
 /** On a machine that stands still for seconds, a start or a request may be too slow to be counted. */
 const TRIES = 4;
-
-const PAGE = new URL("../../docs/performance.md", import.meta.url);
-const START = "<!-- figures: scripts/bench/routes.ts -->";
-const END = "<!-- end of figures: routes -->";
 
 const LAST = "{ pool: web }";
 
@@ -175,14 +170,6 @@ function render({ rows, baseUs }: ReturnType<typeof summarize>): string {
   ].join("\n\n");
 }
 
-async function write(text: string): Promise<void> {
-  const page = readFileSync(PAGE, "utf8");
-  const [start, end] = [page.indexOf(START), page.indexOf(END)];
-  if (start === -1 || end < start) throw new Error(`docs/performance.md has no "${START}" before "${END}"`);
-  const written = `${page.slice(0, start)}${START}\n\n${text}\n\n${page.slice(end)}`;
-  writeFileSync(PAGE, await format(written, { parser: "markdown", printWidth: 110 }));
-}
-
 const costs: Costs = TABLES.map(() => []);
 let site: Site | null = null;
 for (const signal of ["SIGINT", "SIGTERM"] as const)
@@ -198,5 +185,5 @@ for (let generation = 0; generation < GENERATIONS; generation += 1) {
 const summary = summarize(costs);
 const text = render(summary);
 console.log(text);
-if (process.argv.includes("--write")) await write(text);
+if (process.argv.includes("--write")) await writeFigures("scripts/bench/routes.ts", text);
 process.exitCode = summary.rows.some((row) => isMissed(row, summary.baseUs)) ? 1 : 0;

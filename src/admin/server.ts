@@ -10,6 +10,9 @@ import type {
   BackendName,
   BackendOrder,
   BackendOrderResult,
+  ConfigFilesResult,
+  ConfigPushOrder,
+  ConfigPushResult,
   ConnectionsResult,
   MaintenanceOrder,
   MaintenanceResult,
@@ -42,6 +45,8 @@ export interface AdminServerOptions {
   readonly objection?: () => string | undefined;
   readonly status: () => Promise<Status>;
   readonly reload: () => Promise<Outcome<ReloadResult>>;
+  readonly configFiles: () => Promise<Outcome<ConfigFilesResult>>;
+  readonly pushConfig: (order: ConfigPushOrder) => Promise<Outcome<ConfigPushResult>>;
   readonly switchover: (order: SwitchoverOrder) => Promise<Outcome<SwitchoverResult>>;
   readonly standby: (order: MaintenanceOrder) => Promise<Outcome<MaintenanceResult>>;
   readonly resume: (order: MaintenanceOrder) => Promise<Outcome<ResumeResult>>;
@@ -74,6 +79,17 @@ export class AdminServer {
       [
         ADMIN_PATHS.status,
         { method: "GET", answer: async () => ({ status: 200, body: await options.status() }) },
+      ],
+      [ADMIN_PATHS.config, { method: "GET", answer: () => answerOrder(options.configFiles()) }],
+      [
+        ADMIN_PATHS.configPush,
+        {
+          method: "POST",
+          answer: async ({ force, dryRun }) =>
+            isFlag(force) && isFlag(dryRun)
+              ? answerOrder(options.pushConfig({ force: force === true, dryRun: dryRun === true }))
+              : failure(400, "force and dryRun must be true or false"),
+        },
       ],
       [ADMIN_PATHS.reload, { method: "POST", answer: () => answerOrder(options.reload()) }],
       [

@@ -6,6 +6,7 @@ import { Command, CommanderError, Option } from "commander";
 import { VERSION } from "../system/version.ts";
 import { addBackendOrderCommands } from "./commands/backend-order-commands.ts";
 import { checkConfig } from "./commands/check.ts";
+import { addConfigCommands } from "./commands/config-commands.ts";
 import { orderResume, orderStandby } from "./commands/maintenance.ts";
 import { addPairingCommands } from "./commands/pairing-commands.ts";
 import { addProbeCommand } from "./commands/probe-command.ts";
@@ -121,7 +122,8 @@ function buildProgram({
     .command("check")
     .description("report every mistake in the configuration")
     .addOption(configOption())
-    .action(async (options: { config: string }) => {
+    .option("--node <name>", "a node that must stand in it")
+    .action(async (options: { config: string; node?: string }) => {
       onEnd(await checkConfig(options, terminal));
     });
   program
@@ -190,6 +192,7 @@ function buildProgram({
       onEnd(await orderResume({ ...options, node, force: false }, terminal));
     });
   addBackendOrderCommands(program, { terminal, onEnd, runtimeDirOption });
+  addConfigCommands(program, { terminal, onEnd, runtimeDirOption });
   addPairingCommands(program, {
     terminal,
     onEnd,

@@ -54,6 +54,8 @@ export interface PairConfig {
   readonly secret?: string;
   readonly secretFile?: string;
   readonly port: number;
+  /** Whether `vipair config push` on the other node may replace this node's file. */
+  readonly acceptConfig: boolean;
   readonly advertisementIntervalMs: number;
   readonly preempt: boolean;
   readonly preemptDelayMs: number;

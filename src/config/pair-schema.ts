@@ -188,6 +188,11 @@ export const pair = section(
         "A file with the secret, so that the configuration can be shown around. Relative to the configuration file.",
       ),
     port: port().prefault(PAIR_DEFAULTS.peerPort).describe("TCP port of the peer link, on both nodes."),
+    acceptConfig: yesOrNo()
+      .prefault(true)
+      .describe(
+        "Whether `vipair config push` on the other node may replace this file. false: a copy comes by other ways only, so that whoever has one node does not have both.",
+      ),
     advertisementInterval: duration({ fromMs: INTERVAL_MS.from, toMs: INTERVAL_MS.to })
       .prefault("200ms")
       .describe(

@@ -3,14 +3,28 @@
 // root and given to the workers, which open it; after `logrotate` has moved it away, too.
 
 import { closeSync, constants, fchownSync, fstatSync, lstatSync, openSync } from "node:fs";
-import { dirname } from "node:path";
+import { dirname, isAbsolute, join } from "node:path";
+import type { AccessLogConfig } from "../config/config.ts";
+import type { Log } from "../system/log.ts";
 import { findUntrustedSteps } from "../system/trusted-file.ts";
 import { UNPRIVILEGED } from "./unprivileged.ts";
 
 const ROOT_ID = 0;
 
+/** The access log with an absolute file, which the workers can open. `configDir`: relative ones stand there. */
+export function prepareAccessLog(
+  access: AccessLogConfig | null,
+  { configDir, log }: { readonly configDir: string; readonly log: Log },
+): AccessLogConfig | null {
+  if (access === null || access.file === null) return access;
+  const file = isAbsolute(access.file) ? access.file : join(configDir, access.file);
+  const problem = prepareAccessLogFile(file);
+  if (problem !== null) log.error({ file, problem }, "no access log can be written");
+  return { ...access, file };
+}
+
 /** Makes the file if it is missing, and the workers' own. Returns what stands against that; null when nothing does. */
-export function prepareAccessLogFile(file: string): string | null {
+function prepareAccessLogFile(file: string): string | null {
   // Workers of somebody else are that somebody, and open it for themselves.
   if (process.getuid?.() !== ROOT_ID) return null;
   // Where the directory is theirs they make it themselves, and where the file is theirs nothing is left to do.

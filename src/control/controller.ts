@@ -3,21 +3,24 @@
 // switchover, stop) comes in here.
 
 import { availableParallelism } from "node:os";
-import { dirname, isAbsolute, join } from "node:path";
-import type { AccessLogConfig, Config } from "../config/config.ts";
+import { dirname } from "node:path";
+import type { Config } from "../config/config.ts";
 import { noSuch } from "../config/nearest.ts";
-import type { BackendName, BackendOrder, ConnectionsResult } from "../protocol/admin.ts";
+import type * as admin from "../protocol/admin.ts";
 import type { Status } from "../protocol/status.ts";
 import type { ErrorPages, WorkerConfig, WorkerCounters } from "../protocol/worker.ts";
 import type { ChangeValue } from "../election/changes.ts";
 import { type Clock, wallTime } from "../system/clock.ts";
 import type { Log } from "../system/log.ts";
 import { writeAddressesFile } from "./addresses-file.ts";
-import { prepareAccessLogFile } from "./access-log-file.ts";
+import { prepareAccessLog } from "./access-log-file.ts";
 import { backendOrderKey, isAboutBackend } from "./backend-orders.ts";
 import type { BackendOrderOutcome } from "./backend-orders.ts";
 import { Backends } from "./backends.ts";
+import { checkConfigFile } from "./config-check.ts";
+import type { SyncOutcome } from "./config-sync.ts";
 import type { SwitchoverOutcome } from "./group.ts";
+import { countConnections } from "./connections.ts";
 import { Listeners } from "./listeners.ts";
 import type { ChangeOutcome, MaintenanceOutcome, ResumeOutcome } from "./maintenance.ts";
 import { Pair } from "./pair.ts";
@@ -39,6 +42,10 @@ export interface ControllerOptions {
   readonly runtimeDir: string;
   /** What must survive a reboot is kept there. */
   readonly stateDir: string;
+  /** The file that this process was started with: commands of its own run it. */
+  readonly program: string;
+  /** As SIGHUP: reads the file and calls reload(). */
+  readonly readAgain: () => Promise<SyncOutcome<admin.ReloadResult>>;
   readonly version: string;
   readonly clock: Clock;
   readonly log: Log;
@@ -46,9 +53,6 @@ export interface ControllerOptions {
 
 /** How long status waits for the workers' counters; one that is slower is counted with its last. */
 const REPORT_TIMEOUT_MS = 200;
-
-/** So long an operator waits for connections to be counted. */
-const COUNT_TIMEOUT_MS = 1000;
 
 const ALONE = "this node balances alone: the configuration has no pair";
 
@@ -276,6 +280,16 @@ export class Controller {
     return this.#pair.switchover({ group: order.group, force: order.force });
   }
 
+  /** Both nodes' configuration files as they are now. */
+  async configFiles(): Promise<SyncOutcome<admin.ConfigFilesResult>> {
+    return this.#pair?.configFiles.files() ?? { kind: "refused", reason: ALONE };
+  }
+
+  /** Copies this node's configuration file to the other node; both reload. */
+  async pushConfig(order: admin.ConfigPushOrder): Promise<SyncOutcome<admin.ConfigPushResult>> {
+    return this.#pair?.configFiles.push(order) ?? { kind: "refused", reason: ALONE };
+  }
+
   /** Takes a node out of service. */
   async standby(order: { readonly node: string; readonly force: boolean }): Promise<MaintenanceOutcome> {
     const pair = this.#pairOf(order.node);
@@ -301,41 +315,32 @@ export class Controller {
   }
 
   /** Drains a backend, takes it out of service, back, or changes its weight: on both nodes and across restarts. */
-  async orderBackend(order: BackendOrder): Promise<BackendOrderOutcome> {
+  async orderBackend(order: admin.BackendOrder): Promise<BackendOrderOutcome> {
     return this.#backends.orders.give(order);
   }
 
   /** Connections to a backend on both nodes, with the orders for it in effect. */
   async countConnections(
-    name: BackendName,
+    name: admin.BackendName,
   ): Promise<
-    | { readonly kind: "done"; readonly result: ConnectionsResult }
+    | { readonly kind: "done"; readonly result: admin.ConnectionsResult }
     | { readonly kind: "refused"; readonly reason: string }
   > {
     const known = this.#backends.orders.stateOf(name);
     if (known.kind === "refused") return known;
     const key = backendOrderKey(name);
     const { node } = this.#options;
-    const [connections, peer] = await Promise.all([this.#connectionsTo([key]), this.#pair?.countOnPeer(key)]);
-    const result: ConnectionsResult = {
+    const [connections, peer] = await Promise.all([
+      countConnections(this.#workers, [key]),
+      this.#pair?.countOnPeer(key),
+    ]);
+    const result: admin.ConnectionsResult = {
       node,
       connections: connections[0] ?? 0,
       peer: peer ?? null,
       ordered: known.state,
     };
     return { kind: "done", result };
-  }
-
-  /** By the keys of orders; 0 for a backend that is not configured here. */
-  async #connectionsTo(keys: readonly string[]): Promise<readonly number[]> {
-    const { backends } = await this.#workers.report({ timeoutMs: COUNT_TIMEOUT_MS });
-    const counts = new Map<string, number>();
-    for (const [pool, counted] of Object.entries(backends)) {
-      for (const [backend, { activeConnections }] of Object.entries(counted)) {
-        counts.set(backendOrderKey({ pool, backend }), activeConnections);
-      }
-    }
-    return keys.map((key) => counts.get(key) ?? 0);
   }
 
   #makePair(): Pair | undefined {
@@ -349,6 +354,11 @@ export class Controller {
       ...members,
       configHash: this.#configHash,
       configDir: dirname(configPath),
+      configFile: {
+        path: configPath,
+        check: (path) => checkConfigFile(path, { node, program: this.#options.program }),
+        reload: this.#options.readAgain,
+      },
       hook: resolveHook(config.pair, dirname(configPath)),
       stateDir: this.#options.stateDir,
       stateFile: new StateFile(runtimeDir),
@@ -357,7 +367,7 @@ export class Controller {
       onChanges: () => {
         this.#backends.followOrders();
       },
-      countConnections: (keys) => this.#connectionsTo(keys),
+      countConnections: (keys) => countConnections(this.#workers, keys),
       isNamed: (key) => this.#backends.orders.isNamed(key),
       onSecret: (secret) => {
         if (this.#stickyKey.adopt(secret)) this.#workers.configure(this.#workerConfig());
@@ -434,21 +444,14 @@ export class Controller {
   #workerConfig(): WorkerConfig {
     const { listeners, pools, logging } = this.#config;
     const { node } = this.#options;
-    const accessLog = this.#prepareAccessLog();
+    const accessLog = prepareAccessLog(logging.access, {
+      configDir: dirname(this.#options.configPath),
+      log: this.#options.log,
+    });
     const { value: stickyKey } = this.#stickyKey;
     const workers = this.#workerCount;
     const errorPages = this.#errorPages;
     return { node, listeners, pools, logLevel: logging.level, accessLog, stickyKey, workers, errorPages };
-  }
-
-  /** With an absolute file, which the workers can open. */
-  #prepareAccessLog(): AccessLogConfig | null {
-    const { access } = this.#config.logging;
-    if (access === null || access.file === null) return access;
-    const file = isAbsolute(access.file) ? access.file : join(dirname(this.#options.configPath), access.file);
-    const problem = prepareAccessLogFile(file);
-    if (problem !== null) this.#options.log.error({ file, problem }, "no access log can be written");
-    return { ...access, file };
   }
 
   #roleStatus(): Omit<

@@ -12,6 +12,7 @@ import type { ArbiterStatus, CheckStatus, PeerStatus } from "../protocol/status.
 import type { Clock } from "../system/clock.ts";
 import { type Log, withSubject } from "../system/log.ts";
 import { isAboutBackend } from "./backend-orders.ts";
+import { ConfigSync, type ConfigSyncOptions } from "./config-sync.ts";
 import { type AddressUsers, Group, type SwitchoverOutcome } from "./group.ts";
 import { type GroupsSummary, summarizeGroups } from "./groups-summary.ts";
 import {
@@ -39,6 +40,7 @@ export interface PairOptions {
   readonly configHash: string;
   /** Directory of the configuration file: relative paths in it start there. */
   readonly configDir: string;
+  readonly configFile: ConfigFileOptions;
   /** What must survive a reboot is kept there. */
   readonly stateDir: string;
   /** Absolute path of the hook program. */
@@ -59,6 +61,9 @@ export interface PairOptions {
   readonly onStopped: () => void;
 }
 
+/** What the rest of the node knows and does with its file. */
+export type ConfigFileOptions = Pick<ConfigSyncOptions, "path" | "check" | "reload">;
+
 /**
  * The way out of a stop must fit into the shutdown grace with all its parts: this share is for the
  * connections, the rest for hooks and goodbyes.
@@ -71,6 +76,8 @@ export class Pair {
   readonly #health: NodeHealth;
   readonly #changes: RunTimeChanges;
   readonly #peer: Peer;
+  readonly #sync: ConfigSync;
+  #acceptsConfig: boolean;
   readonly #notifier: Notifier;
   readonly #maintenance: Maintenance;
   readonly #files: PairFiles;
@@ -109,7 +116,7 @@ export class Pair {
       epoch: () => this.#epoch,
       log,
       send: (message) => {
-        this.#peer.sendChanges(message);
+        this.#peer.tell(message);
       },
       onChange: () => {
         this.#applyChanges();
@@ -128,9 +135,14 @@ export class Pair {
         },
         connected: () => {
           this.#changes.linkConnected();
+          this.#sync.linkConnected();
         },
         disconnected: () => {
           this.#changes.linkDisconnected();
+          this.#sync.linkDisconnected();
+        },
+        config: (message) => {
+          this.#sync.receive(message);
         },
         changes: (message) => {
           this.#changes.receive(message);
@@ -140,6 +152,19 @@ export class Pair {
           this.#changes.tidy();
         },
       },
+    });
+    this.#acceptsConfig = pair.acceptConfig;
+    this.#sync = new ConfigSync({
+      ...options.configFile,
+      stateDir,
+      node: self.name,
+      peer: () => this.#peer.node?.name,
+      obstacle: () => this.#peer.obstacle,
+      send: (message) => {
+        this.#peer.tell(message);
+      },
+      acceptsConfig: () => this.#acceptsConfig,
+      log,
     });
     this.#notifier = new Notifier({
       hooks: pair.notify,
@@ -184,6 +209,7 @@ export class Pair {
     for (const group of this.#groups) group.start();
     this.#health.start();
     this.#files.start();
+    void this.#sync.noteRead();
   }
 
   /** The peer can dial this node, and every group knows its role. */
@@ -212,6 +238,8 @@ export class Pair {
 
   /** What of a reload is the pair's business. */
   reload({ config, configHash }: { readonly config: Config; readonly configHash: string }): void {
+    this.#acceptsConfig = config.pair?.acceptConfig ?? false;
+    void this.#sync.noteRead();
     this.#peer.setConfigHash(configHash);
     const stopGraceMs = config.shutdownGraceMs * STOP_SHARE;
     for (const group of this.#groups) group.adopt({ configHash, stopGraceMs });
@@ -282,6 +310,11 @@ export class Pair {
     return this.#peer.countConnections(key);
   }
 
+  /** Both nodes' configuration files, and how this node's gets to the other. */
+  get configFiles(): Pick<ConfigSync, "files" | "push"> {
+    return this.#sync;
+  }
+
   isSet(key: string): boolean {
     const value = this.#changes.get(key);
     return value !== undefined && value !== false;
@@ -302,6 +335,7 @@ export class Pair {
     for (const group of this.#groups) group.close();
     this.#files.close();
     this.#health.stop();
+    this.#sync.close();
     await Promise.all([this.#changes.close(), this.#peer.close(), this.#notifier.close()]);
   }
 
@@ -312,9 +346,10 @@ export class Pair {
     readonly checks: readonly CheckStatus[];
   } {
     const groups = this.#groups.map((group) => group.status());
+    const peer = this.#peer.status(groups);
     return {
       ...summarizeGroups(groups),
-      peer: this.#peer.status(groups),
+      peer: peer && { ...peer, newerFile: this.#sync.newer() },
       maintenance: this.#names().filter((name) => this.isSet(maintenanceKey(name))),
       arbiter: this.#health.arbiterStatus(),
       checks: this.#health.checkStatus(),

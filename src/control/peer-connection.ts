@@ -17,7 +17,7 @@ const CLOSE_REPLACED = 4003;
 /** Beyond this the peer does not read: it is frozen, and what we would keep for it is stale anyway. */
 const BUFFERED_BYTES_MAX = 64 * 1024;
 
-/** Run-time changes are no hurry: while so much waits to be sent, only advertisements join the queue. */
+/** Operators' messages are no hurry: while so much waits to be sent, only advertisements join the queue. */
 const CHANGES_BUFFERED_BYTES_MAX = 4 * FRAME_BYTES_MAX;
 
 /** For the other side to answer a close; then the socket is cut. */
@@ -100,7 +100,7 @@ export class PeerConnection {
     return this.#isProven;
   }
 
-  /** A connection that is slow drops run-time changes: they are sent again until they are confirmed. */
+  /** A connection that is slow drops operators' messages: they are sent again until they are confirmed or answered. */
   send(message: Message): void {
     if (this.#hasEnded) return;
     const { bufferedAmount } = this.#webSocket;

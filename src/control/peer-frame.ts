@@ -8,14 +8,23 @@ import type { Advertisement } from "../election/advertisement.ts";
 import { KEY_LENGTH_MAX, parseChanges } from "../election/changes.ts";
 import type { Change } from "../election/changes.ts";
 
-/** 2: several groups, run-time changes. 3: the addresses of a group. 4: the sender's own times. */
-export const PROTOCOL_VERSION = 4;
+/**
+ * 2: several groups, run-time changes. 3: the addresses of a group. 4: the sender's own times. 5: configuration files,
+ * and exchanges about them.
+ */
+export const PROTOCOL_VERSION = 5;
 
 /** An advertisement is about 300 bytes, and changes are cut to fit; more than this is no frame. */
 export const FRAME_BYTES_MAX = 4096;
 
 /** The list of changes in one frame, as JSON: what is around it fits into the rest. */
 export const FRAME_CHANGES_BYTES_MAX = FRAME_BYTES_MAX - 512;
+
+/** One text of an exchange. A configuration file is 1 MiB at most, and JSON writes some characters as two. */
+export const EXCHANGE_BYTES_MAX = 4 * 1024 * 1024;
+
+/** What of such a text is in one frame: base64 makes four of three bytes, and what is around it fits into the rest. */
+export const EXCHANGE_PART_BYTES_MAX = 2400;
 
 /** Keys that are counted for in one frame. */
 const COUNTS_MAX = 4;
@@ -47,7 +56,41 @@ export type ChangesMessage =
     }
   | { readonly kind: "changes-stored"; readonly id: number; readonly counts?: readonly number[] };
 
-export type Message = AdvertisementMessage | ChangesMessage;
+/** A question to the peer and its answer, pulled part by part (peer-exchange.ts). `id`: the asker's. */
+export type ExchangeMessage = { readonly kind: "exchange"; readonly id: number } & (
+  | { readonly step: "ask"; readonly bytes: number }
+  | { readonly step: "answered"; readonly bytes: number }
+  | {
+      readonly step: "pull";
+      readonly of: "question" | "answer";
+      readonly offset: number;
+      /** Grows with each pull of one text: the same pull comes over every connection. */
+      readonly turn: number;
+    }
+  | {
+      readonly step: "part";
+      readonly of: "question" | "answer";
+      readonly offset: number;
+      /** Base64. */
+      readonly data: string;
+    }
+  | { readonly step: "done" }
+);
+
+/** Which configuration file the sender has read last. */
+export interface ConfigFileMessage {
+  readonly kind: "config-file";
+  /** SHA-256 of its text in hex. */
+  readonly digest: string;
+}
+
+/** About the configuration. */
+export type ConfigMessage = ExchangeMessage | ConfigFileMessage;
+
+/** Beside advertisements, and no hurry. */
+export type OperatorMessage = ChangesMessage | ConfigMessage;
+
+export type Message = AdvertisementMessage | OperatorMessage;
 
 export interface Frame {
   /** 1 for the first frame of a connection, then one more each. */
@@ -67,7 +110,9 @@ export type DecodedFrame =
 /**
  * JSON, one object: `{ v, n, boot, node, kind: "advertisement", seq, groups, addresses, ...advertisement }`,
  * `{ v, n, boot, node, kind: "changes", id, changes, count? }`,
- * `{ v, n, boot, node, kind: "changes-stored", id, counts? }`.
+ * `{ v, n, boot, node, kind: "changes-stored", id, counts? }`,
+ * `{ v, n, boot, node, kind: "config-file", digest }`,
+ * `{ v, n, boot, node, kind: "exchange", id, step, bytes? of? offset? turn? data? }`.
  */
 export function encodeFrame({ n, boot, node, message }: Frame): string {
   const head = { v: PROTOCOL_VERSION, n, boot, node };
@@ -126,9 +171,51 @@ function decodeMessage(fields: Partial<Record<string, unknown>>): Message | stri
       if (counts === undefined) return { kind, id };
       return isCounts(counts) ? { kind, id, counts } : "not counts";
     }
+    case "config-file": {
+      const { digest } = fields;
+      return typeof digest === "string" && /^[0-9a-f]{64}$/.test(digest) ? { kind, digest } : "not a digest";
+    }
+    case "exchange": {
+      if (!isCount(id)) return "no counter";
+      const exchange = decodeExchange(fields);
+      return exchange === undefined ? "not an exchange" : { kind, id, ...exchange };
+    }
     default:
       return "unknown kind";
   }
+}
+
+type Exchange<T = ExchangeMessage> = T extends unknown ? Omit<T, "kind" | "id"> : never;
+
+function decodeExchange(fields: Partial<Record<string, unknown>>): Exchange | undefined {
+  const { step, of, bytes, offset, turn, data } = fields;
+  switch (step) {
+    case "ask":
+    case "answered":
+      return isCount(bytes) && bytes <= EXCHANGE_BYTES_MAX ? { step, bytes } : undefined;
+    case "done":
+      return { step };
+    case "pull":
+    case "part": {
+      if (of !== "question" && of !== "answer") return undefined;
+      if (typeof offset !== "number" || !Number.isSafeInteger(offset)) return undefined;
+      if (offset < 0 || offset >= EXCHANGE_BYTES_MAX) return undefined;
+      if (step === "pull") return isCount(turn) ? { step, of, offset, turn } : undefined;
+      return isPart(data) ? { step, of, offset, data } : undefined;
+    }
+    default:
+      return undefined;
+  }
+}
+
+function isPart(value: unknown): value is string {
+  return (
+    typeof value === "string" &&
+    value.length > 0 &&
+    value.length <= (EXCHANGE_PART_BYTES_MAX / 3) * 4 &&
+    value.length % 4 === 0 &&
+    /^[A-Za-z0-9+/]+={0,2}$/.test(value)
+  );
 }
 
 function invalid(reason: string): DecodedFrame {

@@ -25,7 +25,13 @@ import type { Advertisement } from "../election/advertisement.ts";
 import type { Clock } from "../system/clock.ts";
 import type { Log } from "../system/log.ts";
 import type { ConnectionEnd, PeerConnection } from "./peer-connection.ts";
-import type { AdvertisementMessage, ChangesMessage, Frame } from "./peer-frame.ts";
+import type {
+  AdvertisementMessage,
+  ChangesMessage,
+  ConfigMessage,
+  Frame,
+  OperatorMessage,
+} from "./peer-frame.ts";
 import type { OwnGroup, PeerGroup, PeerGroups } from "./peer-groups.ts";
 import { PeerLog } from "./peer-log.ts";
 import { PeerPath } from "./peer-path.ts";
@@ -43,6 +49,8 @@ export interface PeerLinkEvents {
   advertisement(advertisement: Advertisement, groups: PeerGroups | undefined): void;
   /** For RunTimeChanges.receive(): over several connections the same message comes several times. */
   changes(message: ChangesMessage): void;
+  /** Likewise several times. */
+  config(message: ConfigMessage): void;
   /**
    * No connection is open and the peer's machine refused a dial: vipair does not run there. Told for
    * each refused dial. `everHeard` false: it was never heard since our start, so that a firewall that
@@ -185,7 +193,7 @@ export class PeerLink {
   }
 
   /** Sends once, on every open connection that is not behind with its advertisements. */
-  sendChanges(message: ChangesMessage): void {
+  tell(message: OperatorMessage): void {
     if (this.#isStopped) return;
     for (const path of this.#paths) path.send(message);
   }
@@ -230,7 +238,10 @@ export class PeerLink {
         accepts: (connection, frame) => this.#acceptLife(connection, frame),
         connected: (path, connection) => this.#noteConnected(path, connection),
         heard: (connection, message) => this.#hear(connection, message),
-        received: (message) => events.changes(message),
+        received: (message) => {
+          if (message.kind === "exchange" || message.kind === "config-file") events.config(message);
+          else events.changes(message);
+        },
         disconnected: (path, end) => this.#noteDisconnected(path, end),
         refused: (path) => this.#judgeRefusal(path),
         estranged: (path, problem) => this.#judgeEstrangement(path, problem),

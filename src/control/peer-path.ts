@@ -17,7 +17,7 @@ import { PeerConnection, turnAway } from "./peer-connection.ts";
 import type { ConnectionEnd } from "./peer-connection.ts";
 import { dialPeer } from "./peer-dial.ts";
 import type { Dial, DialOutcome } from "./peer-dial.ts";
-import type { AdvertisementMessage, Frame, Message } from "./peer-frame.ts";
+import type { AdvertisementMessage, Frame, Message, OperatorMessage } from "./peer-frame.ts";
 import { PeerListener } from "./peer-listener.ts";
 import type { PeerLog } from "./peer-log.ts";
 import type { Endpoint } from "./peer-security.ts";
@@ -44,7 +44,7 @@ export interface PeerPathEvents {
   connected(path: PeerPath, connection: PeerConnection): void;
   heard(connection: PeerConnection, message: AdvertisementMessage): void;
   /** Any other message: it may come before the first advertisement. */
-  received(message: Exclude<Message, AdvertisementMessage>): void;
+  received(message: OperatorMessage): void;
   /** The last connection that carried advertisements on this path has gone. */
   disconnected(path: PeerPath, end: ConnectionEnd): void;
   /** A dial was refused and no connection is open on this path. */

@@ -14,7 +14,7 @@ import type { Log } from "../system/log.ts";
 import { ConfigAgreement } from "./config-agreement.ts";
 import type { Group } from "./group.ts";
 import { PeerCounts } from "./peer-counts.ts";
-import type { ChangesMessage } from "./peer-frame.ts";
+import type { ChangesMessage, ConfigMessage, OperatorMessage } from "./peer-frame.ts";
 import { type PeerGroups, wordsAbout } from "./peer-groups.ts";
 import { type PathEnds, PeerLink } from "./peer-link.ts";
 
@@ -41,6 +41,8 @@ export interface PeerEvents {
   disconnected(): void;
   /** Run-time changes, or their confirmation. */
   changes(message: ChangesMessage): void;
+  /** About the configuration files. */
+  config(message: ConfigMessage): void;
   /** The configurations have been the same for a while. */
   agreed(): void;
 }
@@ -72,7 +74,7 @@ export class Peer {
       isInTouch: () => this.isConnected,
       find: options.findChange,
       send: (message) => {
-        this.sendChanges(message);
+        this.tell(message);
       },
       count: options.countConnections,
     });
@@ -85,6 +87,14 @@ export class Peer {
 
   get isConnected(): boolean {
     return this.#link?.status().connected ?? false;
+  }
+
+  /** Why it cannot be asked anything, in words that follow its name; undefined when it can. */
+  get obstacle(): string | undefined {
+    const link = this.#link?.status();
+    if (link?.connected === true) return undefined;
+    const { problem = null } = link ?? {};
+    return problem === null ? "is not in touch" : `is not in touch (${problem})`;
   }
 
   /** Whether it can dial this node. */
@@ -134,6 +144,10 @@ export class Peer {
           events.changes(message);
           this.#counts.receive(message);
         },
+        config: (message) => {
+          // A node that our file does not name has no say in it.
+          if (this.#node !== undefined) events.config(message);
+        },
         dead: ({ everHeard }) => {
           events.input({ kind: "peer-dead", everHeard });
         },
@@ -156,8 +170,9 @@ export class Peer {
     this.#link?.send(advertisement);
   }
 
-  sendChanges(message: ChangesMessage): void {
-    this.#link?.sendChanges(message);
+  /** Once, on every connection that is not behind with its advertisements. */
+  tell(message: OperatorMessage): void {
+    this.#link?.tell(message);
   }
 
   /**
@@ -169,7 +184,7 @@ export class Peer {
   }
 
   /** null: the pair has no second node yet. */
-  status(groups: readonly GroupStatus[]): PeerStatus | null {
+  status(groups: readonly GroupStatus[]): Omit<PeerStatus, "newerFile"> | null {
     if (this.#node === undefined) return null;
     const link = this.#link?.status();
     const roles = groups.map(({ peerRole }) => peerRole);

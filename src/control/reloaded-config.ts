@@ -26,12 +26,18 @@ export function adoptConfig({
   readonly node: string;
 }): AdoptedConfig {
   const { listeners, pools, shutdownGraceMs } = to;
-  const kept = withSecondNode({ from, to, node });
+  const kept = withAcceptance(withSecondNode({ from, to, node }), to);
   const logging = { level: from.logging.level, access: to.logging.access };
   return {
     config: { ...kept, listeners, pools, logging, shutdownGraceMs },
     needsRestart: RESTART_KEYS.filter((key) => isChanged({ key, from: kept, to })),
   };
+}
+
+/** Whether the other node may change this one's file: nothing that runs depends on it. */
+function withAcceptance(from: Config, to: Config): Config {
+  if (from.pair === undefined || to.pair === undefined) return from;
+  return { ...from, pair: { ...from.pair, acceptConfig: to.pair.acceptConfig } };
 }
 
 /**

@@ -13,7 +13,13 @@ export const NO_COUNTERS: WorkerCounters = {
 };
 
 /** Of a pool that nobody has counted yet. */
-export const NO_POOL_COUNTERS: PoolCounters = { queued: 0, overflows: 0, retries: 0, retriesRefused: 0 };
+export const NO_POOL_COUNTERS: PoolCounters = {
+  queued: 0,
+  overflows: 0,
+  retries: 0,
+  retriesRefused: 0,
+  reconnects: 0,
+};
 
 /** One WorkerCounters over many workers: totals and gauges added up, backends by name. */
 export function sumCounters(all: readonly WorkerCounters[]): WorkerCounters {
@@ -56,6 +62,7 @@ function sumPools(all: readonly WorkerCounters[]): WorkerCounters["pools"] {
         overflows: sum.overflows + more.overflows,
         retries: sum.retries + more.retries,
         retriesRefused: sum.retriesRefused + more.retriesRefused,
+        reconnects: sum.reconnects + more.reconnects,
       });
     }
   }

@@ -74,10 +74,10 @@ function parsePools(value: unknown): Record<string, PoolCounters> | undefined {
   const pools: [string, PoolCounters][] = [];
   for (const [name, pool] of Object.entries(value)) {
     if (!isRecord(pool)) return undefined;
-    const { queued, overflows, retries, retriesRefused } = pool;
-    if (!isCount(queued) || !isCount(overflows) || !isCount(retries) || !isCount(retriesRefused))
-      return undefined;
-    pools.push([name, { queued, overflows, retries, retriesRefused }]);
+    const { queued, overflows, retries, retriesRefused, reconnects } = pool;
+    if (!isCount(queued) || !isCount(overflows) || !isCount(retries)) return undefined;
+    if (!isCount(retriesRefused) || !isCount(reconnects)) return undefined;
+    pools.push([name, { queued, overflows, retries, retriesRefused, reconnects }]);
   }
   return Object.fromEntries(pools);
 }

@@ -3,6 +3,8 @@
 //
 //   GET  /v1/status      -> 200 Status
 //   POST /v1/reload      -> 200 ReloadResult, 409 AdminError when the file cannot be used
+//   GET  /v1/config      -> 200 ConfigFilesResult, 409 AdminError when the peer cannot be asked
+//   POST /v1/config/push ConfigPushOrder -> 200 ConfigPushResult, 409 AdminError
 //   POST /v1/switchover  SwitchoverOrder -> 200 SwitchoverResult, 409 AdminError when the pair cannot switch now
 //   POST /v1/standby     MaintenanceOrder -> 200 MaintenanceResult, 409 AdminError
 //   POST /v1/resume      MaintenanceOrder -> 200 ResumeResult, 409 AdminError
@@ -15,6 +17,8 @@ export const ADMIN_SOCKET = "admin.sock";
 export const ADMIN_PATHS = {
   status: "/v1/status",
   reload: "/v1/reload",
+  config: "/v1/config",
+  configPush: "/v1/config/push",
   switchover: "/v1/switchover",
   standby: "/v1/standby",
   resume: "/v1/resume",
@@ -26,6 +30,46 @@ export interface ReloadResult {
   /** Of what is in effect now. */
   readonly configHash: string;
   /** Keys that the file has changed and a restart must apply. */
+  readonly needsRestart: readonly string[];
+}
+
+export interface ConfigFile {
+  readonly node: string;
+  /** Absolute, on that node. */
+  readonly path: string;
+  /** As it is: with an inline secret, if it has one. */
+  readonly text: string;
+}
+
+/** Both nodes' files as they are on the disks now. */
+export interface ConfigFilesResult extends ConfigFile {
+  readonly peer: ConfigFile;
+}
+
+export interface ConfigPushOrder {
+  /** Even over changes there that nobody here has seen. */
+  readonly force: boolean;
+  /** The peer only says what is wrong with the file. */
+  readonly dryRun: boolean;
+}
+
+export type ConfigPushResult =
+  /** `same`: there is nothing to do. `good`: to a dry run. `peer`: its name. */
+  | { readonly kind: "same" | "good"; readonly peer: string }
+  | {
+      readonly kind: "written";
+      readonly peer: ConfigTaken & {
+        readonly node: string;
+        /** Where its old file is; null when there was none. */
+        readonly backup: string | null;
+      };
+      readonly self: ConfigTaken;
+    };
+
+/** What a node made of the file that it has now. */
+export interface ConfigTaken {
+  /** Why it is not loaded; null when it is. */
+  readonly problem: string | null;
   readonly needsRestart: readonly string[];
 }
 

@@ -53,11 +53,15 @@ export interface PeerStatus {
   readonly lastHeardMs: number | null;
   /** null until it was heard. */
   readonly configMatches: boolean | null;
+  /** Whose file has changed since both nodes had the same, by what they have read; null: not known. */
+  readonly newerFile: NewerFile;
   /** What is wrong with the link in words a person can act on; null when nothing is. */
   readonly problem: string | null;
   /** The heartbeat paths; the pair is in touch while any one is connected. */
   readonly paths: readonly PathStatus[];
 }
+
+export type NewerFile = "self" | "peer" | "both" | "neither" | null;
 
 export interface PathStatus {
   /** This node's address. */
@@ -142,6 +146,8 @@ export interface PoolStatus {
   readonly retries: number;
   /** Requests that failed because the retry budget was spent. */
   readonly retriesRefused: number;
+  /** Requests that went once more as the kept connection that they were sent on had closed unheard; no retries. */
+  readonly reconnects: number;
   /** Why all backends are used as if they were healthy; null: they are not. */
   readonly panic: string | null;
   readonly backends: readonly BackendStatus[];

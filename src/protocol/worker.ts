@@ -108,6 +108,8 @@ export interface PoolCounters {
   readonly retries: number;
   /** Requests that failed because the retry budget was spent. */
   readonly retriesRefused: number;
+  /** Requests that went once more as the kept connection that they were sent on had closed unheard; no retries. */
+  readonly reconnects: number;
 }
 
 export interface BreakerReport {

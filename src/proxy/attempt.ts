@@ -47,8 +47,13 @@ export interface AttemptOwner {
   attemptUnheard(): boolean;
   /** A 1xx response other than 101. */
   attemptInterim(head: ResponseHead): void;
-  /** A final head with this status, 400 or above, is there. False: it is thrown away, and attemptDeclined follows. */
-  wantsAnswer(status: number): boolean;
+  /** answerBy has passed, and the backend had that much time. False: that says nothing of it. */
+  isFault(waitedMs: number): boolean;
+  /**
+   * A final head with a status of 400 or above is there, and so much behind it, which is lent. False: it is thrown away,
+   * and attemptDeclined follows.
+   */
+  wantsAnswer(head: ResponseHead, behind: Buffer): boolean;
   /** Last of all: the answer was not wanted. */
   attemptDeclined(): void;
   /** The final head is there: how the body shall be framed. */
@@ -67,6 +72,11 @@ export interface AttemptOwner {
 }
 
 const NO_PARTS: readonly Buffer[] = [];
+/**
+ * A backend that has closed a kept connection says so within a round trip of the request that meets it. One that closes
+ * later had begun to work on it.
+ */
+const RACE_MS = 1000;
 
 export class Attempt implements BackendUser {
   readonly backend: Backend;
@@ -87,6 +97,8 @@ export class Attempt implements BackendUser {
   private isCounted = false;
   /** See AttemptOwner.answerBy; 0 while that is open, which costs less than Infinity: it is no fraction. */
   private answerBy = 0;
+  /** Since when that is known. */
+  private answerSince = 0;
   /** When the backend had the whole request; 0: it has not, or nobody wants to know. */
   private sentAtMs = 0;
 
@@ -112,7 +124,7 @@ export class Attempt implements BackendUser {
   }
 
   start(): void {
-    if (this.pool.retries.isTimed && !this.owner.isBodyMissing) this.answerBy = this.owner.answerBy();
+    if (this.pool.retries.isTimed && !this.owner.isBodyMissing) this.timeAnswer();
     const idle = this.backend.takeIdle(this);
     if (idle === null) this.connect();
     else this.send(idle);
@@ -135,6 +147,11 @@ export class Attempt implements BackendUser {
     if (this.connection !== null) this.send(this.connection);
   }
 
+  private timeAnswer(): void {
+    this.answerBy = this.owner.answerBy();
+    this.answerSince = this.context.timers.nowMs;
+  }
+
   private send(connection: BackendConnection): void {
     this.connection = connection;
     this.unsentHead = this.owner.attemptConnected(connection);
@@ -142,10 +159,7 @@ export class Attempt implements BackendUser {
     this.isCounted = true;
     this.request = "body";
     const { sentBody } = this.owner;
-    if (sentBody !== null) {
-      writeParts(connection.stream, this.unsentHead, [sentBody]);
-      this.unsentHead = "";
-    }
+    if (sentBody !== null) this.write(connection, [sentBody]);
     if (!this.owner.isBodyMissing) {
       this.flushHead();
       this.endRequest();
@@ -158,7 +172,13 @@ export class Attempt implements BackendUser {
   /** Writes the request head if it is still waiting for a body to travel with. */
   flushHead(): void {
     if (this.unsentHead === "" || this.connection === null) return;
-    writeParts(this.connection.stream, this.unsentHead, NO_PARTS);
+    this.write(this.connection, NO_PARTS);
+  }
+
+  /** Bytes of the body, behind the head if that is still there. */
+  private write(connection: BackendConnection, parts: readonly Buffer[]): void {
+    if (this.unsentHead !== "") connection.sentAt = this.context.timers.nowMs;
+    writeParts(connection.stream, this.unsentHead, parts);
     this.unsentHead = "";
   }
 
@@ -170,8 +190,7 @@ export class Attempt implements BackendUser {
   /** Sends body bytes, framed for the backend; they may be lent. They are the last ones if no more are missing. */
   sendBody(parts: readonly Buffer[]): void {
     if (this.connection === null) return;
-    writeParts(this.connection.stream, this.unsentHead, parts);
-    this.unsentHead = "";
+    this.write(this.connection, parts);
     if (this.owner.isBodyMissing) this.touch();
     else this.endRequest();
   }
@@ -183,7 +202,7 @@ export class Attempt implements BackendUser {
       this.touch();
       return;
     }
-    if (this.pool.retries.isTimed && this.answerBy === 0) this.answerBy = this.owner.answerBy();
+    if (this.pool.retries.isTimed && this.answerBy === 0) this.timeAnswer();
     this.awaitResponse();
   }
 
@@ -236,7 +255,7 @@ export class Attempt implements BackendUser {
     this.noteResponse();
     this.backend.noteOutcome(head.status, this.pass);
     this.responseHead = head;
-    if (head.status >= 400 && !this.owner.wantsAnswer(head.status)) {
+    if (head.status >= 400 && !this.owner.wantsAnswer(head, bytes.subarray(bodyStart))) {
       this.decline(head, bytes, bodyStart);
       return;
     }
@@ -346,7 +365,7 @@ export class Attempt implements BackendUser {
     if (connection === null) return;
     if (this.request === "connecting") {
       this.fail("connect", `connect: ${reason}`);
-    } else if (connection.isReused && !this.wasHeard && this.owner.attemptUnheard()) {
+    } else if (this.mayBeRace(connection) && this.owner.attemptUnheard()) {
       // RFC 9112 9.3.1: a kept connection may close as we write. That is nobody's failure.
       this.request = "connecting";
       this.connect();
@@ -355,14 +374,16 @@ export class Attempt implements BackendUser {
     }
   }
 
+  private mayBeRace({ isReused, sentAt }: BackendConnection): boolean {
+    return isReused && !this.wasHeard && this.context.timers.nowMs - sentAt <= RACE_MS;
+  }
+
   backendExpired(): void {
     if (this.request === "connecting") {
-      this.connection?.destroy();
-      this.lose("timed out");
+      this.fail("connect", "connect: timed out", this.isItsFault);
       return;
     }
-    const isOverdue = this.answerBy !== 0 && this.context.timers.nowMs >= this.answerBy;
-    if (!isOverdue && this.isMoving()) {
+    if (!this.isOverdue && this.isMoving()) {
       if (this.request === "sent" && this.response === "awaited") this.awaitResponse();
       else this.touch();
       return;
@@ -376,14 +397,27 @@ export class Attempt implements BackendUser {
       this.owner.attemptStalled();
       return;
     }
-    this.noteResponse();
-    this.fail("timeout", this.response === "body" ? "the response stalled" : "no response in time");
+    const { isItsFault } = this;
+    if (isItsFault) this.noteResponse();
+    this.fail(
+      "timeout",
+      this.response === "body" ? "the response stalled" : "no response in time",
+      isItsFault,
+    );
   }
 
-  private fail(kind: Fault["kind"], reason: string): void {
+  private get isOverdue(): boolean {
+    return this.answerBy !== 0 && this.context.timers.nowMs >= this.answerBy;
+  }
+
+  private get isItsFault(): boolean {
+    return !this.isOverdue || this.owner.isFault(this.context.timers.nowMs - this.answerSince);
+  }
+
+  private fail(kind: Fault["kind"], reason: string, isItsFault = true): void {
     const fault: Fault = { kind, reason, status: this.responseHead?.status ?? null };
     this.end();
-    this.backend.noteOutcome(fault, this.pass);
+    this.backend.noteOutcome(isItsFault ? fault : "abandoned", this.pass);
     this.owner.attemptFailed(fault);
   }
 

@@ -33,6 +33,8 @@ export class BackendConnection implements StreamOwner, Expiring {
   readonly stream: Socket;
   /** It carried an exchange before: the backend may be closing it at this moment. */
   isReused = false;
+  /** When the first byte of the last request was written, on the clock of Timers. */
+  sentAt = -Infinity;
   /** Of the backend, when this was opened. */
   readonly generation: number;
   private readonly timers: Timers;

@@ -54,26 +54,32 @@ export class BackendWatch {
     return this.breaker === null ? 0 : this.breaker.admit(this.context.timers.nowMs);
   }
 
-  /** The final head of a response came, or a 101. */
-  noteStatus(status: number, pass: Pass): void {
+  /** The final head of a response came, or a 101. True: the breaker has opened. */
+  noteStatus(status: number, pass: Pass): boolean {
     if (this.rows?.isFullWithStatus(status) === true) this.tellRow("5xx", `status ${String(status)}`);
-    if (this.breaker === null) return;
+    if (this.breaker === null) return false;
     const { nowMs } = this.context.timers;
     if (status >= 500) {
-      if (this.breaker.fail(pass, { nowMs, reason: `status ${String(status)}` })) this.logOpened();
-    } else if (this.breaker.succeed(pass, nowMs)) {
+      if (!this.breaker.fail(pass, { nowMs, reason: `status ${String(status)}` })) return false;
+      this.logOpened();
+      return true;
+    }
+    if (this.breaker.succeed(pass, nowMs)) {
       this.context.tally.hasChanged = true;
       this.context.log.info(this.subject, "circuit breaker closed");
     }
+    return false;
   }
 
-  /** No proper response. `status`: that of its head, if it broke off behind it; null: there was none. */
-  noteFailure(reason: string, status: number | null, pass: Pass): void {
+  /** No proper response. `status`: that of its head, if it broke off behind it; null: there was none. True: as noteStatus. */
+  noteFailure(reason: string, status: number | null, pass: Pass): boolean {
     if (this.rows?.isFullWithFailure() === true) this.tellRow("failures", reason);
     // Its head has failed the request already.
-    if (this.breaker === null || (status !== null && status >= 500)) return;
+    if (this.breaker === null || (status !== null && status >= 500)) return false;
     const { nowMs } = this.context.timers;
-    if (this.breaker.fail(pass, { nowMs, reason, hadSucceeded: status !== null })) this.logOpened();
+    if (!this.breaker.fail(pass, { nowMs, reason, hadSucceeded: status !== null })) return false;
+    this.logOpened();
+    return true;
   }
 
   /** The whole response came. */

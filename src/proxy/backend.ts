@@ -163,9 +163,16 @@ export class Backend {
   noteOutcome(outcome: Outcome, pass: Pass): void {
     if (typeof outcome === "object") this.countFailure(outcome.reason);
     if (this.watch === null) return;
-    if (typeof outcome === "object") this.watch.noteFailure(outcome.reason, outcome.status, pass);
-    else if (outcome === "abandoned") this.watch.noteAbandoned(pass);
-    else this.watch.noteStatus(outcome, pass);
+    if (outcome === "abandoned") {
+      this.watch.noteAbandoned(pass);
+      return;
+    }
+    const hasOpened =
+      typeof outcome === "object"
+        ? this.watch.noteFailure(outcome.reason, outcome.status, pass)
+        : this.watch.noteStatus(outcome, pass);
+    // Whoever waits for this backend alone would wait in vain.
+    if (hasOpened) this.queue?.reconsiderSoon();
   }
 
   /** The whole response of an attempt came, or all of it that is ours to see. */

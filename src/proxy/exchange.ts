@@ -5,9 +5,10 @@
 //               └──has room──>  │
 //                               └──nobody does, or it is not worth waiting──> done: an error page
 //
-//   connect fails:                        next backend, each at most once; then 503
+//   connect fails:                        next backend, each at most once; then one that had the request; then 503
 //   a reused connection closes unheard:   again on a fresh one, if nothing can have happened twice
-//   lost, too slow, a chosen status:      again (retries.ts) if that is asked for, safe, and within its bounds
+//   lost, too slow, a chosen status:      again (tries.ts) if that is asked for, safe, and within its bounds
+//   nobody left after a chosen status:    that answer after all
 //   otherwise, before the head:           502; too slow: 504
 //   a body that is malformed, too large or too slow, before the head: 400, 413, 408
 //   lost or malformed after the head:     the client's connection is cut, so that it shows
@@ -30,10 +31,20 @@ import type { Pool } from "./pool.ts";
 import type { Place, Queueable } from "./queue.ts";
 import { Replay } from "./replay.ts";
 import type { Bond } from "./sticky.ts";
+import { type Declined, Tries, declineAnswer } from "./tries.ts";
+
+/** In the access log. */
+const END_OF = {
+  reset: "backend-closed",
+  malformed: "backend-malformed",
+  timeout: "backend-timeout",
+} as const;
+const NONE: readonly Backend[] = [];
+/** What a try must have had of `total` for its backend to be blamed for the end of that. Envoy blames whoever is asked then. */
+const BLAME_SHARE = 0.5;
 
 export class Exchange implements AttemptOwner, Queueable {
   readonly head: RequestHead;
-  readonly tried: Backend[] = [];
   readonly bond: Bond | null;
   private readonly context: Context;
   private readonly client: ExchangeClient;
@@ -53,10 +64,8 @@ export class Exchange implements AttemptOwner, Queueable {
   private hasTakenBody = false;
   /** What was sent of the body; null: nothing, or nobody may need it again. */
   private replay: Replay | null = null;
-  /** How often the request has gone to a backend; connects that failed do not count. */
-  private sendings = 1;
-  /** It has a place in the retry budget. */
-  private isRetrying = false;
+  /** null: no try has failed. */
+  private tries: Tries | null = null;
   /** The backend that gets it in place of the one whose answer was declined. */
   private next: Backend | null = null;
   /** See RetryConfig.totalMs, on the clock of Timers; 0: it is open, or the whole request is not there yet. */
@@ -65,7 +74,7 @@ export class Exchange implements AttemptOwner, Queueable {
   private response: "awaited" | "body" | "done" = "awaited";
   private wasInterim = false;
   private staysOpen = false;
-  /** Why the last connect failed. */
+  /** Why the last try failed. */
   private lastProblem = "";
 
   constructor(options: {
@@ -96,7 +105,7 @@ export class Exchange implements AttemptOwner, Queueable {
   }
 
   start(): void {
-    this.tryNextBackend();
+    if (!this.seek()) this.failUnserved("no-backend");
     if (this.mirror !== null && !this.isBodyMissing) this.mirror.send();
   }
 
@@ -111,6 +120,10 @@ export class Exchange implements AttemptOwner, Queueable {
     return this.client.clientAddress;
   }
 
+  get tried(): readonly Backend[] {
+    return this.tries === null ? NONE : this.tries.tried;
+  }
+
   get isBodyMissing(): boolean {
     return !hasEnded(this.requestBody);
   }
@@ -123,28 +136,50 @@ export class Exchange implements AttemptOwner, Queueable {
 
   // ── the request ──────────────────────────────────────────────────────────────────────────────
 
-  private tryNextBackend(): void {
-    const backend = this.pool.choose(this);
-    if (backend !== null) this.begin(backend);
-    else if (!this.queueUp()) this.failWithoutBackend();
+  /** Somebody else, also if it has to wait for one; if nobody else is there, one that had it already. False: nobody. */
+  private seek(): boolean {
+    let problem = this.chooseOrWait();
+    if (problem !== null && this.tries?.forgive() === true) problem = this.chooseOrWait();
+    if (problem === "queue-full") this.failUnserved(problem);
+    return problem !== "no-backend";
   }
 
-  private failWithoutBackend(): void {
-    noteEnd(this.record, this.tried.length === 0 ? "no-backend" : "connect-failed", this.lastProblem);
-    this.fail(503);
-  }
-
-  /** False: waiting would not help. */
-  private queueUp(): boolean {
+  /** null: it is under way, or waits. */
+  private chooseOrWait(): "no-backend" | "queue-full" | null {
+    if (this.chooseNow()) return null;
     if (this.pool.retries.isTimed && !this.isBodyMissing) this.answerBy();
     const place = this.pool.queueUp(this, this.totalAt === 0 ? Infinity : this.totalAt);
-    if (place === null) return false;
-    if (place === "full") {
-      noteEnd(this.record, "queue-full");
-      this.fail(503);
-    } else {
-      this.place = place;
-    }
+    if (place === null) return "no-backend";
+    if (place === "full") return "queue-full";
+    this.place = place;
+    return null;
+  }
+
+  private chooseNow(): boolean {
+    const backend = this.pool.choose(this);
+    if (backend !== null) this.begin(backend);
+    return backend !== null;
+  }
+
+  /** Nobody is there to ask. An answer that was not wanted is better than none. */
+  private failUnserved(why: "no-backend" | "queue-full" | "queue-timeout"): void {
+    const declined = this.tries?.declined ?? null;
+    if (declined !== null && this.giveDeclined(declined)) return;
+    if (why !== "no-backend") noteEnd(this.record, why);
+    else if (this.tries === null) noteEnd(this.record, "no-backend");
+    else noteEnd(this.record, this.isLate ? "backend-timeout" : "connect-failed", this.lastProblem);
+    this.fail(declined?.head.status ?? (this.isLate ? 504 : 503));
+  }
+
+  /** False: it is not there any more. */
+  private giveDeclined({ head, body: bytes, backend }: Declined): boolean {
+    if (bytes === null) return false;
+    if (this.record !== null) this.record.backend = backend;
+    const body = createBody(head.framing, this.framingFor(head));
+    const parts: Buffer[] = [];
+    transferBody(body, bytes, 0, parts);
+    this.attemptAnswered(head, body.out, parts);
+    this.attemptEnded();
     return true;
   }
 
@@ -161,19 +196,17 @@ export class Exchange implements AttemptOwner, Queueable {
     this.begin(backend);
   }
 
-  turnedAway(why: "queue-timeout" | "no-backend"): void {
+  turnedAway(why: "queue-timeout" | "no-backend"): boolean {
     this.place = null;
-    if (why === "no-backend") {
-      this.failWithoutBackend();
-      return;
+    if (!this.isLate && this.tries?.forgive() === true) {
+      if (why === "no-backend" ? this.chooseOrWait() === null : this.chooseNow()) return true;
     }
-    noteEnd(this.record, why);
-    this.fail(this.isLate ? 504 : 503);
+    this.failUnserved(why);
+    return false;
   }
 
   private begin(backend: Backend): void {
-    if (this.tried.length > 0 || this.sendings > 1) this.pool.retries.count += 1;
-    this.tried.push(backend);
+    if (this.tries !== null) this.pool.retries.count += 1;
     if (this.record !== null) noteAttempt(this.record, backend.name);
     const { context, pool } = this;
     this.attempt = new Attempt({ context, owner: this, pool, backend });
@@ -216,6 +249,7 @@ export class Exchange implements AttemptOwner, Queueable {
     if (this.response === "awaited") this.keepBody(parts);
     this.hasTakenBody = true;
     attempt.sendBody(parts);
+    if (this.tries !== null && !this.isBodyMissing) this.tries.noteWhole();
     if (this.mirror !== null) this.copyBody(this.mirror, parts);
     return taken;
   }
@@ -240,6 +274,10 @@ export class Exchange implements AttemptOwner, Queueable {
     const { timers } = this.context;
     if (this.totalAt === 0) this.totalAt = timers.after(totalMs);
     return Math.min(this.totalAt, timers.after(perTryMs));
+  }
+
+  isFault(waitedMs: number): boolean {
+    return !this.isLate || waitedMs >= this.pool.retries.settings.totalMs * BLAME_SHARE;
   }
 
   private copyBody(mirror: Mirror, parts: readonly Buffer[]): void {
@@ -320,26 +358,18 @@ export class Exchange implements AttemptOwner, Queueable {
     this.place?.leave();
     this.place = null;
     this.replay = null;
-    this.endRetry();
+    this.tries?.end();
   }
 
   // ── once more ────────────────────────────────────────────────────────────────────────────────
 
   /** True if it is `asked` for, allowed and harmless; the request counts as a retry then until it has its answer. */
-  private beginRetry(asked: boolean): boolean {
-    this.endRetry();
-    const { retries } = this.pool;
-    if (!asked || this.response !== "awaited" || this.wasInterim) return false;
-    if (this.sendings >= retries.settings.attempts || this.isLate) return false;
-    if (!isIdempotent(this.head.method) || !this.isReplayable) return false;
+  private beginRetry(tries: Tries, asked: boolean): boolean {
+    tries.end();
+    if (!asked || this.response !== "awaited" || this.wasInterim || this.isLate) return false;
+    if (!tries.maySend || !isIdempotent(this.head.method) || !this.isReplayable) return false;
     const active = this.pool.active + (this.attempt === null ? 1 : 0);
-    this.isRetrying = retries.begin(active);
-    return this.isRetrying;
-  }
-
-  private endRetry(): void {
-    if (this.isRetrying) this.pool.retries.end();
-    this.isRetrying = false;
+    return tries.begin({ active, isWhole: !this.isBodyMissing });
   }
 
   private get isReplayable(): boolean {
@@ -350,27 +380,26 @@ export class Exchange implements AttemptOwner, Queueable {
     return this.totalAt !== 0 && this.context.timers.nowMs >= this.totalAt;
   }
 
-  /** One that had it before, when there is no other; null: nobody is there. */
-  private chooseSame(): Backend | null {
-    this.tried.length = 0;
-    return this.pool.choose(this);
-  }
-
-  wantsAnswer(status: number): boolean {
-    const { statuses } = this.pool.retries.settings.on;
-    if (statuses.length === 0 || !this.beginRetry(statuses.includes(status))) return true;
-    this.next = this.pool.choose(this) ?? this.chooseSame();
+  wantsAnswer(head: ResponseHead, behind: Buffer): boolean {
+    const { attempt } = this;
+    if (attempt === null || !this.pool.retries.settings.on.statuses.includes(head.status)) return true;
+    const tries = (this.tries ??= new Tries(this.pool.retries));
+    if (!this.beginRetry(tries, true)) return true;
+    tries.noteSent(attempt.backend);
+    this.next = this.pool.choose(this);
+    if (this.next === null && tries.forgive()) this.next = this.pool.choose(this);
+    tries.declined = declineAnswer(head, behind, attempt.backend.name);
     // What came is better than nothing.
-    if (this.next === null) this.endRetry();
-    return this.next === null;
+    return this.next === null && tries.declined.body === null;
   }
 
   attemptDeclined(): void {
     this.attempt = null;
     const { next } = this;
     this.next = null;
-    this.sendings += 1;
     if (next !== null) this.begin(next);
+    // Its backend may have been full of this request alone.
+    else if (!this.seek()) this.failUnserved("no-backend");
   }
 
   // ── when it goes wrong ───────────────────────────────────────────────────────────────────────
@@ -378,48 +407,38 @@ export class Exchange implements AttemptOwner, Queueable {
   /** RFC 9110 9.2.2: it may go again if no byte of the body is lost, and doing it twice does no harm. */
   attemptUnheard(): boolean {
     if (!this.isReplayable || !isIdempotent(this.head.method)) return false;
+    this.pool.retries.reconnects += 1;
     if (this.record !== null && this.attempt !== null) noteAttempt(this.record, this.attempt.backend.name);
     return true;
   }
 
   attemptFailed({ kind, reason }: Fault): void {
-    this.attempt = null;
-    const { on } = this.pool.retries.settings;
-    switch (kind) {
-      case "connect":
-        this.lastProblem = reason;
-        if (on.connect && !this.isLate) this.tryNextBackend();
-        else this.failConnect();
-        return;
-      case "reset":
-        if (this.sendAgain(on.reset)) return;
-        noteEnd(this.record, "backend-closed", reason);
-        break;
-      case "malformed":
-        noteEnd(this.record, "backend-malformed", reason);
-        break;
-      case "timeout":
-        if (this.sendAgain(on.timeout)) return;
-        noteEnd(this.record, "backend-timeout", reason);
-        break;
+    if (this.sendAgain(kind, reason)) return;
+    if (kind === "connect") {
+      this.failUnserved("no-backend");
+      return;
     }
+    noteEnd(this.record, END_OF[kind], reason);
     if (this.response === "awaited") this.fail(kind === "timeout" ? 504 : 502);
     else this.cut();
   }
 
-  private sendAgain(asked: boolean): boolean {
-    if (!this.beginRetry(asked)) return false;
-    this.sendings += 1;
-    const other = this.pool.choose(this);
-    if (other === null && this.queueUp()) return true;
-    const backend = other ?? this.chooseSame();
-    if (backend !== null) this.begin(backend);
-    return backend !== null;
-  }
-
-  private failConnect(): void {
-    noteEnd(this.record, this.isLate ? "backend-timeout" : "connect-failed", this.lastProblem);
-    this.fail(this.isLate ? 504 : 503);
+  /** False: it may not, or nobody is there. */
+  private sendAgain(kind: Fault["kind"], reason: string): boolean {
+    const { attempt } = this;
+    this.attempt = null;
+    if (attempt === null || this.response !== "awaited") return false;
+    const tries = (this.tries ??= new Tries(this.pool.retries));
+    const { on } = this.pool.retries.settings;
+    this.lastProblem = reason;
+    if (kind === "connect") {
+      tries.noteUnreachable(attempt.backend);
+      if (!on.connect || this.isLate || !tries.mayConnect) return false;
+    } else {
+      tries.noteSent(attempt.backend);
+      if (kind === "malformed" || !this.beginRetry(tries, on[kind])) return false;
+    }
+    return this.seek();
   }
 
   attemptStalled(): void {

@@ -1,7 +1,7 @@
 // What the hash policies hash of a request. docs/balancing.md tells what becomes of requests without it.
 
 import type { BalanceConfig } from "../config/balance-config.ts";
-import { cookieValues } from "../http1/cookie.ts";
+import { cookieValues } from "../routing/cookie.ts";
 import type { Field } from "../http1/fields.ts";
 import type { RequestHead } from "../http1/request.ts";
 import { pathOf } from "../routing/path.ts";

@@ -145,6 +145,10 @@ export class Mirror implements AttemptOwner, PoolRequest, Expiring {
     return Infinity;
   }
 
+  isFault(): boolean {
+    return true;
+  }
+
   wantsAnswer(): boolean {
     return true;
   }

@@ -30,7 +30,7 @@ export interface PoolRequest {
   readonly clientAddress: string;
   /** From the cookie of a sticky pool; null: there is none. */
   readonly bond: Bond | null;
-  /** The backends that it was sent to already. */
+  /** The backends that it shall not get: they had it, or could not be connected to. */
   readonly tried: readonly Backend[];
 }
 
@@ -58,6 +58,8 @@ export class Pool implements Asker<Candidate>, QueuedPool {
   private readonly moment: Moment = { nowMs: 0, random: Math.random };
   /** The one that a backend is being chosen for. */
   private request: PoolRequest | null = null;
+  /** It has not waited: whoever does goes first. */
+  private isNew = false;
 
   constructor(context: Context, config: PoolConfig, health: PoolHealth, stickyKey: Uint8Array) {
     this.context = context;
@@ -120,8 +122,13 @@ export class Pool implements Asker<Candidate>, QueuedPool {
 
   /** The backend whose turn it is to get this request; null when nobody is left, or others wait for one already. */
   choose(request: PoolRequest): Backend | null {
-    if (this.queue?.isBehind(rowOf(request)) === true) return null;
-    return this.pick(request);
+    if (this.queue === null || this.queue.length === 0) return this.pick(request);
+    const own = boundTo(request);
+    if (own !== null && this.queue.isWanted(own)) return null;
+    this.isNew = true;
+    const backend = this.pick(request);
+    this.isNew = false;
+    return backend;
   }
 
   /**
@@ -130,8 +137,8 @@ export class Pool implements Asker<Candidate>, QueuedPool {
    */
   queueUp(request: Queueable, until: number): Place | "full" | null {
     if (this.queue === null) return null;
-    const mine = rowOf(request);
-    const wanted = this.wantedBy(request) ?? (this.queue.isBehind(mine) ? mine : null);
+    const own = boundTo(request);
+    const wanted = own !== null && this.queue.isWanted(own) ? own : this.wantedBy(request);
     return wanted === null ? null : (this.queue.join(request, { wanted, until }) ?? "full");
   }
 
@@ -161,7 +168,7 @@ export class Pool implements Asker<Candidate>, QueuedPool {
       accepts: ({ index }) => {
         const backend = this.configured[index];
         if (backend === undefined || tried.includes(backend) || this.isBroken(backend)) return false;
-        return backend.isFull || this.isPromised(backend, bond);
+        return backend.isFull || this.isPromised(backend, bond) || this.isAwaited(backend, bond);
       },
       hashKey: () => null,
     };
@@ -178,14 +185,20 @@ export class Pool implements Asker<Candidate>, QueuedPool {
     const backend = this.configured[index];
     if (backend?.isFull !== false) return false;
     if (this.isBroken(backend)) return false;
-    if (this.isPromised(backend, this.request?.bond ?? null)) return false;
+    const bond = this.request?.bond ?? null;
+    if (this.isPromised(backend, bond) || (this.isNew && this.isAwaited(backend, bond))) return false;
     const tried = this.request?.tried ?? [];
     return tried.length === 0 || !tried.some((one) => one === backend);
   }
 
   /** Clients that are bound to it wait for it: the room that it has is theirs. */
   private isPromised({ name }: Backend, bond: Bond | null): boolean {
-    return this.queue !== null && bond?.backend !== name && this.queue.isBehind(name);
+    return this.queue !== null && bond?.backend !== name && this.queue.isWanted(name);
+  }
+
+  /** Whoever waits for any backend would take its room; clients that are bound to it go before them. */
+  private isAwaited(backend: Backend, bond: Bond | null): boolean {
+    return this.queue !== null && bond?.backend !== backend.name && this.queue.isAwaited(backend);
   }
 
   /** Its circuit breaker lets nobody through now. */
@@ -199,9 +212,9 @@ export class Pool implements Asker<Candidate>, QueuedPool {
   }
 
   get counters(): PoolCounters {
-    const { count: retries, refused: retriesRefused } = this.retries;
+    const { count: retries, refused: retriesRefused, reconnects } = this.retries;
     const { length: queued = 0, overflows = 0 } = this.queue ?? {};
-    return { queued, overflows, retries, retriesRefused };
+    return { queued, overflows, retries, retriesRefused, reconnects };
   }
 
   /** Of the backends in the configuration. */
@@ -235,9 +248,9 @@ export class Pool implements Asker<Candidate>, QueuedPool {
   }
 }
 
-/** In which row of the queue it would wait: "" unless its own backend may still get it. */
-function rowOf({ bond, tried }: PoolRequest): string {
-  return bond === null || tried.some(({ name }) => name === bond.backend) ? "" : bond.backend;
+/** The backend that it would wait for alone; null: any. */
+function boundTo({ bond, tried }: PoolRequest): string | null {
+  return bond === null || tried.some(({ name }) => name === bond.backend) ? null : bond.backend;
 }
 
 function isTimed({ balance }: PoolConfig): boolean {

@@ -5,8 +5,9 @@
 //                        ├──too long, or nobody is left who could serve──> turned away
 //                        └──the client has gone: leave
 //
-// Sticky clients wait for their own backend, and go first when it has room; all others wait in one row. Room is given out
-// after whatever made it has been done with: a connection that was freed is idle by then, and used again.
+// Sticky clients wait for their own backend, and go first when it has room; all others wait in one row. In it stand requests
+// that some backends have failed, too, and those keep nobody from the backends that they do not want. Room is given out after
+// whatever made it has been done with: a connection that was freed is idle by then, and used again.
 
 import type { QueueConfig } from "../config/resilience-config.ts";
 import type { Backend } from "./backend.ts";
@@ -18,8 +19,8 @@ import type { Expiring } from "./timers.ts";
 export interface Queueable extends PoolRequest {
   /** Last of all: this backend has room for it. */
   granted(backend: Backend): void;
-  /** Last of all: it has waited in vain. */
-  turnedAway(why: "queue-timeout" | "no-backend"): void;
+  /** Last of all: it has waited in vain. True: it has found another way. */
+  turnedAway(why: "queue-timeout" | "no-backend"): boolean;
 }
 
 /** What a queue asks of its pool. */
@@ -60,7 +61,7 @@ export class Place implements Expiring {
 }
 
 export class Queue {
-  /** Requests that found it full, or were turned away. */
+  /** Requests that found it full, or were turned away and had no other way. */
   overflows = 0;
   private readonly context: Context;
   private readonly pool: QueuedPool;
@@ -88,9 +89,16 @@ export class Queue {
     return this.size;
   }
 
-  /** Others wait for the same, and would be overtaken. */
-  isBehind(wanted: string): boolean {
-    return this.size > 0 && (this.rows.get(wanted)?.size ?? 0) > 0;
+  /** Clients that are bound to this backend wait for it. */
+  isWanted(name: string): boolean {
+    return this.size > 0 && this.rows.has(name);
+  }
+
+  /** Somebody in the common row would take its room, and be overtaken. */
+  isAwaited(backend: Backend): boolean {
+    if (this.size === 0) return false;
+    for (const { request } of this.rows.get("") ?? []) if (!request.tried.includes(backend)) return true;
+    return false;
   }
 
   /** A place until `until` at the latest; null: the queue is full. */
@@ -116,6 +124,13 @@ export class Queue {
     if (this.size > 0) this.serveSoon(backend.name);
   }
 
+  /** As `reconsider`, when whatever has changed that is done with. */
+  reconsiderSoon(): void {
+    queueMicrotask(() => {
+      this.reconsider();
+    });
+  }
+
   /** Who may serve, or how much, is another matter now. */
   reconsider(): void {
     if (this.size === 0) return;
@@ -135,8 +150,9 @@ export class Queue {
 
   turnAway(place: Place, why: "queue-timeout" | "no-backend"): void {
     this.remove(place);
+    if (place.request.turnedAway(why)) return;
     this.overflows += 1;
-    place.request.turnedAway(why);
+    this.context.tally.hasChanged = true;
   }
 
   private add(place: Place): void {

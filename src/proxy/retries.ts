@@ -10,6 +10,8 @@ export class Retries {
   count = 0;
   /** Requests that failed because the budget was spent. */
   refused = 0;
+  /** Requests that went once more as the kept connection that they were sent on had closed: no retries. */
+  reconnects = 0;
   /** Requests that are being sent again now. */
   private current = 0;
 
@@ -29,17 +31,19 @@ export class Retries {
     return isSendingAgain && attempts > 1 && (length ?? 0) <= bodyBytes;
   }
 
-  /** Takes a place in the budget, to be given back with `end`. `active`: requests of the pool, the one that asks included. */
-  begin(active: number): boolean {
-    if (!hasBudget({ retrying: this.current, active }, this.settings.budget)) {
-      this.refused += 1;
-      return false;
-    }
-    this.current += 1;
-    return true;
+  /** Whether the budget has a place. `active`: requests of the pool, the one that asks included. */
+  mayBegin(active: number): boolean {
+    if (hasBudget({ retrying: this.current, active }, this.settings.budget)) return true;
+    this.refused += 1;
+    return false;
   }
 
-  end(): void {
+  /** Takes a place in the budget, be there one or not: whoever began may go on. */
+  take(): void {
+    this.current += 1;
+  }
+
+  giveBack(): void {
     this.current -= 1;
   }
 }

@@ -9,7 +9,7 @@
 
 import { createHmac, timingSafeEqual } from "node:crypto";
 import type { StickyConfig } from "../config/balance-config.ts";
-import { cookieValues, withoutCookie } from "../http1/cookie.ts";
+import { cookieValues, withoutCookie } from "../routing/cookie.ts";
 import type { Sender } from "../http1/forward.ts";
 import type { RequestHead } from "../http1/request.ts";
 import type { ResponseHead } from "../http1/response.ts";

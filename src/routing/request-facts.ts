@@ -3,6 +3,7 @@
 
 import Negotiator from "negotiator";
 import { type AddressBlock, canonicalAddress, parseAddressBlock } from "../config/address.ts";
+import { readCookies } from "./cookie.ts";
 import { normalizePath, pathOf, queryOf } from "./path.ts";
 
 /** A request head as far as routes look at it. */
@@ -73,7 +74,7 @@ export class RequestFacts {
 
   /** The value of a cookie: of several of that name the first, as servers take it (RFC 6265 5.4). */
   cookie(name: string): string | undefined {
-    this.#cookies ??= parseCookies(this.head.fields.list);
+    this.#cookies ??= readCookies(this.head.fields.list);
     return this.#cookies.get(name);
   }
 
@@ -116,19 +117,4 @@ export function hostOf(authority: string): string {
   if (host.startsWith("[") && host.endsWith("]"))
     return `[${canonicalAddress(host.slice(1, -1)) ?? host.slice(1, -1)}]`;
   return host.endsWith(".") ? host.slice(0, -1) : host;
-}
-
-/** RFC 6265 4.2.1, over all Cookie lines. */
-function parseCookies(fields: readonly RoutedField[]): ReadonlyMap<string, string> {
-  const cookies = new Map<string, string>();
-  for (const field of fields) {
-    if (field.name.length !== 6 || field.name.toLowerCase() !== "cookie") continue;
-    for (const pair of field.value.split(";")) {
-      const equals = pair.indexOf("=");
-      if (equals === -1) continue;
-      const name = pair.slice(0, equals).trim();
-      if (!cookies.has(name)) cookies.set(name, pair.slice(equals + 1).trim());
-    }
-  }
-  return cookies;
 }

@@ -35,6 +35,12 @@ async function resumed(node: string) {
   } as const);
 }
 
+const FILES = {
+  node: "pi-a",
+  path: "/etc/vipair/vipair.yaml",
+  text: "a",
+  peer: { node: "pi-b", path: "/etc/vipair/vipair.yaml", text: "b" },
+} as const;
 const ORDERED = { replicated: false, warning: null, weight: 3 };
 const COUNTED = { node: "pi-a", connections: 2, peer: null, ordered: "drain" } as const;
 
@@ -47,6 +53,8 @@ function makeServer(
     runtimeDir,
     log: QUIET,
     status: async () => Promise.resolve(sampleStatus()),
+    configFiles: async () => Promise.resolve({ kind: "done", result: FILES }),
+    pushConfig: async () => Promise.resolve({ kind: "done", result: { kind: "same", peer: "pi-b" } }),
     reload: async () =>
       Promise.resolve({ kind: "done", result: { configHash: "0123456789ab", needsRestart: [] } }),
     switchover: async () => Promise.resolve({ kind: "done", result: { active: "pi-b", tookMs: 45 } }),

@@ -49,6 +49,13 @@ function temporaryDir(t: TestContext): string {
 
 const quiet = () => {};
 
+const FILES = {
+  node: "pi-a",
+  path: "/etc/vipair/vipair.yaml",
+  text: "workers: 1\n",
+  peer: { node: "pi-b", path: "/etc/vipair/vipair.yaml", text: "workers: 2\n" },
+} as const;
+
 /** The runtime directory of a node that answers like this. */
 async function runningNode(t: TestContext, options: Partial<AdminServerOptions> = {}): Promise<string> {
   const runtimeDir = temporaryDir(t);
@@ -56,6 +63,8 @@ async function runningNode(t: TestContext, options: Partial<AdminServerOptions> 
     runtimeDir,
     log: { debug: quiet, info: quiet, warn: quiet, error: quiet },
     status: async () => Promise.resolve(sampleStatus()),
+    configFiles: async () => Promise.resolve({ kind: "done", result: FILES }),
+    pushConfig: async () => Promise.resolve({ kind: "done", result: { kind: "same", peer: "pi-b" } }),
     reload: async () =>
       Promise.resolve({ kind: "done", result: { configHash: "0123456789ab", needsRestart: ["pair"] } }),
     switchover: async () => Promise.resolve({ kind: "done", result: { active: "pi-b", tookMs: 45.4 } }),
@@ -187,6 +196,7 @@ test("status says what is wrong: the reason of a fault, a lost peer, configurati
       connected: false,
       lastHeardMs: null,
       configMatches: false,
+      newerFile: null,
       problem: "pi-b has another secret",
       paths: [],
     },
@@ -197,10 +207,11 @@ test("status says what is wrong: the reason of a fault, a lost peer, configurati
   assert.match(out, /^addresses {2}192\.168\.1\.50 on eth0 {2}not held$/m);
   assert.match(
     out,
-    /^peer {7}pi-b {2}unknown {2}not connected {2}never heard\n {11}its configuration differs from this node's\n {11}pi-b has another secret$/m,
+    /^peer {7}pi-b {2}unknown {2}not connected {2}never heard\n {11}its configuration differs from this node's: `vipair config diff` shows in what, .*\n {11}pi-b has another secret$/m,
   );
   const alone = await runningNode(t, {
-    status: async () => Promise.resolve(sampleStatus({ peer: null, priority: null, virtualAddresses: [] })),
+    status: async () =>
+      Promise.resolve(sampleStatus({ peer: null, priority: null, virtualAddresses: [], groups: [] })),
   });
   assert.match(
     (await vipair("status", "--runtime-dir", alone)).out,
@@ -457,10 +468,10 @@ test("status shows of a pool who waits, what overflowed and what was sent again,
     });
     return (await vipair("status", "--runtime-dir", runtimeDir)).out;
   };
-  assert.doesNotMatch(await show({}), /waiting|overflow|retr/);
+  assert.doesNotMatch(await show({}), /waiting|overflow|retr|reconnect/);
   assert.match(
-    await show({ queued: 3, overflows: 1, retries: 12, retriesRefused: 2 }),
-    /\n +3 waiting  1 overflow  12 retries  2 refused by the budget\n/,
+    await show({ queued: 3, overflows: 1, retries: 12, retriesRefused: 2, reconnects: 1 }),
+    /\n +3 waiting  1 overflow  12 retries  2 refused by the budget  1 reconnect\n/,
   );
   assert.match(await show({ retries: 1 }), /\n +1 retry\n/);
 });
@@ -592,6 +603,51 @@ test("check reports every mistake with its place and ends with 1", async (t) => 
   assert.equal(lines.length, 2);
   assert.match(lines[0] ?? "", /^FILE:3:\d+ {2}pair\.nodes\.pi-a\.priority: /);
   assert.match(lines[1] ?? "", /^FILE:12:\d+ {2}pools\.web\.backends\[0\]/);
+});
+
+test("check refuses what could never work or never end, each with its line", async (t) => {
+  const { code, err } = await check(
+    temporaryDir(t),
+    `listeners:
+  - name: web
+    bind: 127.0.0.1:8080
+    routes:
+      - match: { path: { regex: "((a|b?){30}){30}" } }
+        pool: web
+      - { match: { path: /split }, split: { pools: { web: 0, lazy: 0 } } }
+      - pool: wbe
+pools:
+  lazy:
+    backends:
+      - { address: 192.168.1.21:8080, weight: 0 }
+      - { address: 192.168.1.22:8080, weight: 0 }
+  web:
+    backends: [192.168.1.23:8080]
+    health:
+      kind: http
+      interval: 1s
+      timeout: 2s
+      expectedBody: { regex: "((a|b?){30}){30}" }
+      json: { healthy: ok }
+  hasty:
+    backends: [192.168.1.24:8080]
+    health: { kind: tcp, send: PING }
+`,
+  );
+  assert.equal(code, 1);
+  const expected = [
+    /^FILE:5:\d+ {2}listeners\[0\]\.routes\[0\]\.match\.path\.regex: .* repeats too much: /,
+    /^FILE:7:\d+ {2}listeners\[0\]\.routes\[1\]\.split\.pools: All weights are 0: /,
+    /^FILE:8:\d+ {2}listeners\[0\]\.routes\[2\]\.pool: There is no pool "wbe"\. Did you mean "web"\?$/,
+    /^FILE:11:\d+ {2}pools\.lazy\.backends: Every weight is 0, /,
+    /^FILE:19:\d+ {2}pools\.web\.health\.timeout: The timeout \(2s\) is longer than the interval \(1s\)\. /,
+    /^FILE:20:\d+ {2}pools\.web\.health\.expectedBody\.regex: .* repeats too much: /,
+    /^FILE:21:\d+ {2}pools\.web\.health\.json: There is expectedBody as well\. /,
+    /^FILE:24:\d+ {2}pools\.hasty\.health\.send: Nobody looks at the answer\. /,
+  ];
+  const lines = err.trimEnd().split("\n");
+  assert.equal(lines.length, expected.length, err);
+  for (const [i, line] of lines.entries()) assert.match(line, expected[i] ?? /^$/);
 });
 
 test("check looks at the files that the configuration names", async (t) => {

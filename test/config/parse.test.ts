@@ -11,6 +11,7 @@ pair:
     b: { address: "fd00:0:0::b", priority: 1 }
   secretFile: secret
   port: 7000
+  acceptConfig: false
   advertisementInterval: 20ms
   preempt: true
   preemptDelay: 1m
@@ -171,6 +172,7 @@ describe("what a configuration means", () => {
       ],
       secret: "a secret of the pair",
       port: 7946,
+      acceptConfig: true,
       advertisementIntervalMs: 200,
       preempt: false,
       preemptDelayMs: 30_000,
@@ -215,6 +217,7 @@ describe("what a configuration means", () => {
         ],
         secretFile: "secret",
         port: 7000,
+        acceptConfig: false,
         advertisementIntervalMs: 20,
         preempt: true,
         preemptDelayMs: 60_000,

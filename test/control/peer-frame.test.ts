@@ -2,6 +2,8 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { assert as assertProperty, json, oneof, property, string } from "fast-check";
 import {
+  EXCHANGE_BYTES_MAX,
+  EXCHANGE_PART_BYTES_MAX,
   FRAME_BYTES_MAX,
   FRAME_CHANGES_BYTES_MAX,
   PROTOCOL_VERSION,
@@ -28,6 +30,12 @@ const MESSAGES: readonly Message[] = [
   { kind: "changes-stored", id: 9 },
   { kind: "changes", id: 2 ** 40 + 1, changes: [CHANGE], count: [CHANGE.key] },
   { kind: "changes-stored", id: 2 ** 40 + 1, counts: [3] },
+  { kind: "config-file", digest: "0f".repeat(32) },
+  { kind: "exchange", id: 7, step: "ask", bytes: 1 },
+  { kind: "exchange", id: 7, step: "pull", of: "question", offset: 0, turn: 1 },
+  { kind: "exchange", id: 7, step: "part", of: "question", offset: 0, data: "YQ==" },
+  { kind: "exchange", id: 7, step: "answered", bytes: EXCHANGE_BYTES_MAX },
+  { kind: "exchange", id: 7, step: "done" },
 ];
 
 function frameOf(message: Message): Frame {
@@ -59,7 +67,7 @@ test("another protocol version is recognized whatever else the frame says", () =
 });
 
 test("a frame with a wrong field is invalid and says which part", () => {
-  const [advertisement, changes, , stored] = MESSAGES;
+  const [advertisement, changes, , stored, , , file, ask, pull, part] = MESSAGES;
   const cases: readonly (readonly [Message | undefined, object, string])[] = [
     [advertisement, { v: "1" }, "no protocol version"],
     [advertisement, { v: 0 }, "no protocol version"],
@@ -93,6 +101,20 @@ test("a frame with a wrong field is invalid and says which part", () => {
     [stored, { id: "9" }, "no counter"],
     [stored, { counts: [-1] }, "not counts"],
     [stored, { counts: { length: 1 } }, "not counts"],
+    [file, { digest: "0f" }, "not a digest"],
+    [file, { digest: 7 }, "not a digest"],
+    [ask, { id: 0 }, "no counter"],
+    [ask, { step: "give" }, "not an exchange"],
+    [ask, { bytes: 0 }, "not an exchange"],
+    [ask, { bytes: EXCHANGE_BYTES_MAX + 1 }, "not an exchange"],
+    [pull, { of: "all" }, "not an exchange"],
+    [pull, { offset: -1 }, "not an exchange"],
+    [pull, { offset: EXCHANGE_BYTES_MAX }, "not an exchange"],
+    [pull, { turn: 0 }, "not an exchange"],
+    [part, { data: "" }, "not an exchange"],
+    [part, { data: "YQ" }, "not an exchange"],
+    [part, { data: "YQ=\n" }, "not an exchange"],
+    [part, { data: "A".repeat(3204) }, "not an exchange"],
   ];
   for (const [message, change, reason] of cases) {
     assert.deepEqual(
@@ -114,6 +136,16 @@ test("every interval and every lease that a file may say can be advertised", () 
       assert.equal(decodeFrame(altered(MESSAGES[0], { leaseGoneMs: goneMs })).kind, "frame", String(goneMs));
     }
   }
+});
+
+test("around the longest part of an exchange there is room for the rest of the frame", () => {
+  const data = Buffer.alloc(EXCHANGE_PART_BYTES_MAX).toString("base64");
+  const part = { step: "part", of: "question", offset: EXCHANGE_BYTES_MAX - 1, data } as const;
+  const message = { kind: "exchange", id: Number.MAX_SAFE_INTEGER, ...part } as const;
+  const head = { n: Number.MAX_SAFE_INTEGER, boot: "x".repeat(64), node: "€".repeat(64) };
+  const frame = encodeFrame({ ...head, message });
+  assert.ok(Buffer.byteLength(frame) <= FRAME_BYTES_MAX);
+  assert.equal(decodeFrame(frame).kind, "frame");
 });
 
 test("around the longest list of changes there is room for the rest of the frame", () => {

@@ -87,6 +87,7 @@ function linkTo(peer: string, paths: PeerLinkOptions["paths"]): PeerLink {
     events: {
       advertisement() {},
       changes() {},
+      config() {},
       dead() {},
       estranged() {},
       connected() {},

@@ -14,7 +14,7 @@ import { PeerLink } from "../../src/control/peer-link.ts";
 import { PeerListener } from "../../src/control/peer-listener.ts";
 import { deriveKey } from "../../src/control/peer-security.ts";
 import { PROTOCOL_VERSION } from "../../src/control/peer-frame.ts";
-import type { ChangesMessage } from "../../src/control/peer-frame.ts";
+import type { ChangesMessage, ConfigMessage } from "../../src/control/peer-frame.ts";
 import type { Advertisement } from "../../src/election/advertisement.ts";
 import { monotonicClock } from "../../src/system/clock.ts";
 
@@ -77,6 +77,7 @@ export interface Node extends Seen {
   /** What a test does with what comes, beside what is noted anyway. */
   readonly listeners: {
     changes?: (message: ChangesMessage) => void;
+    config?: (message: ConfigMessage) => void;
     advertisement?: (said: Advertisement) => void;
   };
   say(change?: Partial<Advertisement> & { readonly group?: string }): void;
@@ -116,6 +117,7 @@ export function nodeOf(
         listeners.advertisement?.(advertisement);
       },
       changes: (message) => listeners.changes?.(message),
+      config: (message) => listeners.config?.(message),
       dead: ({ everHeard }) => note(everHeard ? "dead" : "never-there"),
       estranged: () => note("estranged"),
       connected: () => note("connected"),

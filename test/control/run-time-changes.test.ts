@@ -312,7 +312,7 @@ test("over the peer link: a full table holds up no advertisement, and a later ch
     holders[name] = holderOf(t, name, {
       // oxlint-disable-next-line no-await-in-loop -- one after the other is as well
       stateDir: name === "a" ? await openFullFolder(t) : openFolder(t),
-      send: (message) => link.sendChanges(message),
+      send: (message) => link.tell(message),
     });
   }
   const { a, b } = holders;

@@ -37,6 +37,7 @@ function loneNode(t: TestContext, place: Place): Lone {
     events: {
       advertisement: ({ node, role }) => heard.push(`${node} ${role}`),
       changes: () => {},
+      config: () => {},
       dead: () => events.push("dead"),
       estranged: () => events.push("estranged"),
       connected: () => events.push("connected"),

@@ -201,6 +201,7 @@ describe("alone", { concurrency: 3 }, () => {
       "pools[].overflows: number",
       "pools[].panic: null",
       "pools[].queued: number",
+      "pools[].reconnects: number",
       "pools[].retries: number",
       "pools[].retriesRefused: number",
       "priority: number",

@@ -92,6 +92,78 @@ describe("backends that fail", { concurrency: 1 }, () => {
     assert.ok(failures > 0, "nobody met the death of the backend");
   });
 
+  test("killing one of three backends that take 300 ms: who is lost was refused by the retry budget, and nobody else", async (t) => {
+    const site = Site.open(t);
+    const backends = await threeBackends(site, { delayMs: 300 });
+    const { host, vipair } = await serve(site, backends);
+    const load = new SteadyLoad({ host, port: PORT, perSecond: PER_SECOND });
+    await load.untilAsked(PER_SECOND);
+    await backends[1].kill();
+    await load.untilAsked(PER_SECOND);
+    const { asked, answers, failures } = await load.stop();
+    const [web] = (await vipair.status()).pools;
+    assert.ok(web !== undefined);
+    t.diagnostic(
+      `${JSON.stringify(answers)}: ${String(web.retries)} retries, ${String(web.retriesRefused)} refused, ${String(web.reconnects)} reconnects`,
+    );
+    assert.deepEqual(failures, []);
+    const good = backends.reduce((sum, { name }) => sum + (answers[`200 ${name}`] ?? 0), 0);
+    assert.equal(asked - good, web.retriesRefused);
+    assert.ok(web.retries > 0, "nobody met the death of the backend");
+  });
+
+  test("of sixty requests that three backends have, the budget sends twelve of the twenty again whose backend dies", async (t) => {
+    const REQUESTS = 60;
+    const site = Site.open(t);
+    const backends = await threeBackends(site);
+    const { host, vipair } = await serve(site, backends, { health: { kind: "none" } });
+    for (const backend of backends) backend.freeze();
+    const load = new SteadyLoad({ host, port: PORT, perSecond: PER_SECOND, limit: REQUESTS });
+    await vipair.until("each has twenty", ({ pools }) =>
+      pools.every((pool) => pool.backends.every((one) => one.activeConnections === REQUESTS / 3)),
+    );
+    await backends[1].kill();
+    // Twenty per cent of sixty; the rest fails at once.
+    await vipair.until("all are dealt with", ({ pools }) => {
+      const [web] = pools;
+      return web?.retries === 12 && web.retriesRefused === 8;
+    });
+    backends[0].thaw();
+    backends[2].thaw();
+    const { asked, answers, failures } = await load.stop();
+    assert.deepEqual(failures, []);
+    assert.equal(asked, REQUESTS);
+    assert.equal((answers["200 one"] ?? 0) + (answers["200 three"] ?? 0), 52, JSON.stringify(answers));
+    assert.equal(answers["502 502 Bad Gateway"], 8);
+  });
+
+  test("a backend that dies and comes back every second loses no GET", async (t) => {
+    const site = Site.open(t);
+    const backends = await threeBackends(site, { delayMs: 15 });
+    const { host, vipair } = await serve(site, backends, {
+      health: { kind: "tcp", interval: "500ms", fastInterval: "100ms", timeout: "500ms" },
+      // A machine that stands still for a moment has many requests under way at once.
+      retry: { budget: { percent: 100 } },
+    });
+    const load = new SteadyLoad({ host, port: PORT, perSecond: PER_SECOND });
+    for (let n = 0; n < 4; n += 1) {
+      await load.untilAsked(PER_SECOND);
+      await backends[1].kill();
+      await load.untilAsked(PER_SECOND);
+      await backends[1].restart();
+      await vipair.until("it is up", ({ pools }) => areUp(pools));
+    }
+    await load.untilAsked(PER_SECOND);
+    const seen = await load.stop();
+    const [web] = (await vipair.status()).pools;
+    t.diagnostic(
+      `${JSON.stringify(seen.answers)}: ${String(web?.retries)} retries, ${String(web?.reconnects)} reconnects`,
+    );
+    assertNoneLost(seen);
+    assert.ok((seen.answers["200 two"] ?? 0) > 0);
+    assert.ok((web?.retries ?? 0) > 0, "nobody met it");
+  });
+
   test("a backend that becomes ten times slower gets under a fifth of its fair share with least-response-time", async (t) => {
     const site = Site.open(t);
     const backends = await threeBackends(site, { delayMs: 30 });
@@ -206,7 +278,7 @@ describe("backends that fail", { concurrency: 1 }, () => {
     const site = Site.open(t);
     const backends = await threeBackends(site);
     const { host, vipair } = await serve(site, backends, {
-      slowStart: "15s",
+      slowStart: "10s",
       health: { kind: "http", path: "/health", interval: "500ms", fastInterval: "100ms", timeout: "500ms" },
     });
     const load = new SteadyLoad({ host, port: PORT, perSecond: PER_SECOND });

@@ -70,15 +70,16 @@ async function serve(site: Site, pool: object): Promise<Service> {
   });
   const vipair = site.start({ config, runtimeDir: `${site.folder}/run` });
   await vipair.isReady({ workers: 1 });
-  const spread = async (requests: number) => {
-    const counts: Record<string, number> = {};
-    for (let n = 0; n < requests; n += 1) {
-      const { body } = await ask({ host });
-      counts[body] = (counts[body] ?? 0) + 1;
-    }
-    return counts;
-  };
-  return { vipair, one, two, spread };
+  return { vipair, one, two, spread: async (requests) => spreadOver(host, requests) };
+}
+
+async function spreadOver(host: string, requests: number): Promise<Readonly<Record<string, number>>> {
+  const counts: Record<string, number> = {};
+  for (let n = 0; n < requests; n += 1) {
+    const { body } = await ask({ host });
+    counts[body] = (counts[body] ?? 0) + 1;
+  }
+  return counts;
 }
 
 /** Waits until "two" is so, and the workers have heard of it. */
@@ -177,5 +178,26 @@ describe("health", { concurrency: 4 }, () => {
     await vipair.logged("the reload", ({ msg }) => msg === "configuration reloaded", { since });
     const { two: second = 0 } = await spread(110);
     assert.ok(second >= 9 && second <= 11, `${String(second)} of 110 after the reload`);
+  });
+
+  test("a failover begins no slow start: the node that takes over serves with full weights at once", async (t) => {
+    const site = Site.open(t);
+    const [one, two] = [await paged(site, "one"), await paged(site, "two")];
+    const web = {
+      backends: [one.address, { name: "two", address: two.address, weight: 2 }],
+      slowStart: "24h",
+      health: { kind: "http", path: "/health", ...CHECKED },
+    };
+    const pair = await site.pair({ top: { pools: { web } } });
+    const { a, b } = await pair.startBoth();
+    assert.deepEqual(await spreadOver(pair.virtualAddress, 30), { one: 10, two: 20 });
+    for (const node of [a, b]) {
+      await node.until("both were looked at", ({ pools }) =>
+        (pools[0]?.backends ?? []).every(({ state, lastCheck }) => state === "up" && lastCheck !== null),
+      );
+    }
+    await a.kill();
+    await b.becomes("active");
+    assert.deepEqual(await spreadOver(pair.virtualAddress, 30), { one: 10, two: 20 });
   });
 });

@@ -232,7 +232,7 @@ describe("orders of maintenance that are refused", { concurrency: 2 }, () => {
 
   test("claim: safe: the only node that is about to serve does not go into maintenance without --force", async (t) => {
     const site = Site.open(t);
-    const pair = await site.pair({ pair: { claim: "safe", lease: "10s" } });
+    const pair = await site.pair({ pair: { claim: "safe", lease: "6s" } });
     const { a, b } = await pair.startBoth();
     await a.kill();
     await b.until("the wait for the lease of a", ({ reason }) => /lease to end/.test(reason ?? ""));

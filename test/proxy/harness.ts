@@ -345,7 +345,7 @@ export class RawPeer {
   /** Those that were not closed yet. */
   static readonly open = new Set<RawPeer>();
   readonly socket: Socket;
-  received: Buffer = Buffer.alloc(0);
+  private chunks: Buffer[] = [];
   hasEnded = false;
   hasClosed = false;
   error: Error | null = null;
@@ -354,7 +354,7 @@ export class RawPeer {
     this.socket = socket;
     RawPeer.open.add(this);
     socket.on("data", (bytes) => {
-      this.received = Buffer.concat([this.received, bytes]);
+      this.chunks.push(bytes);
     });
     socket.on("end", () => {
       this.hasEnded = true;
@@ -368,6 +368,14 @@ export class RawPeer {
     });
   }
 
+  /** All of it; joined when somebody looks, since most who flood a worker do not. */
+  get received(): Buffer {
+    const [only = Buffer.alloc(0), ...more] = this.chunks;
+    const all = more.length === 0 ? only : Buffer.concat(this.chunks);
+    this.chunks = [all];
+    return all;
+  }
+
   get text(): string {
     return this.received.toString("latin1");
   }
@@ -379,7 +387,7 @@ export class RawPeer {
   /** Waits until the text received contains `part`; returns all of it. */
   async receives(part: string): Promise<string> {
     await eventually(
-      `${JSON.stringify(part)} (got ${JSON.stringify(this.text.slice(0, 300))})`,
+      () => `${JSON.stringify(part)} (got ${JSON.stringify(this.text.slice(0, 300))})`,
       () => this.text.includes(part) || this.hasClosed,
     );
     assert.ok(
@@ -396,7 +404,7 @@ export class RawPeer {
   }
 
   forget(): void {
-    this.received = Buffer.alloc(0);
+    this.chunks = [];
   }
 
   close(): void {
@@ -449,19 +457,27 @@ export class RawBackend {
     return this.peers[index]!;
   }
 
-  close(): void {
-    for (const peer of this.peers) peer.close();
+  /** Connections that are open stay so. */
+  stopListening(): void {
     this.server.close();
+  }
+
+  /** Who has lost its connection finds nobody when it comes back at once. */
+  close(): void {
+    this.server.close();
+    for (const peer of this.peers) peer.close();
   }
 }
 
 /** A backend that answers each request head with fixed bytes; bodies are not read. */
 export function answering(response: string): RawBackend {
   return new RawBackend((peer) => {
-    let answered = 0;
-    peer.socket.on("data", () => {
-      const heads = peer.text.split("\r\n\r\n").length - 1;
-      for (; answered < heads; answered += 1) peer.send(response);
+    /** The end of what came before, in which the end of a head may begin. */
+    let carried = "";
+    peer.socket.on("data", (bytes: Buffer) => {
+      const parts = (carried + bytes.toString("latin1")).split("\r\n\r\n");
+      carried = parts.at(-1)?.slice(-3) ?? "";
+      if (parts.length > 1) peer.send(response.repeat(parts.length - 1));
     });
   });
 }

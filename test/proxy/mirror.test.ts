@@ -282,6 +282,20 @@ for (const [mood, make] of Object.entries(MOODS)) {
   });
 }
 
+test("a shadow that hangs keeps no client waiting: all are answered before it says anything", async (t) => {
+  const shadow = new RawBackend();
+  const timeouts = { connectMs: 600_000, responseMs: 600_000, bodyMs: 600_000 };
+  const { port } = await serveMirrored(t, { web: [answering(OK)], shadow, timeouts });
+  const client = await openClient(t, port);
+  for (let n = 0; n < MIRRORS_MAX; n += 1) {
+    client.send(n % 2 === 0 ? get("/") : post("hello", "Content-Length: 5"));
+    await client.receives("\r\n\r\nok");
+    client.forget();
+  }
+  await eventually("all copies", () => shadow.peers.length === MIRRORS_MAX);
+  for (const peer of shadow.peers) assert.ok(!peer.hasEnded && !peer.hasClosed, "they are still waited for");
+});
+
 function isWhole(text: string): boolean {
   const end = text.indexOf("\r\n\r\n");
   return text.startsWith("HTTP/1.1 200 ") && end !== -1 && text.length === end + 4 + 200_000;

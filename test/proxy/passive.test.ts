@@ -283,6 +283,63 @@ test("a client that goes during its trial gives it back: none leaks", async (t) 
   assert.deepEqual((await worker.counters()).breakers, []);
 });
 
+/** A backend that hangs, with a breaker that is half-open, and one trial under way. */
+async function serveOnTrial(t: TestContext): Promise<{
+  readonly port: number;
+  readonly one: Moody;
+  readonly trial: RawPeer;
+  readonly circuitBreaker: typeof BREAKER;
+  readonly reload: (settings: Partial<PoolConfig>) => Promise<TestWorker>;
+}> {
+  const circuitBreaker = { ...BREAKER, openMs: 5000 };
+  const { worker, port, moody } = await serveMoody(t, 1, { circuitBreaker });
+  const [one] = moody;
+  assert.ok(one !== undefined);
+  one.mood = "fail";
+  await askMany(port, 4);
+  one.mood = "hang";
+  let trial: RawPeer | null = null;
+  await eventually("a trial", async () => {
+    trial = await connectRaw(port);
+    trial.send(CLOSE);
+    await eventually("refused or on trial", () => trial?.text !== "" || one.requests === 5);
+    return one.requests === 5;
+  });
+  assert.ok(trial !== null);
+  const reload = async (settings: Partial<PoolConfig>): Promise<TestWorker> => {
+    worker.configure(workerConfig([pool({ ports: [one.raw.port], settings })]));
+    await worker.counters();
+    return worker;
+  };
+  return { port, one, trial, circuitBreaker, reload };
+}
+
+test("a trial that is under way during a reload still counts, and the reload lets no further ones through", async (t) => {
+  const { port, one, trial, circuitBreaker, reload } = await serveOnTrial(t);
+  const worker = await reload({ circuitBreaker: { ...circuitBreaker }, slowStartMs: 1000 });
+  one.mood = "ok";
+  assert.equal(await ask(port), "200");
+  assert.equal(await ask(port), "503", "two trials are all");
+  assert.equal(one.requests, 6);
+  assert.equal((await worker.counters()).breakers[0]?.phase, "half-open");
+  one.raw.peers.find(({ hasClosed, hasEnded }) => !hasClosed && !hasEnded)?.send(OK);
+  await trial.receives("200 OK");
+  assert.deepEqual((await worker.counters()).breakers, []);
+});
+
+test("a trial of a breaker that a reload has replaced says nothing to the new one", async (t) => {
+  const { port, one, trial, circuitBreaker, reload } = await serveOnTrial(t);
+  const worker = await reload({ circuitBreaker: { ...circuitBreaker, failureRate: 60 } });
+  for (const peer of one.raw.peers) peer.socket.resetAndDestroy();
+  await trial.receives("502 Bad Gateway");
+  one.mood = "fail";
+  await askMany(port, 3);
+  assert.deepEqual((await worker.counters()).breakers, []);
+  await askMany(port, 2);
+  assert.equal(one.requests, 5 + 4, "four failures open it");
+  assert.equal((await worker.counters()).breakers[0]?.phase, "open");
+});
+
 test("a reload leaves a breaker open; other settings, or none, begin anew", async (t) => {
   const circuitBreaker = { ...BREAKER, openMs: 60_000 };
   const { worker, port, moody } = await serveMoody(t, 1, { circuitBreaker });

@@ -3,7 +3,17 @@
 
 import assert from "node:assert/strict";
 import { type TestContext, test } from "node:test";
-import { OK, RawBackend, type RawPeer, answering, eventually, get, openClient, serve } from "./harness.ts";
+import {
+  OK,
+  RETRY,
+  RawBackend,
+  type RawPeer,
+  answering,
+  eventually,
+  get,
+  openClient,
+  serve,
+} from "./harness.ts";
 
 function ask(method: string, body = ""): string {
   const length = body === "" && method !== "POST" ? [] : [`Content-Length: ${String(body.length)}`];
@@ -85,7 +95,8 @@ test("a reused connection that closes after an interim response was heard: 502",
 
 test("a reused connection that closes, and a backend that is gone by then: another one answers", async (t) => {
   const dying = leaving((peer) => {
-    dying.close();
+    // In this order: who is told of the end finds nobody.
+    dying.stopListening();
     peer.socket.resetAndDestroy();
   });
   const other = answering(OK.replace("ok", "2!"));
@@ -111,4 +122,54 @@ test("a connection whose end was heard while it was idle is never used: a POST i
     await eventually("the end was heard", () => backend.peers.every((peer) => peer.hasEnded));
   }
   assert.equal((await worker.counters()).backends["web"]?.["b1"]?.failures, 0);
+});
+
+/** Answers the first request of each connection, and works on the second one for that long before it resets. */
+function workingFor(ms: number): RawBackend {
+  return new RawBackend((peer) => {
+    peer.socket.on("data", () => {
+      if (peer.text.includes("/again")) setTimeout(() => peer.socket.resetAndDestroy(), ms);
+      else peer.send(OK);
+    });
+  });
+}
+
+test("a reused connection that closes when its backend has worked for more than a second was no race: 502, and a failure", async (t) => {
+  const backend = workingFor(1200);
+  const { worker, port } = await serve(t, { backends: [backend] });
+  const client = await warmClient(t, port);
+  client.send(get("/again"));
+  assert.match(await client.receives("Date"), /^HTTP\/1\.1 502 /u);
+  assert.equal(backend.peers.length, 1);
+  const { backends, pools } = await worker.counters();
+  assert.equal(backends["web"]?.["b1"]?.failures, 1);
+  assert.equal(pools["web"]?.reconnects, 0);
+});
+
+test("such a request is a retry like any other, on another backend", async (t) => {
+  const other = answering(OK.replace("ok", "2!"));
+  const { worker, port } = await serve(t, {
+    backends: [workingFor(1200), other],
+    settings: { balance: { kind: "first" }, retry: RETRY },
+  });
+  const client = await warmClient(t, port);
+  client.send(get("/again"));
+  await client.receives("2!");
+  const { pools } = await worker.counters();
+  assert.equal(pools["web"]?.retries, 1);
+  assert.equal(pools["web"].reconnects, 0);
+});
+
+test("requests that went once more for that are counted", async (t) => {
+  const backend = leaving((peer, connection) => {
+    if (connection === 0) peer.socket.resetAndDestroy();
+    else peer.send(OK);
+  });
+  const { worker, port } = await serve(t, { backends: [backend] });
+  const client = await warmClient(t, port);
+  client.send(get("/again"));
+  await client.receives("ok");
+  const { pools } = await worker.counters();
+  assert.equal(pools["web"]?.reconnects, 1);
+  assert.equal(pools["web"].retries, 0);
 });

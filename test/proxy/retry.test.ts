@@ -365,7 +365,8 @@ describe("bounds", () => {
       await held.receives("\r\n\r\n");
       assert.equal(await statusOf(t, port, get("/")), 502);
       const { pools } = await worker.counters();
-      assert.deepEqual(pools["web"], { queued: 0, overflows: 0, retries: i + 1, retriesRefused: i + 1 });
+      assert.equal(pools["web"]?.retries, i + 1);
+      assert.equal(pools["web"].retriesRefused, i + 1);
       held.forget();
       held.send(OK);
       await client.receives("ok");

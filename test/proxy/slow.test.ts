@@ -8,7 +8,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { OK, RawBackend, type RawPeer, type TestWorker } from "./harness.ts";
 import { answering, askOnce, eventually, get, openClient, serve } from "./harness.ts";
 
-const PEERS = 20;
+const PEERS = 10;
 /** A read that is kept, and what a stream takes until it says stop: its 64 KiB, and the read that crosses them. */
 const BYTES_EACH_MAX = 4 * 65_536;
 const SWITCHED = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n";
@@ -99,7 +99,7 @@ const FLOODS: readonly Flood[] = [
 
 for (const { what, backend, request, more } of FLOODS) {
   test(`nobody reads ${what}: each connection holds at most 256 KiB`, async (t) => {
-    const { worker, port } = await serve(t, { backends: [backend()] });
+    const { worker, port } = await serve(t, { backends: [backend()], isAlone: true });
     // The first connections bring code and pools to life.
     await askOnce(port, get("/", "Connection: close", "Bad"));
     const before = (await worker.census()).bufferBytes;

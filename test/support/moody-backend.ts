@@ -57,6 +57,11 @@ export class MoodyBackend {
     this.#child?.kill("SIGSTOP");
   }
 
+  /** It goes on where it was. */
+  thaw(): void {
+    this.#child?.kill("SIGCONT");
+  }
+
   /** Ends when the process has gone, and its connections with it. */
   async kill(): Promise<void> {
     const child = this.#child;

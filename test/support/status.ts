@@ -16,6 +16,7 @@ export function sampleStatus(changes: Partial<Status> = {}): Status {
       connected: true,
       lastHeardMs: 80,
       configMatches: true,
+      newerFile: "neither",
       problem: null,
       paths: [
         { self: "192.168.1.11", peer: "192.168.1.12", connected: true, lastHeardMs: 80, problem: null },
@@ -60,6 +61,7 @@ export function sampleStatus(changes: Partial<Status> = {}): Status {
         overflows: 0,
         retries: 0,
         retriesRefused: 0,
+        reconnects: 0,
         panic: null,
         backends: [
           {

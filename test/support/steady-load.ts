@@ -9,6 +9,8 @@ export interface SteadyOptions {
   readonly perSecond: number;
   /** At once; requests that are due wait for one. Absent: as many as there are requests. */
   readonly connections?: number;
+  /** Requests in all. Absent: until `stop`. */
+  readonly limit?: number;
 }
 
 export interface Seen {
@@ -66,7 +68,7 @@ export class SteadyLoad {
 
   #askAllDue(): void {
     const due = ((performance.now() - this.#startedAtMs) * this.#options.perSecond) / 1000;
-    while (this.#asked < due) this.#ask();
+    while (this.#asked < Math.min(due, this.#options.limit ?? Infinity)) this.#ask();
     this.#awake();
   }
 

@@ -2,6 +2,7 @@
 // when everything was measured, writes it to docs/performance.md.
 
 import { setTimeout as sleep } from "node:timers/promises";
+import { writeFigures } from "../figures.ts";
 import { type Backends, startBackends } from "./backends.ts";
 import { CASES, type Case } from "./cases.ts";
 import { checkAnswers, checkFeatures } from "./check.ts";
@@ -9,7 +10,7 @@ import { type FixedLoad, type FullLoad, busiestOf, measureFixedLoad, measureFull
 import { type Options, USAGE, readOptions } from "./options.ts";
 import { type Proxy, describeVersion, startProxy } from "./proxies.ts";
 import { profile } from "./profile.ts";
-import { type Report, renderReport, writeReport } from "./report.ts";
+import { type Report, renderReport } from "./report.ts";
 import { Site } from "./site.ts";
 
 /** What was measured of one proxy in one case. */
@@ -171,7 +172,7 @@ if (reading === "help") {
     if (options.profileFile === null) {
       const report = await run(site, options);
       process.stdout.write(renderReport(report));
-      if (options.writes) await writeReport(report);
+      if (options.writes) await writeFigures("scripts/bench/http.sh", renderReport(report));
     } else {
       process.stdout.write(await runProfile(site, options, options.profileFile));
     }

@@ -1,9 +1,7 @@
-// The figures of a run as Markdown: what docs/performance.md shows between its two marks. Medians of the rounds, and
+// The figures of a run as Markdown: what docs/performance.md shows. Medians of the rounds, and
 // ratios of those medians to HAProxy's.
 
-import { readFileSync, writeFileSync } from "node:fs";
 import { arch, cpus, release } from "node:os";
-import { format } from "prettier";
 import type { Case } from "./cases.ts";
 import type { FixedLoad, FullLoad } from "./measure.ts";
 
@@ -31,22 +29,11 @@ interface ProxyReport {
   readonly failure: string | null;
 }
 
-const PAGE = new URL("../../../docs/performance.md", import.meta.url);
-const START = "<!-- figures: scripts/bench/http.sh -->";
-const END = "<!-- end of figures -->";
 const YARDSTICK = "HAProxy";
 /** Above this, the caches are someone else's as often as the proxy's, and latencies are those of the other work. */
 const WAITING_MAX = 0.1;
 
-/** Puts the report between the marks of docs/performance.md. */
-export async function writeReport(report: Report): Promise<void> {
-  const page = readFileSync(PAGE, "utf8");
-  const [start, end] = [page.indexOf(START), page.indexOf(END)];
-  if (start === -1 || end < start) throw new Error(`docs/performance.md has no "${START}" before "${END}"`);
-  const text = `${page.slice(0, start)}${START}\n\n${renderReport(report)}\n${page.slice(end)}`;
-  writeFileSync(PAGE, await format(text, { parser: "markdown", printWidth: 110 }));
-}
-
+/** As Markdown. */
 export function renderReport(report: Report): string {
   const { proxies, rounds, seconds } = report;
   const names = proxies.map(({ name, version }) => `${name} (${version})`).join(", ");

@@ -20,10 +20,10 @@ import type { Terminal } from "../terminal.ts";
 const OTHERS_MAY_READ_OR_WRITE = 0o006;
 
 export async function checkConfig(
-  { config: file }: { readonly config: string },
+  { config: file, node }: { readonly config: string; readonly node?: string },
   terminal: Terminal,
 ): Promise<number> {
-  const errors = await findErrors(file);
+  const errors = await findErrors(file, node);
   if (errors.length === 0) {
     terminal.print(`${file}: ok`);
     return EXIT.ok;
@@ -32,7 +32,8 @@ export async function checkConfig(
   return EXIT.failed;
 }
 
-async function findErrors(file: string): Promise<readonly ConfigError[]> {
+/** `node`: must stand in the file. */
+async function findErrors(file: string, node: string | undefined): Promise<readonly ConfigError[]> {
   const ofFile = (message: string): ConfigError => ({ file, line: 1, column: 1, path: "", message });
   let text: string;
   try {
@@ -42,19 +43,35 @@ async function findErrors(file: string): Promise<readonly ConfigError[]> {
   }
   if (isNotConfigured(text)) return [ofFile(`${describeNotConfigured(file)}.`)];
   const untrusted = findUntrusted(resolve(file));
-  const errors = await findErrorsIn(text, file);
+  const errors = await findErrorsIn(text, { file, node });
   return untrusted === null ? errors : [ofFile(untrusted), ...errors];
 }
 
-async function findErrorsIn(text: string, file: string): Promise<readonly ConfigError[]> {
+async function findErrorsIn(
+  text: string,
+  { file, node }: { readonly file: string; readonly node: string | undefined },
+): Promise<readonly ConfigError[]> {
   const parsed = parseConfig(text, file);
   if (parsed.kind === "invalid") return parsed.errors;
   const problems = await findFileProblems(parsed.config, dirname(file));
   const mistakes = [
+    ...(node === undefined ? [] : findAbsence(parsed.config, node)),
     ...problems.map((problem): Mistake => ({ ...problem, at: "value" })),
     ...readErrorPages(parsed.config, dirname(file)).mistakes,
   ];
   return locateMistakes(text, { file, mistakes });
+}
+
+/** A node that its file does not name does not start. */
+function findAbsence({ pair }: Config, node: string): readonly Mistake[] {
+  if (pair === undefined) {
+    return [{ path: [], at: "value", message: `There is no pair, so ${node} would balance alone.` }];
+  }
+  const names = pair.nodes.map(({ name }) => name);
+  if (names.includes(node)) return [];
+  return [
+    { path: ["pair", "nodes"], at: "key", message: `There is no "${node}" here, only ${names.join(", ")}.` },
+  ];
 }
 
 interface FileProblem {

@@ -85,7 +85,7 @@ export async function initPair(options: InitOptions, terminal: Terminal): Promis
   const written = await writeNewFiles([
     { path: join(dirname(paths.config), SECRET_FILE), text: secret, mode: SECRET_MODE },
     { path: nodeNameFile(paths.config), text: `${name.value}\n`, mode: CONFIG_MODE },
-    { path: paths.config, text, mode: CONFIG_MODE },
+    { path: paths.config, text, mode: CONFIG_MODE, isBlank: before.kind === "empty" },
   ]);
   if (written.kind === "failed") {
     waiting.close();

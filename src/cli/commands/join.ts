@@ -82,7 +82,7 @@ export async function joinPair(options: JoinOptions, terminal: Terminal): Promis
       ? []
       : [{ path: secretFile, text: offer.secret, mode: SECRET_MODE }]),
     { path: nodeNameFile(paths.config), text: `${name.value}\n`, mode: CONFIG_MODE },
-    { path: paths.config, text: offer.config, mode: CONFIG_MODE },
+    { path: paths.config, text: offer.config, mode: CONFIG_MODE, isBlank: before.kind === "empty" },
   ]);
   if (written.kind === "failed") {
     session.giveUp(written.problem);

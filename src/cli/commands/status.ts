@@ -2,7 +2,7 @@
 
 import type { AgentStatus, ArbiterStatus, BackendStatus, BreakerStatus } from "../../protocol/status.ts";
 import type { EjectionStatus, GroupStatus, PoolStatus } from "../../protocol/status.ts";
-import type { LastCheck, PeerStatus, Status } from "../../protocol/status.ts";
+import type { LastCheck, NewerFile, PeerStatus, Status } from "../../protocol/status.ts";
 import type { Terminal } from "../terminal.ts";
 import { withStatus } from "./role.ts";
 
@@ -141,15 +141,32 @@ function formatArbiter({ address, lastAnswerMs, problem }: ArbiterStatus): strin
   return words(address ?? "none", address !== null && answered, problem !== null && `(${problem})`);
 }
 
-function formatAbsence({ groups }: Status): string {
-  return groups.length === 0 ? "none: this node has no standby" : "none yet";
+/** By the files that both have read last, and what to do about them. */
+function formatDrift(peer: string, newerFile: NewerFile): string {
+  const differs = "its configuration differs from this node's";
+  switch (newerFile) {
+    case "neither":
+      return `${differs}, and the files are the same: reload or restart the node that runs with an older one`;
+    case "self":
+      return `${differs}: this node's file is newer, \`vipair config diff\` shows in what and \`vipair config push\` copies it`;
+    case "peer":
+      return `${differs}: the file of ${peer} is newer, \`vipair config diff\` shows in what and \`vipair config push\` there copies it`;
+    case "both":
+      return `${differs}: both files were changed, \`vipair config diff\` shows in what; merge them and \`vipair config push\``;
+    case null:
+      return `${differs}: \`vipair config diff\` shows in what, and \`vipair config push\` on the node with the newer file copies it`;
+  }
+}
+
+function formatAbsence({ priority }: Status): string {
+  return priority === null ? "none: this node has no standby" : "none yet";
 }
 
 function formatPeer(peer: PeerStatus): string[] {
-  const { node, role, connected, lastHeardMs, configMatches, problem, paths } = peer;
+  const { node, role, connected, lastHeardMs, configMatches, newerFile, problem, paths } = peer;
   const heard = lastHeardMs === null ? "never heard" : `heard ${formatDuration(lastHeardMs)} ago`;
   const lines = [words(node, role, connected ? "connected" : "not connected", heard)];
-  if (configMatches === false) lines.push("its configuration differs from this node's");
+  if (configMatches === false) lines.push(formatDrift(node, newerFile));
   if (problem !== null) lines.push(problem);
   if (paths.length < 2) return lines;
   for (const { self, peer: other, connected: works, problem: why } of paths) {
@@ -160,12 +177,13 @@ function formatPeer(peer: PeerStatus): string[] {
 }
 
 /** What is worth a line only if it was there. */
-function formatTroubles({ queued, overflows, retries, retriesRefused }: PoolStatus): string[] {
+function formatTroubles({ queued, overflows, retries, retriesRefused, reconnects }: PoolStatus): string[] {
   const line = words(
     queued > 0 && `${String(queued)} waiting`,
     overflows > 0 && plural(overflows, "overflow"),
     retries > 0 && (retries === 1 ? "1 retry" : `${String(retries)} retries`),
     retriesRefused > 0 && `${String(retriesRefused)} refused by the budget`,
+    reconnects > 0 && plural(reconnects, "reconnect"),
   );
   return line === "" ? [] : [line];
 }

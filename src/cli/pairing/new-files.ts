@@ -5,11 +5,14 @@ import { mkdir, readFile, rm } from "node:fs/promises";
 import { dirname } from "node:path";
 import { replaceFile } from "../../system/atomic-file.ts";
 import { errorCode } from "../../system/errno.ts";
+import { describeAccess } from "../../system/page-file.ts";
 
 export interface NewFile {
   readonly path: string;
   readonly text: string;
   readonly mode: number;
+  /** What stands there is worth nothing to anybody: no backup. */
+  readonly isBlank?: boolean;
 }
 
 export type FilesWritten =
@@ -30,9 +33,9 @@ export async function writeNewFiles(files: readonly NewFile[]): Promise<FilesWri
     // oxlint-disable-next-line no-await-in-loop -- the last one first
     for (const step of undos.splice(0).toReversed()) await step();
   };
-  for (const { path, text, mode } of files) {
+  for (const file of files) {
     // oxlint-disable-next-line no-await-in-loop -- in this order
-    const written = await writeOne({ path, text, mode });
+    const written = await writeOne(file);
     if (written.kind === "failed") {
       // oxlint-disable-next-line no-await-in-loop -- the end of the loop
       await undo();
@@ -48,6 +51,7 @@ async function writeOne({
   path,
   text,
   mode,
+  isBlank = false,
 }: NewFile): Promise<
   | { readonly kind: "written"; readonly backup: string | null; readonly undo: () => Promise<unknown> }
   | { readonly kind: "failed"; readonly problem: string }
@@ -58,11 +62,11 @@ async function writeOne({
     old = await readFile(path, "utf8");
   } catch (error) {
     if (errorCode(error) !== "ENOENT") {
-      return { kind: "failed", problem: error instanceof Error ? error.message : String(error) };
+      return { kind: "failed", problem: `${path} ${describeAccess(error)}` };
     }
   }
   if (old === text) return { kind: "written", backup: null, undo: async () => Promise.resolve() };
-  const backup = old === undefined ? {} : { backup: `${path}.bak` };
+  const backup = old === undefined || isBlank ? {} : { backup: `${path}.bak` };
   const replaced = await replaceFile({ path, text, newMode: mode, expected: old ?? null, ...backup });
   if (replaced.kind === "failed") return replaced;
   if (replaced.kind === "changed") {

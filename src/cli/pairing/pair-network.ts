@@ -60,7 +60,11 @@ export function choosePairNetwork(
     .flatMap((place) => subnetsOf(place).map((own) => ({ place, own })))
     .filter(({ own }) => own.address !== vip && contains(own, vip));
   const [place, ...others] = preferred(places, machine);
-  if (place === undefined) return problemOf(outside(all, vip, wanted));
+  if (place === undefined) {
+    const dark = findDark(all, vip);
+    const problem = dark === undefined ? undefined : interfaceProblem(all, dark.name);
+    return problemOf(problem ?? outside(all, vip, wanted));
+  }
   if (others.length > 0)
     return { kind: "ambiguous", interfaces: [place, ...others].map((one) => one.place.name) };
 
@@ -140,6 +144,14 @@ function subnetsOf({ addresses }: MachineInterface): readonly OwnAddress[] {
   );
 }
 
+/** An interface that would have done with a cable. Of one that is not plugged in the addresses are not always known. */
+function findDark(all: readonly MachineInterface[], vip: string): MachineInterface | undefined {
+  const hasNetwork = all.some((one) => !one.isLoopback && one.state === "up" && subnetsOf(one).length > 0);
+  const dark = all.filter(({ state }) => state === "no-carrier");
+  const known = all.find((one) => subnetsOf(one).some((own) => contains(own, vip)));
+  return known ?? (hasNetwork ? undefined : dark[0]);
+}
+
 function contains({ address, prefixLength, family }: OwnAddress, other: string): boolean {
   if ((family === "ipv6") !== other.includes(":")) return false;
   const network = new BlockList();
@@ -149,12 +161,7 @@ function contains({ address, prefixLength, family }: OwnAddress, other: string):
 
 function outside(all: readonly MachineInterface[], vip: string, wanted: string | undefined): string {
   const asked = wanted === undefined ? all : all.filter(({ name }) => name === wanted);
-  const idle = all.filter(({ state, isLoopback }) => state === "no-carrier" && !isLoopback);
-  const hint =
-    idle.length === 0
-      ? ""
-      : ` (${idle.map(({ name }) => name).join(", ")}: no carrier, is the cable plugged in?)`;
-  return `${vip} is in no network of ${wanted ?? "this machine"}, which has ${describeAll(asked)}${hint}. Choose an address of such a network`;
+  return `${vip} is in no network of ${wanted ?? "this machine"}, which has ${describeAll(asked)}. Choose an address of such a network`;
 }
 
 function describeAll(all: readonly MachineInterface[]): string {

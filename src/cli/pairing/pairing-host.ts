@@ -104,8 +104,10 @@ export class PairingHost {
     return undefined;
   }
 
+  /** At once, whoever is joining. */
   close(): void {
     this.#endWith({ kind: "closed" });
+    for (const raw of this.#sockets) raw.destroy();
   }
 
   /** The port closes at once; a node that is just joining may finish. */

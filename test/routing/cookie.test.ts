@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import * as fc from "fast-check";
-import { cookieValues, withoutCookie } from "../../src/http1/cookie.ts";
+import { cookieValues, readCookies, withoutCookie } from "../../src/routing/cookie.ts";
 import type { Field } from "../../src/http1/fields.ts";
 
 function field(name: string, value: string): Field {
@@ -33,6 +33,30 @@ for (const [lines, values] of [
     assert.deepEqual(cookieValues(fields(...lines), "a"), values);
   });
 }
+
+test("whoever reads all cookies reads of each what one who asks for it alone reads first", () => {
+  const text = fc.string({ unit: fc.constantFrom("a", "b", "=", ";", " ", '"', "1", "2"), maxLength: 40 });
+  fc.assert(
+    fc.property(fc.array(text, { maxLength: 3 }), (lines) => {
+      const cookies = readCookies(fields(...lines));
+      for (const name of ["a", "b", "ab"]) {
+        const [first] = cookieValues(fields(...lines), name);
+        // One that is empty stands before all others of its name for whoever wants the first.
+        const value = cookies.get(name);
+        if (value !== "") assert.equal(value, first);
+      }
+    }),
+  );
+  assert.deepEqual(
+    [...readCookies(fields("a=1; b; =x; c=", "a=2; d=x=y"))],
+    [
+      ["a", "1"],
+      ["", "x"],
+      ["c", ""],
+      ["d", "x=y"],
+    ],
+  );
+});
 
 for (const [lines, left] of [
   [["a=1"], []],

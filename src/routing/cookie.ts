@@ -1,12 +1,17 @@
-// Cookies in the fields of a request (RFC 6265 4.2.1): one of them read, or left out on the way to a backend.
+// Cookies in the fields of a request (RFC 6265 4.2.1): read for routes, hashes and sticky clients, or left out on the
+// way to a backend. In one place, so that all of them read the same.
 
-import type { Field } from "./fields.ts";
+/** A field of a request as far as cookies go. */
+interface CookieField {
+  readonly name: string;
+  readonly value: string;
+}
 
 /** Looked at of one name: browsers send one for each path that was set. */
 const VALUES_MAX = 4;
 
 /** The values of the cookies of that name that are not empty, at most the first four. */
-export function cookieValues(fields: readonly Field[], name: string): readonly string[] {
+export function cookieValues(fields: readonly CookieField[], name: string): readonly string[] {
   const values: string[] = [];
   for (const field of fields) {
     if (!isCookie(field)) continue;
@@ -22,8 +27,27 @@ export function cookieValues(fields: readonly Field[], name: string): readonly s
   return values;
 }
 
+/** All cookies by name, each with its value; of several of one name the first, as servers take it (RFC 6265 5.4). */
+export function readCookies(fields: readonly CookieField[]): ReadonlyMap<string, string> {
+  const cookies = new Map<string, string>();
+  for (const field of fields) {
+    if (!isCookie(field)) continue;
+    const { value } = field;
+    for (let start = 0; start < value.length;) {
+      const end = pairEnd(value, start);
+      const equals = value.indexOf("=", start);
+      if (equals !== -1 && equals < end) {
+        const name = value.slice(skipSpace(value, start, equals), equals);
+        if (!cookies.has(name)) cookies.set(name, valueBetween(value, equals + 1, end));
+      }
+      start = end + 1;
+    }
+  }
+  return cookies;
+}
+
 /** The fields without the cookies of that name; the same list when there are none. */
-export function withoutCookie(fields: readonly Field[], name: string): readonly Field[] {
+export function withoutCookie<F extends CookieField>(fields: readonly F[], name: string): readonly F[] {
   if (!fields.some((field) => isCookie(field) && field.value.includes(`${name}=`))) return fields;
   return fields.flatMap((field) => {
     if (!isCookie(field)) return [field];
@@ -43,7 +67,7 @@ function pairsWithout(value: string, name: string): string {
   return kept.trim().replace(/;$/, "");
 }
 
-function isCookie({ name }: Field): boolean {
+function isCookie({ name }: CookieField): boolean {
   return name.length === 6 && name.toLowerCase() === "cookie";
 }
 
@@ -54,13 +78,19 @@ function pairEnd(text: string, start: number): number {
 
 /** The value of the pair NAME=VALUE between two places; null when it has another name. */
 function valueOfPair(text: string, start: number, end: number, name: string): string | null {
-  let at = start;
-  while (at < end && isSpace(text, at)) at += 1;
+  const at = skipSpace(text, start, end);
   if (!text.startsWith(name, at) || text[at + name.length] !== "=") return null;
-  const value = text.slice(at + name.length + 1, end).trim();
+  return valueBetween(text, at + name.length + 1, end);
+}
+
+/** Without the quotes that may stand around it. */
+function valueBetween(text: string, start: number, end: number): string {
+  const value = text.slice(start, end).trim();
   return value.length > 1 && value.startsWith('"') && value.endsWith('"') ? value.slice(1, -1) : value;
 }
 
-function isSpace(text: string, at: number): boolean {
-  return text[at] === " " || text[at] === "\t";
+function skipSpace(text: string, start: number, end: number): number {
+  let at = start;
+  while (at < end && (text[at] === " " || text[at] === "\t")) at += 1;
+  return at;
 }
