@@ -29,25 +29,19 @@ const GRACE_MS = 5_000;
 /** Folders of test/ that are layers of their own; the others mirror src/ and make the unit layer. */
 const NOT_UNIT: ReadonlySet<string> = new Set(["sim", "integration", "load", "hooks", "lab", "systemd"]);
 
-/**
- * Files of test/integration that hold vipair to no tight figures: two at a time, at the end. Those that count failed
- * requests give each two seconds, and no role may move for want of a processor anyway.
- */
+/** Files of test/integration that hold vipair to no tight figures and count no request that a moving role fails: two at a time, at the end. */
 const CALM: ReadonlySet<string> = new Set([
   "access-log.test.ts",
   "alone.test.ts",
   "backend-orders.test.ts",
   "bad-input.test.ts",
   "error-pages.test.ts",
-  "groups.test.ts",
   "health.test.ts",
-  "maintenance.test.ts",
   "notify.test.ts",
   "package.test.ts",
   "passive.test.ts",
   "reload.test.ts",
   "replication.test.ts",
-  "second-node.test.ts",
   "secrecy.test.ts",
   "sticky.test.ts",
   "strangers.test.ts",
