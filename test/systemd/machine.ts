@@ -203,7 +203,16 @@ export class Machine {
 
   #argv(command: readonly string[]): string[] {
     if (this.#init === undefined) throw new Error(`${this.name} is off`);
-    return ["--target", String(this.#init), "--all", "env", "--chdir=/", "--ignore-environment", ...ENVIRONMENT, ...command];
+    return [
+      "--target",
+      String(this.#init),
+      "--all",
+      "env",
+      "--chdir=/",
+      "--ignore-environment",
+      ...ENVIRONMENT,
+      ...command,
+    ];
   }
 
   /** A property of a unit, as `systemctl show` tells it. */

@@ -348,6 +348,34 @@ describe("two machines with systemd", { skip: machinesAreMissing() }, () => {
     });
   });
 
+  describe("the configuration", () => {
+    it("a backend added on one node goes to the other by a push, and comments stay", async () => {
+      const { active, standby } = await machines.settle();
+      await active.run("sed", "-i", "1i # a comment of the operator", "/etc/vipair/vipair.yaml");
+      const report = await outageOf("config push", async () => {
+        const added = `${ipv4Of("gateway")}:${String(BACKEND_PORT)}`;
+        await active.run("vipair", "backend", "add", "web", added, "--backup");
+        await waitUntil(async () => (await machines.status(active))?.peer?.configMatches === false, {
+          what: "the drift to be seen",
+          withinMs: 5000,
+        });
+        const diff = await active.attempt("vipair", "config", "diff");
+        assert.equal(diff.status, 1);
+        assert.match(diff.stdout, new RegExp(`^\\+.*${added}`, "m"));
+        await active.run("vipair", "backend", "remove", "web", added);
+        await active.run("vipair", "config", "push");
+        assert.equal((await active.attempt("vipair", "config", "diff")).status, 0);
+      });
+      assertNoneFailed(report);
+      const files = await Promise.all(
+        [active, standby].map((machine) => machine.run("cat", "/etc/vipair/vipair.yaml")),
+      );
+      assert.equal(files[0], files[1]);
+      assert.match(String(files[1]), /# a comment of the operator/);
+      assert.equal((await machines.settle()).active.name, active.name);
+    });
+  });
+
   describe("a disk that is full", () => {
     it("refuses a change of the configuration and leaves it whole", async () => {
       const { active } = await machines.settle();
