@@ -60,6 +60,7 @@ const WAITING: ReadonlySet<string> = new Set([
   "maintenance.test.ts",
   "notify.test.ts",
   "plumbing.test.ts",
+  "taken-address.test.ts",
   "watches.test.ts",
   "safe-groups.test.ts",
 ]);

@@ -83,7 +83,12 @@ async function printDiff(runtimeDir: string, terminal: Terminal): Promise<number
 
 const HIDDEN = "(hidden)";
 
-async function pushConfig(runtimeDir: string, order: ConfigPushOrder, terminal: Terminal): Promise<number> {
+/** Copies this node's file to the other node; ends in the exit code. */
+export async function pushConfig(
+  runtimeDir: string,
+  order: ConfigPushOrder,
+  terminal: Terminal,
+): Promise<number> {
   const answer = await askAdmin({
     runtimeDir,
     method: "POST",

@@ -135,13 +135,14 @@ function addBackendCommands(program: Command, options: PairingCommandOptions): v
     .option("--name <name>", "its name in logs and status (default: its address)")
     .addOption(numberOption("--weight <number>", "its share of the requests", { from: 0, to: 256 }))
     .option("--backup", "it serves only when no other can", false)
+    .option("--push", "copy the file to the other node afterwards", false)
     .addOption(options.configOption())
     .addOption(options.runtimeDirOption())
     .action(
       async (
         pool: string,
         address: string,
-        given: { name?: string; weight?: number; backup: boolean } & Places,
+        given: { name?: string; weight?: number; backup: boolean; push: boolean } & Places,
       ) => {
         const { config, runtimeDir, ...rest } = given;
         const { addBackend } = await import("./backend-edit.ts");
@@ -154,13 +155,17 @@ function addBackendCommands(program: Command, options: PairingCommandOptions): v
     .argument("<pool>", "as in the configuration")
     .argument("<backend>", "its name or address")
     .option("--force", "even if it is the last one", false)
+    .option("--push", "copy the file to the other node afterwards", false)
     .addOption(options.configOption())
     .addOption(options.runtimeDirOption())
-    .action(async (pool: string, name: string, given: { force: boolean } & Places) => {
-      const { config, runtimeDir, force } = given;
+    .action(async (pool: string, name: string, given: { force: boolean; push: boolean } & Places) => {
+      const { config, runtimeDir, ...rest } = given;
       const { removeBackend } = await import("./backend-edit.ts");
       onEnd(
-        await removeBackend({ pool, backend: name, force, paths: pathsOf({ config, runtimeDir }) }, terminal),
+        await removeBackend(
+          { pool, backend: name, ...rest, paths: pathsOf({ config, runtimeDir }) },
+          terminal,
+        ),
       );
     });
 }
