@@ -14,6 +14,8 @@ const READY: ServiceState = {
   role: "standby",
 };
 
+const ignore = () => undefined;
+
 /** A report in virtual time. */
 class Rig {
   state: ServiceState = READY;
@@ -30,7 +32,6 @@ class Rig {
       this.report.close();
       mock.timers.reset();
     });
-    const ignore = () => undefined;
     this.report = new ServiceReport({
       manager: {
         watchdogMs: WATCHDOG_MS,

@@ -15,6 +15,7 @@ const PEER: PeerStatus = {
   connected: true,
   lastHeardMs: 80.4,
   configMatches: true,
+  newerFile: null,
   problem: null,
   paths: [],
 };
@@ -43,6 +44,7 @@ function pool(...states: BackendStatus["state"][]): NodeSummary["pools"][number]
     queued: 0,
     overflows: 0,
     retries: 0,
+    reconnects: 0,
     retriesRefused: 0,
     panic: null,
     backends: states.map((state) => ({ ...BACKEND, state })),

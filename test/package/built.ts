@@ -22,7 +22,7 @@ const INPUTS = [
 ];
 
 export const EPOCH = 1_700_000_000;
-export const VERSION = "1.2.3-rc.1";
+const VERSION = "1.2.3-rc.1";
 /** Of this machine, in Debian's words. */
 export const ARCHITECTURE = process.arch === "arm64" ? "arm64" : "amd64";
 

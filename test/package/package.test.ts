@@ -67,6 +67,11 @@ function contents(architecture: string): readonly Entry[] {
     });
 }
 
+/** In MiB. */
+function sizeOf(entries: readonly Entry[]): number {
+  return entries.reduce((total, { size }) => total + size, 0) / MIB;
+}
+
 function field(architecture: string, name: string): string {
   return execFileSync("dpkg-deb", ["--field", packages.path(architecture), name], {
     encoding: "utf8",
@@ -127,10 +132,9 @@ describe("the package", { skip: isMissing("dpkg-deb") }, () => {
 
     test(`${architecture}: it is as small as the runtime allows`, () => {
       const entries = contents(architecture);
-      const sum = (chosen: readonly Entry[]) => chosen.reduce((total, { size }) => total + size, 0) / MIB;
-      assert.ok(sum(entries) < INSTALLED_MIB_MAX, `${String(sum(entries))} MiB`);
+      assert.ok(sizeOf(entries) < INSTALLED_MIB_MAX, `${String(sizeOf(entries))} MiB`);
       const others = entries.filter(({ path }) => !path.includes("/node-linux-"));
-      assert.ok(sum(others) < WITHOUT_RUNTIME_MIB_MAX, `${String(sum(others))} MiB`);
+      assert.ok(sizeOf(others) < WITHOUT_RUNTIME_MIB_MAX, `${String(sizeOf(others))} MiB`);
     });
 
     test(`${architecture}: its control data say what it needs`, () => {
