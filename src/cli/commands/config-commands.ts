@@ -1,7 +1,6 @@
 // `vipair config diff` and `vipair config push`: the configuration file on the other node, without a login there.
 
 import type { Command, Option } from "commander";
-import { findSecrets } from "../../config/hidden-secrets.ts";
 import { ADMIN_PATHS } from "../../protocol/admin.ts";
 import type {
   ConfigFilesResult,
@@ -70,6 +69,7 @@ async function printDiff(runtimeDir: string, terminal: Terminal): Promise<number
     terminal.print(`the files of ${self.node} and ${peer.node} are the same`);
     return DIFF_EXIT.same;
   }
+  const { findSecrets } = await import("../../config/hidden-secrets.ts");
   const ours = findSecrets(self.text);
   const theirs = findSecrets(peer.text);
   const isShared = ours.secret === theirs.secret;
