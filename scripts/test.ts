@@ -41,6 +41,7 @@ const NOT_UNIT: ReadonlySet<string> = new Set([
 const CALM: ReadonlySet<string> = new Set([
   "access-log.test.ts",
   "alone.test.ts",
+  "backend-edit.test.ts",
   "backend-orders.test.ts",
   "bad-input.test.ts",
   "error-pages.test.ts",
