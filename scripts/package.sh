@@ -80,8 +80,8 @@ END
 
 make_package() { # ARCHITECTURE
   root=$work/$1
-  install_dependencies "$work/dependencies-$1" "$1"
-  stage_files "$root" "$work/built" "$work/dependencies-$1" "$version"
+  dependencies=$(install_dependencies "$1")
+  stage_files "$root" "$work/built" "$dependencies" "$version"
   changelog | gzip -9n >"$root/usr/share/doc/vipair/changelog.gz"
   install -D -m 0644 scripts/package/lintian-overrides "$root/usr/share/lintian/overrides/vipair"
 

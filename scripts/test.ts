@@ -27,12 +27,21 @@ const CHECK_LIMIT_MS = 300_000;
 const GRACE_MS = 5_000;
 
 /** Folders of test/ that are layers of their own; the others mirror src/ and make the unit layer. */
-const NOT_UNIT: ReadonlySet<string> = new Set(["sim", "integration", "load", "hooks", "lab"]);
+const NOT_UNIT: ReadonlySet<string> = new Set([
+  "sim",
+  "integration",
+  "load",
+  "hooks",
+  "lab",
+  "package",
+  "systemd",
+]);
 
 /** Files of test/integration that hold vipair to no tight figures and count no request that a moving role fails: two at a time, at the end. */
 const CALM: ReadonlySet<string> = new Set([
   "access-log.test.ts",
   "alone.test.ts",
+  "backend-edit.test.ts",
   "backend-orders.test.ts",
   "bad-input.test.ts",
   "error-pages.test.ts",
@@ -40,9 +49,11 @@ const CALM: ReadonlySet<string> = new Set([
   "notify.test.ts",
   "package.test.ts",
   "passive.test.ts",
+  "pairing.test.ts",
   "reload.test.ts",
   "replication.test.ts",
   "secrecy.test.ts",
+  "service.test.ts",
   "sticky.test.ts",
   "strangers.test.ts",
   "timings.test.ts",
@@ -59,7 +70,10 @@ const WAITING: ReadonlySet<string> = new Set([
   "loopback.test.ts",
   "maintenance.test.ts",
   "notify.test.ts",
+  "pairing.test.ts",
   "plumbing.test.ts",
+  "probe.test.ts",
+  "taken-address.test.ts",
   "watches.test.ts",
   "safe-groups.test.ts",
 ]);
@@ -89,11 +103,13 @@ function layers(): Layer[] {
     { name: "sim", globs: [glob("sim")], concurrency: 2, limitMs: 480_000 },
     { name: "integration", globs: files("integration", CALM, false), concurrency: 1, limitMs: 600_000 },
     { name: "integration", globs: files("integration", CALM, true), concurrency: 2, limitMs: 600_000 },
+    { name: "package", globs: [glob("package")], concurrency: 1, limitMs: 1_200_000 },
     { name: "load", globs: [glob("load")], concurrency: 1, limitMs: 480_000 },
     // In this order: two at once must not be the first on a machine to make a network namespace, because iproute2 sets up
     // /run/netns then, without a lock.
     { name: "lab", globs: labFiles(false), concurrency: 1, limitMs: 1_200_000 },
     { name: "lab", globs: labFiles(true), concurrency: 2, limitMs: 600_000 },
+    { name: "systemd", globs: [glob("systemd")], concurrency: 1, limitMs: 900_000 },
   ];
 }
 

@@ -20,18 +20,30 @@ build_program() { # FOLDER
   node_modules/.bin/node scripts/package/generate.ts "$1"
 }
 
-# The packages that run with it and the runtime of the architecture, from the lock file, without what only developers read.
-install_dependencies() { # FOLDER ARCHITECTURE
-  cpu=$(npm_cpu "$2")
-  mkdir -p "$1"
-  cp package.json package-lock.json "$1/"
-  (
-    cd "$1"
+# The packages that run with it and the runtime of the architecture, from the lock file, without what only developers read. The result is kept:
+# the same lock file gives the same again. Prints the folder, which holds node_modules.
+install_dependencies() { # ARCHITECTURE
+  cpu=$(npm_cpu "$1")
+  kept=node_modules/.cache/vipair-package/$cpu-$(cat package-lock.json scripts/package/stage.sh | sha256sum | cut -c1-16)
+  if [ ! -d "$kept" ]; then
+    mkdir -p "$(dirname "$kept")"
+    fresh=$(mktemp -d "$kept.XXXXXX")
+    cp package.json package-lock.json "$fresh/"
     # Neither package scripts nor the machine's own kind have a say in what is installed.
-    npm ci --omit=dev --os=linux --cpu="$cpu" --ignore-scripts --prefer-offline --no-audit --no-fund --loglevel=error >&2
-    cd node_modules
-    rm -rf .bin .package-lock.json "node-linux-$cpu/include" "node-linux-$cpu/share"
-    # Sources and types of what is there as JavaScript, builds for browsers, tests.
+    (cd "$fresh" && npm ci --omit=dev --os=linux --cpu="$cpu" --ignore-scripts --prefer-offline --no-audit --no-fund --loglevel=error >&2)
+    prune_dependencies "$fresh/node_modules" "$cpu"
+    test -x "$fresh/node_modules/node-linux-$cpu/bin/node"
+    # Somebody else may have been faster.
+    mv -T "$fresh" "$kept" 2>/dev/null || rm -rf "$fresh"
+  fi
+  echo "$kept"
+}
+
+# Sources and types of what is there as JavaScript, builds for browsers, headers, tests, command lines of others.
+prune_dependencies() { # NODE_MODULES CPU
+  (
+    cd "$1" || exit
+    rm -rf .bin .package-lock.json "node-linux-$2/include" "node-linux-$2/share"
     rm -rf zod/src yaml/browser pino/bin.js systeminformation/lib/cli.js yaml/bin.mjs
     find . -depth -type d \( -name test -o -name tests -o -name docs -o -name benchmarks -o -name examples -o -name fixtures -o -name '.github' \
       -o -name '.husky' -o -name typings -o -name types \) -exec rm -rf {} +
@@ -40,7 +52,6 @@ install_dependencies() { # FOLDER ARCHITECTURE
       -o -name 'test.js' -o -name 'bench*.js' -o -name 'eslint.config.*' -o -name 'tsconfig*.json' \) -delete
     find . -depth -type d -empty -delete
   )
-  test -x "$1/node_modules/node-linux-$cpu/bin/node"
 }
 
 # Everything, with the modes that it has on disk. What build_program and install_dependencies made is taken from two folders.

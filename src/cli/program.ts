@@ -1,18 +1,18 @@
 // The command line: names, options and help of every command. `run` is handed in, because commands
-// here may not reach into the control plane.
+// here may not reach into the control plane. Commands that read configurations are loaded when they are called: the schema
+// is most of what there is to load.
 
 import { resolve } from "node:path";
 import { Command, CommanderError, Option } from "commander";
 import { VERSION } from "../system/version.ts";
 import { addBackendOrderCommands } from "./commands/backend-order-commands.ts";
-import { checkConfig } from "./commands/check.ts";
 import { addConfigCommands } from "./commands/config-commands.ts";
 import { orderResume, orderStandby } from "./commands/maintenance.ts";
 import { addPairingCommands } from "./commands/pairing-commands.ts";
 import { addProbeCommand } from "./commands/probe-command.ts";
 import { reloadNode } from "./commands/reload.ts";
 import { printRole } from "./commands/role.ts";
-import { explainRequest, type RouteOptions } from "./commands/route.ts";
+import type { RouteOptions } from "./commands/route.ts";
 import { printStatus } from "./commands/status.ts";
 import { orderSwitchover } from "./commands/switchover.ts";
 import { EXIT, processTerminal } from "./terminal.ts";
@@ -124,6 +124,7 @@ function buildProgram({
     .addOption(configOption())
     .option("--node <name>", "a node that must stand in it")
     .action(async (options: { config: string; node?: string }) => {
+      const { checkConfig } = await import("./commands/check.ts");
       onEnd(await checkConfig(options, terminal));
     });
   program
@@ -140,6 +141,7 @@ function buildProgram({
         request: string,
         { header, listener, ...options }: Omit<RouteOptions, "request" | "fields"> & { header: string[] },
       ) => {
+        const { explainRequest } = await import("./commands/route.ts");
         onEnd(await explainRequest({ ...options, request, fields: header, listener }, terminal));
       },
     );

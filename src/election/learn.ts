@@ -102,6 +102,7 @@ function hear(turn: Turn, said: Advertisement): void {
     peer,
     peerTimes,
     epoch: Math.max(turn.state.epoch, said.epoch),
+    wasHeld: turn.state.wasHeld || said.role === "active",
   });
   endForce(turn);
   const { phase } = turn.state;
@@ -240,7 +241,7 @@ function learnClaimed(turn: Turn, { epoch, startedAt }: Extract<Input, { kind: "
   const { phase } = turn.state;
   const lease = freshLease(settings, startedAt);
   const announceAt = announceTimes(turn);
-  update(turn, { failedClaims: 0 });
+  update(turn, { failedClaims: 0, wasHeld: true });
   if (phase.kind === "active" && phase.epoch === epoch) {
     // Claimed again after it had vanished (rule 10).
     return update(turn, { phase: { ...phase, lease, announceAt, reclaiming: false } });

@@ -193,6 +193,8 @@ export interface State {
   /** The newest claim of the pair that this node knows of. Only grows. */
   readonly epoch: number;
   readonly peer: Peer;
+  /** One of the pair has been active since this node began, as far as it knows: only then is who answers for the address known. */
+  readonly wasHeld: boolean;
   /** What the peer's words have told of its times since this node began; undefined: nothing was heard yet. */
   readonly peerTimes: PeerTimes | undefined;
   readonly faults: readonly Fault[];

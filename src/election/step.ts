@@ -42,6 +42,7 @@ export function start(settings: Settings, now: number, memory: Memory = {}): Ste
     },
     epoch: memory.epoch ?? 0,
     peer: { kind: settings.peer === undefined ? "absent" : "unknown" },
+    wasHeld: false,
     peerTimes: undefined,
     faults: [],
     impairments: [],

@@ -77,7 +77,7 @@ function awaitLease(
 function claim(turn: Turn, vacancy: Vacancy): void {
   const { state } = turn;
   const epoch = state.epoch + 1;
-  // A peer that was heard has told enough. One that never spoke may be active behind a firewall.
+  // A peer that was heard has told enough of the pair. One that never spoke may be active behind a firewall.
   const { peer } = state;
   const probe = peer.kind === "dead" ? !peer.everHeard : peer.kind !== "heard";
   if (couldCross(turn, vacancy)) {
@@ -93,7 +93,8 @@ function runClaim(
 ): void {
   const { reason, handover } = vacancy;
   log(turn, "info", "claiming", { epoch, reason, handover });
-  turn.effects.push({ kind: "claim", epoch, handover, probe });
+  // As long as nobody of the pair has held the address, whoever answers for it is a stranger, and a second is no outage.
+  turn.effects.push({ kind: "claim", epoch, handover, probe: probe || !turn.state.wasHeld });
   update(turn, {
     phase: { kind: "claiming", epoch, since: turn.now, vacancy },
     epoch,

@@ -19,6 +19,9 @@ export const JOIN_BYTES_MAX = 4096;
 /** A configuration has 1 MiB at most, and as JSON twice that in the worst case that anybody would write. */
 export const OFFER_BYTES_MAX = 4 * 1024 * 1024;
 
+/** Characters of a text that is shown. */
+const SHOWN_MAX = 1000;
+
 export interface JoinMessage {
   readonly kind: "join";
   /** Of the peer link: nodes that differ could not talk afterwards. */
@@ -54,10 +57,16 @@ export function parseJoinerMessage(line: string): JoinerMessage | undefined {
   if (message === undefined) return undefined;
   const { kind, protocol, version, name, address, problem } = message;
   if (kind === "written") return { kind };
-  if (kind === "failed" && typeof problem === "string") return { kind, problem };
+  if (kind === "failed" && typeof problem === "string") return { kind, problem: printable(problem) };
   if (kind !== "join" || typeof protocol !== "number" || typeof version !== "string") return undefined;
   if (typeof name !== "string" || typeof address !== "string") return undefined;
-  return { kind, protocol, version, name, address };
+  return {
+    kind,
+    protocol,
+    version: printable(version),
+    name: printable(name),
+    address: printable(address),
+  };
 }
 
 /** undefined: it is no message of this version. */
@@ -66,9 +75,10 @@ export function parseHostMessage(line: string): HostMessage | undefined {
   if (message === undefined) return undefined;
   const { kind, name, config, secret, problem } = message;
   if (kind === "done") return { kind };
-  if (kind === "refused" && typeof problem === "string") return { kind, problem };
+  if (kind === "refused" && typeof problem === "string") return { kind, problem: printable(problem) };
   if (kind !== "offer" || typeof name !== "string" || typeof config !== "string") return undefined;
-  return typeof secret === "string" || secret === null ? { kind, name, config, secret } : undefined;
+  if (typeof secret !== "string" && secret !== null) return undefined;
+  return { kind, name: printable(name), config, secret };
 }
 
 /** What the waiting node tells everybody before the handshake (RFC 4279 5.2): how many wrong codes it still bears. */
@@ -80,6 +90,11 @@ export function formatPairingHint({ triesLeft }: { readonly triesLeft: number })
 export function parsePairingHint(hint: string | null): { readonly triesLeft: number } | undefined {
   const [, version, tries] = /^vipair pairing (\d{1,3}) tries (\d)$/.exec(hint ?? "") ?? [];
   return Number(version) === PAIRING_VERSION ? { triesLeft: Number(tries) } : undefined;
+}
+
+/** It is shown on a terminal, where control characters could do more than be read. */
+function printable(text: string): string {
+  return text.replaceAll(/\p{Cc}/gu, " ").slice(0, SHOWN_MAX);
 }
 
 function parseObject(line: string): Partial<Record<string, unknown>> | undefined {

@@ -56,7 +56,7 @@ export function takeServiceManager(
 }
 
 /** As in sd_notify(3): assignments, one on each line. */
-export function formatMessage(message: ServiceMessage): string {
+function formatMessage(message: ServiceMessage): string {
   const { ready, stopping, watchdog, status, extendTimeoutMs } = message;
   return [
     ready === true && "READY=1",

@@ -85,7 +85,12 @@ async function startNode(
     log: { debug: quiet, info: quiet, warn: quiet, error: quiet },
     status: never,
     configFiles: never,
-    pushConfig: never,
+    pushConfig: async ({ force }) =>
+      Promise.resolve(
+        force
+          ? { kind: "refused", error: "never by force" }
+          : { kind: "done", result: { kind: "written", peer: PEER, self: TAKEN } },
+      ),
     switchover: never,
     standby: never,
     resume: never,
@@ -96,6 +101,9 @@ async function startNode(
   await server.start();
   t.after(async () => server.stop());
 }
+
+const TAKEN = { problem: null, needsRestart: [] };
+const PEER = { ...TAKEN, node: "pi-b", backup: "/etc/vipair/vipair.yaml.bak" };
 
 const took: Setting["reload"] = async () =>
   Promise.resolve({ kind: "done", result: { configHash: "0123456789ab", needsRestart: [] } });
@@ -113,6 +121,13 @@ describe("vipair backend add", () => {
     );
     const big = "      - { name: big, address: 192.168.1.22:8080, weight: 3 }\n";
     assert.equal(text, CONFIG.replace(big, `${big}      - 192.168.1.23:8080\n`));
+  });
+
+  test("copies the file to the other node when asked to", async (t) => {
+    const { code, out, err } = await backend(t, ["add", "web", "a:80", "--push"], { reload: took });
+    assert.equal(code, 0, err);
+    assert.match(out, /^a:80 is in pool web\npi-b has the file now; its old one is /);
+    assert.doesNotMatch(err, /config push/);
   });
 
   test("adds a map when there is more to say than an address", async (t) => {

@@ -37,7 +37,7 @@ suite("start", () => {
         10  released  listening: says listening
         20  dead      listening
        831            listening
-       832            claiming: claim 1, says claiming
+       832            claiming: claim 1 probe, says claiming
       `,
     );
   });
@@ -66,8 +66,21 @@ suite("start", () => {
     );
   });
 
-  test("of two nodes that start together the higher one claims", () => {
+  // Nobody of the pair can hold the address then: whoever answers for it is a stranger.
+  test("of two nodes that start together the higher one claims, and asks the network before its first claim", () => {
     story(A, ACTIVE);
+  });
+
+  test("a node whose peer could not claim asks the network, too: nobody of the pair has held the address yet", () => {
+    story(
+      A,
+      `
+         0  start             listening: release, says leaving
+        10  released          listening: says listening
+        20  hears fault 1 ...  listening
+       832                     claiming: claim 2 probe, says claiming
+      `,
+    );
   });
 
   test("of two nodes that start together the lower one never claims while the other is about to", () => {
@@ -94,7 +107,7 @@ suite("start", () => {
         20  hears standby 0 ready ...    listening
        896                               standby: says standby
       2687                               standby
-      2688                               claiming: claim 1, says claiming
+      2688                               claiming: claim 1 probe, says claiming
       `,
     );
   });
@@ -365,7 +378,7 @@ suite("stalled process", () => {
       `
          0  start                      listening: release, says leaving
          0  released                   listening: says listening
-       832  hears stopped 0 ...        claiming: claim 1, says claiming
+       832  hears stopped 0 ...        claiming: claim 1 probe, says claiming
        832  claimed                    active: announce, says active
        840  renewals-hang              active
        900  freezes                    active

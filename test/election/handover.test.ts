@@ -7,7 +7,7 @@ const LOWER_ACTIVE = `
      0  start                listening: release, says leaving
      0  released             listening: says listening
      0  hears fault 0 ...    listening
-  1000                       claiming: claim 1, says claiming
+  1000                       claiming: claim 1 probe, says claiming
   1000  claimed              active: announce, says active
   2900                       active: announce, announce
 `;
@@ -252,7 +252,7 @@ suite("preempt", () => {
      0  start                listening: release, says leaving
      0  released             listening: says listening
      0  hears fault 0 ...    listening
-   896                       claiming: claim 1, says claiming
+   896                       claiming: claim 1 probe, says claiming
    896  claimed              active: announce, says active
   6000                       active: announce, announce, announce, announce, announce
   6000  hears standby 1 ready ...  active
@@ -298,7 +298,7 @@ suite("claim: safe: two claims that cross", () => {
          0  hears standby 0 ready ...          listening
       1088                                     announcing: says standby, says claiming
       1100  hears standby 1 ready ...          announcing
-      1200  hears standby 1 ready heard-1 ...  claiming: claim 1
+      1200  hears standby 1 ready heard-1 ...  claiming: claim 1 probe
       `,
     );
   });

@@ -33,7 +33,7 @@ suite("rule 9: the node that is worse off yields to the other", () => {
          0  start                               listening: release, says leaving
          0  released                            listening: says listening
          0  hears fault 0 ...                   listening
-      1000                                      claiming: claim 1, says claiming
+      1000                                      claiming: claim 1 probe, says claiming
       1000  claimed                             active: announce, says active
       1010  impaired 20                         active
       1020  hears standby 1 ready impaired-20 ...  active
@@ -138,7 +138,7 @@ suite("rule 9: the node that is worse off yields to the other", () => {
          0  impaired 100               listening
          0  hears standby 0 ready ...  listening
       2495                             standby: says standby
-      2496                             claiming: claim 1, says claiming
+      2496                             claiming: claim 1 probe, says claiming
       `,
     );
   });

@@ -49,7 +49,7 @@ export const ACTIVE = `
      0  start                     listening: release, says leaving
      0  released                  listening: says listening
      0  hears stopped 0 ...       listening
-   832                            claiming: claim 1, says claiming
+   832                            claiming: claim 1 probe, says claiming
    832  claimed                   active: announce, says active
    833  hears standby 0 ready ...  active
   1000                            active

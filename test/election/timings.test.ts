@@ -75,7 +75,7 @@ suite("rule 11: advertisement intervals that differ", () => {
          0  released                                listening: says listening
          0  arbiter answers                         listening
          0  hears stopped 0 interval-500 ...        listening
-      2000  claimed                                 active: claim 1, says claiming, announce, says active
+      2000  claimed                                 active: claim 1 probe, says claiming, announce, says active
       2000  hears standby 1 ready interval-500 ...  active
       2000  arbiter silent                          active
       6999                                          active: announce, announce, announce, announce
@@ -92,7 +92,7 @@ suite("rule 11: advertisement intervals that differ", () => {
          0  hears standby 0 ready interval-256 ...  listening
         70                                          standby: says standby
       1861                                          standby
-      1862                                          claiming: claim 1, says claiming
+      1862                                          claiming: claim 1 probe, says claiming
       `,
     );
   });

@@ -2,15 +2,13 @@
 // that a later command of scripts/lab can kill what an earlier one started.
 
 import { closeSync, openSync, readFileSync, writeFileSync } from "node:fs";
-import { get } from "node:http";
 import { join } from "node:path";
-import { ADMIN_PATHS, ADMIN_SOCKET } from "../../src/protocol/admin.ts";
 import type { Status } from "../../src/protocol/status.ts";
+import { adminStatus } from "../support/admin-status.ts";
 import { waitUntil } from "../support/wait-until.ts";
 import type { Machine, Network } from "./network.ts";
 
 const LAUNCHER = join(import.meta.dirname, "../../scripts/vipair");
-const STATUS_TIMEOUT_MS = 1000;
 /** A killed process is gone when the kernel has cleaned up after it. */
 const GONE_WITHIN_MS = 5000;
 
@@ -103,24 +101,7 @@ export class NodeProcesses {
 
   /** undefined while it does not answer. */
   async status(): Promise<Status | undefined> {
-    return new Promise((resolve) => {
-      const socketPath = join(this.runtimeFolder, ADMIN_SOCKET);
-      const signal = AbortSignal.timeout(STATUS_TIMEOUT_MS);
-      const request = get({ socketPath, path: ADMIN_PATHS.status, signal }, (response) => {
-        let body = "";
-        response.setEncoding("utf8");
-        response.on("data", (chunk: string) => (body += chunk));
-        response.on("end", () => {
-          resolve(response.statusCode === 200 ? (JSON.parse(body) as Status) : undefined);
-        });
-        response.on("error", () => {
-          resolve(undefined);
-        });
-      });
-      request.on("error", () => {
-        resolve(undefined);
-      });
-    });
+    return adminStatus(this.runtimeFolder);
   }
 
   #file(ending: "log" | "pid"): string {

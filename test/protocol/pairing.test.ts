@@ -52,6 +52,17 @@ test("a message that lacks something, or has it in another type, is none", () =>
   }
 });
 
+test("what is shown on a terminal has no control characters, and an end", () => {
+  const problem = `\u001b[2Jgone\n\u009b${"x".repeat(5000)}`;
+  const failed = parseJoinerMessage(JSON.stringify({ kind: "failed", problem }));
+  assert.ok(failed?.kind === "failed");
+  assert.equal(failed.problem, ` [2Jgone  ${"x".repeat(990)}`);
+  assert.deepEqual(parseHostMessage(JSON.stringify({ kind: "refused", problem })), {
+    ...failed,
+    kind: "refused",
+  });
+});
+
 test("any other text is no message, and never an exception", () => {
   fc.assert(
     fc.property(fc.oneof(fc.string(), fc.json()), (text) => {

@@ -110,6 +110,12 @@ export class Elector {
     this.input({ kind: "deadline" });
   }
 
+  /** The pair has its second node. */
+  meet({ peer, peerPriority }: Settings): void {
+    this.settings = { ...this.settings, peer, peerPriority };
+    this.input({ kind: "deadline" });
+  }
+
   /** A timer that was due while the event loop stood still. */
   wakeLate(unread: number): void {
     const byMs = this.#options.machine.clock() - this.#deadline;

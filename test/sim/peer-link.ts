@@ -66,6 +66,8 @@ export interface LinkOptions {
   readonly agenda: Agenda;
   readonly network: Network;
   readonly findPeer: () => PeerProcess | undefined;
+  /** There is nobody to dial yet; whoever has the secret may come. */
+  readonly isAlone: boolean;
 }
 
 interface Known {
@@ -88,9 +90,17 @@ export class PeerLink implements EndListener {
   #life: { readonly boot: number; connectionId: number; readonly newest: Map<string, number> } | undefined;
   #rejections = 0;
   #isStopped = false;
+  #isAlone: boolean;
 
   constructor(options: LinkOptions) {
     this.#options = options;
+    this.#isAlone = options.isAlone;
+  }
+
+  /** The second node has a name and an address now. */
+  meet(): void {
+    this.#isAlone = false;
+    this.#dialNow();
   }
 
   start(): void {
@@ -149,7 +159,7 @@ export class PeerLink implements EndListener {
   #dialNow(): void {
     const { agenda, network, owner, settings, findPeer } = this.#options;
     agenda.cancel(this.#dial);
-    if (this.#isStopped) return;
+    if (this.#isStopped || this.#isAlone) return;
     const finish = (delayMs: number, settle: () => void): void => {
       this.#dial = agenda.after(delayMs, () => {
         owner.deliver(() => {

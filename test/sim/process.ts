@@ -154,6 +154,12 @@ export class Process implements LinkOwner, Loop {
     for (const elector of this.electors) elector.reload(file.hash);
   }
 
+  /** A reload with a file that names the second node; `settings`: by group. */
+  meet(settings: readonly Settings[]): void {
+    for (const [group, elector] of this.electors.entries()) elector.meet(settings[group]!);
+    this.link.meet();
+  }
+
   disconnected(): void {
     this.#disagree();
     this.changes.disconnected();

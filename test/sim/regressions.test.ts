@@ -43,6 +43,37 @@ suite("what chance brings about too rarely", () => {
     }));
   });
 
+  for (const claim of ["fast", "safe"] as const) {
+    const joining = { ...CALM, claim, priorities: [[100, 200]], healedAt: 14_000 } as const;
+
+    test(`claim: ${claim}: a pair of one gets its second node before or after that is named, and nothing moves`, () => {
+      playOften((seed) => ({
+        ...joining,
+        seed,
+        // No role may change once the first node is active.
+        isSteady: true,
+        startsAt: [0, 3000 + 7 * seed],
+        namedAt: 3000 + 153 * (seed % 20),
+        arbiter: seed % 2 === 0,
+      }));
+    });
+
+    test(`claim: ${claim}: the first node dies, or is cut off, before it knows its second one's name`, () => {
+      playOften((seed) => ({
+        ...joining,
+        seed,
+        startsAt: [0, 3000],
+        namedAt: 11_000,
+        events: [
+          {
+            time: 6000 + 13 * seed,
+            fault: { kind: seed % 2 === 0 ? "crash" : "cable", on: 0, forMs: 100 * (1 + (seed % 30)) },
+          },
+        ],
+      }));
+    });
+  }
+
   test("claim: safe: the kernel may keep an address a second longer where it has several", () => {
     playOften((seed) => ({
       ...careful,

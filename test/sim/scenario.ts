@@ -84,6 +84,8 @@ export interface Scenario extends Times {
   /** By group, then by node. Groups are elections of their own over one link, so most pairs have one. */
   readonly priorities: readonly (readonly [number, number])[];
   readonly startsAt: readonly [number, number];
+  /** When the first node reads a file that names the second one. Absent: from the start. */
+  readonly namedAt?: number;
   readonly network: NetworkConditions;
   readonly loop: LoopConditions;
   readonly hooks: HookConditions;

@@ -2,7 +2,7 @@
 // happen to them, and orders are given, as the scenario says. Everything the run does comes out of its data.
 
 import type { Change } from "../../src/election/changes.ts";
-import type { Input, State, Step } from "../../src/election/state.ts";
+import type { Input, Settings, State, Step } from "../../src/election/state.ts";
 import { arbiterIntervalMs } from "../../src/election/timing.ts";
 import { Address, type HookConditions } from "./address.ts";
 import { Agenda } from "./agenda.ts";
@@ -105,9 +105,12 @@ export class SimWorld {
 
   /** Throws a Violation when something does not hold. */
   run(): void {
-    const { startsAt, events, healedAt, isSteady } = this.scenario;
+    const { startsAt, namedAt, events, healedAt, isSteady } = this.scenario;
     const { leaseMs, intervalMs } = extremesOf(this.scenario).longest;
     for (const node of NODES) this.#agenda.at(startsAt[node], () => this.#up(node));
+    if (namedAt !== undefined) {
+      this.#agenda.at(namedAt, () => this.processes[0]?.meet(this.#settingsOf(0)));
+    }
     for (const { time, fault } of events) this.#agenda.at(time, () => this.#strike(fault));
     this.#agenda.at(healedAt, () => {
       if (!isSteady) this.#clearWeather();
@@ -169,7 +172,10 @@ export class SimWorld {
     for (const address of machine.addresses) address.endHooks();
     const secret = this.#wrongSecrets[node] > 0 ? "wrong" : RIGHT_SECRET;
     const times = this.#otherTimes[node].at(-1) ?? scenario;
-    const settings = scenario.priorities.map((_, group) => settingsOf(scenario, node, { group, times }));
+    const isAlone = node === 0 && this.#agenda.now < (scenario.namedAt ?? 0);
+    const settings = this.#settingsOf(node).map((known) =>
+      isAlone ? { ...known, peer: undefined, peerPriority: 0 } : known,
+    );
     for (const address of machine.addresses) address.leaseMs = times.leaseMs;
     this.#changeInvariants.starts(node);
     const life = `${String(++this.#boots)} of ${nameOf(node)}`;
@@ -203,6 +209,7 @@ export class SimWorld {
           agenda: this.#agenda,
           network: this.network,
           findPeer: () => this.processes[otherOf(node)],
+          isAlone,
         }),
       makeProber: scenario.arbiter
         ? (answered) =>
@@ -430,6 +437,12 @@ export class SimWorld {
     const hash = isOther ? "another" : CONFIG_HASH;
     const hasBackend = this.#lessFiles[node] === 0;
     return { hash: hasBackend ? hash : `${hash} without ${DRAIN}`, hasBackend };
+  }
+
+  /** By group, with both nodes named. */
+  #settingsOf(node: NodeId): readonly Settings[] {
+    const times = this.#otherTimes[node].at(-1) ?? this.scenario;
+    return this.scenario.priorities.map((_, group) => settingsOf(this.scenario, node, { group, times }));
   }
 
   #reload(node: NodeId): void {

@@ -78,6 +78,12 @@ export class Machine {
     return join(this.#options.folder, "root");
   }
 
+  /** The same with what is mounted on it while it is on, such as /run. */
+  get liveRoot(): string {
+    if (this.#init === undefined) throw new Error(`${this.name} is off`);
+    return `/proc/${String(this.#init)}/root`;
+  }
+
   /** Lays its file system out. It is off. */
   up(): void {
     const { folder, image } = this.#options;
@@ -197,7 +203,16 @@ export class Machine {
 
   #argv(command: readonly string[]): string[] {
     if (this.#init === undefined) throw new Error(`${this.name} is off`);
-    return ["--target", String(this.#init), "--all", "--wd=/", "env", "-i", ...ENVIRONMENT, ...command];
+    return [
+      "--target",
+      String(this.#init),
+      "--all",
+      "env",
+      "--chdir=/",
+      "--ignore-environment",
+      ...ENVIRONMENT,
+      ...command,
+    ];
   }
 
   /** A property of a unit, as `systemctl show` tells it. */

@@ -17,17 +17,24 @@ export interface Packages {
   readonly laterVersion: string;
 }
 
-/** Makes both into the folder, for the architecture of this machine. */
+/**
+ * Makes both into the folder, for the architecture of this machine. They are not kept: packing fast matters more than
+ * packing small. $VIPAIR_TEST_PACKAGE is a .deb to test in place of the one that would be made.
+ */
 export async function makePackages(folder: string): Promise<Packages> {
-  const architecture = process.arch === "arm64" ? "arm64" : "amd64";
-  const { stdout } = await run(MAKE, [architecture, "--output", folder], { timeout: MAKING_MS_MAX });
-  const current = stdout.trim().split("\n").at(-1) ?? "";
+  const current = process.env["VIPAIR_TEST_PACKAGE"] ?? (await makePackage(folder));
   const unpacked = join(folder, "unpacked");
   await run("dpkg-deb", ["--raw-extract", current, unpacked]);
   const control = join(unpacked, "DEBIAN/control");
   writeFileSync(control, readFileSync(control, "utf8").replace(/^Version: .*$/m, `Version: ${LATER}`));
   const later = join(folder, "vipair-later.deb");
-  // Neither is kept: packing fast matters more than packing small.
   await run("dpkg-deb", ["-Znone", "--root-owner-group", "--build", unpacked, later]);
   return { current, later, laterVersion: LATER };
+}
+
+async function makePackage(folder: string): Promise<string> {
+  const architecture = process.arch === "arm64" ? "arm64" : "amd64";
+  const argv = [architecture, "--uncompressed", "--output", folder];
+  const { stdout } = await run(MAKE, argv, { timeout: MAKING_MS_MAX });
+  return stdout.trim().split("\n").at(-1) ?? "";
 }

@@ -6,7 +6,8 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
-import { after, before, describe, it } from "node:test";
+import { after, afterEach, before, describe, it } from "node:test";
+import type { OpenLoopReport } from "../../src/cli/open-loop-client.ts";
 import { ipv4Of } from "../lab/network.ts";
 import { BACKEND_PORT, BACKENDS, VIP } from "../lab/lab-config.ts";
 import { assertOutageAtMost, describeReport, type Meter } from "../lab/meter.ts";
@@ -22,6 +23,13 @@ const TARGETS_SWAP_MS_MAX = 2000;
 const CONTROL_RSS_MIB_MAX = 80;
 const WORKER_RSS_MIB_MAX = 70;
 const REQUEST_EVERY_MS = 10;
+
+/** What is there is on a disk of its own, where there is no room for one byte more. */
+const FILL_ETC_VIPAIR = `
+cp -a /etc/vipair /root/etc-vipair
+mount -t tmpfs -o size=32k,mode=755 tmpfs /etc/vipair
+cp -a /root/etc-vipair/secret /root/etc-vipair/vipair.yaml /etc/vipair/
+! cat /dev/zero > /etc/vipair/filling 2>/dev/null`;
 
 const FILES =
   "find / -xdev -not -path '/var/log/*' -not -path '/root/*' -not -path '/proc/*' -not -path '/tmp/*' | sort";
@@ -45,11 +53,19 @@ describe("two machines with systemd", { skip: machinesAreMissing() }, () => {
     rmSync(folder, { recursive: true, force: true });
   });
 
+  afterEach(async (t) => {
+    if ("passed" in t && !t.passed) console.log(await machines.journals());
+  });
+
   /** What the client sees from here on, when `act` has been done and the pair is at rest again. */
-  async function outageOf(label: string, act: () => Promise<void>) {
+  async function outageOf(label: string, act: () => Promise<void>): Promise<OpenLoopReport> {
     await meter.mark(label);
     await act();
     await machines.settle();
+    return seenSince(label);
+  }
+
+  async function seenSince(label: string): Promise<OpenLoopReport> {
     const report = await meter.outageSince(label);
     console.log(`${label}: ${describeReport(report)}`);
     return report;
@@ -132,7 +148,6 @@ describe("two machines with systemd", { skip: machinesAreMissing() }, () => {
         );
         assert.equal(modes, "600 root\n644 root\n");
       }
-      meter = await machines.startMeter(REQUEST_EVERY_MS);
     });
   });
 
@@ -169,15 +184,20 @@ describe("two machines with systemd", { skip: machinesAreMissing() }, () => {
         what: "the follower to move with the role",
         withinMs: TARGETS_SWAP_MS_MAX,
       });
+      for (const machine of machines.both) {
+        await machine.run("systemctl", "disable", "--now", "role-follower.service");
+      }
       await machines.settle();
     });
 
     it("control process and workers fit into the memory of a small Pi", async () => {
       for (const machine of machines.both) {
         const main = await machine.property("vipair.service", "MainPID");
-        const script = "for pid in $(pgrep -f proxy/worker); do grep VmRSS /proc/$pid/status; done";
         const control = rssMiB(await machine.run("grep", "VmRSS", `/proc/${main}/status`));
-        const workers = rssMiB(await machine.run("sh", "-c", script));
+        const pids = ((await machines.status(machine))?.workers ?? []).map(
+          ({ pid }) => `/proc/${String(pid)}/status`,
+        );
+        const workers = rssMiB(await machine.run("grep", "VmRSS", ...pids));
         console.log(`${machine.name}: control ${control.join()} MiB, workers ${workers.join()} MiB`);
         assert.ok(Math.max(...control) <= CONTROL_RSS_MIB_MAX, `control process: ${control.join()} MiB`);
         assert.ok(workers.length >= 2, "there are workers");
@@ -185,13 +205,19 @@ describe("two machines with systemd", { skip: machinesAreMissing() }, () => {
       }
     });
 
-    it("workers are nobody's friends: they run as the user vipair", async () => {
-      const users = await first().run("sh", "-c", "ps -o user= -p $(pgrep -d, -f proxy/worker)");
-      assert.deepEqual([...new Set(users.trim().split("\n"))], ["vipair"]);
+    it("workers run as the user vipair", async () => {
+      const pids = ((await machines.status(first()))?.workers ?? []).map(({ pid }) => String(pid));
+      assert.ok(pids.length >= 2);
+      const users = await first().run("ps", "-o", "user=", "-p", pids.join());
+      assert.deepEqual(new Set(users.trim().split("\n")), new Set(["vipair"]));
     });
   });
 
   describe("the cable", () => {
+    before(async () => {
+      meter = await machines.startMeter(REQUEST_EVERY_MS);
+    });
+
     it("pulled from the active: the targets swap within 2 s, the client waits 1 s at most", async () => {
       const { active, standby } = await machines.settle();
       await meter.mark("cable");
@@ -203,15 +229,14 @@ describe("two machines with systemd", { skip: machinesAreMissing() }, () => {
         !(await active.isActive("vipair-active.target"));
       await waitUntil(swapped, { what: "the targets to swap", withinMs: TARGETS_SWAP_MS_MAX });
       console.log(`targets swapped after ${(performance.now() - atMs).toFixed(0)} ms`);
-      const report = await meter.outageSince("cable");
-      console.log(`cable pulled: ${describeReport(report)}`);
+      const report = await seenSince("cable");
       assertOutageAtMost(OUTAGE_MS_MAX, report);
       assert.ok(report.failed > 0, "the cable carried the requests");
 
       const plugged = await outageOf("cable plugged in again", () =>
         machines.network.plugCable(active.place),
       );
-      assert.equal(plugged.failed, 0, "no second outage");
+      assertNoneFailed(plugged);
       const now = await machines.settle();
       assert.equal(now.active.name, standby.name, "the one that returns stays standby");
     });
@@ -231,7 +256,7 @@ describe("two machines with systemd", { skip: machinesAreMissing() }, () => {
       });
       await active.run("systemctl", "start", "vipair");
       assert.equal((await machines.settle()).active.name, standby.name);
-      assert.equal((await meter.outageSince("stop")).failed, 0);
+      assertNoneFailed(await seenSince("stop"));
     });
 
     it("restarted: nobody notices", async () => {
@@ -239,7 +264,7 @@ describe("two machines with systemd", { skip: machinesAreMissing() }, () => {
       const report = await outageOf("restart", async () => {
         await active.run("systemctl", "restart", "vipair");
       });
-      assert.equal(report.failed, 0);
+      assertNoneFailed(report);
     });
 
     it("its main process killed: the peer takes over, systemd starts it again", async () => {
@@ -323,7 +348,66 @@ describe("two machines with systemd", { skip: machinesAreMissing() }, () => {
     });
   });
 
+  describe("the configuration", () => {
+    it("a backend added on one node goes to the other by a push, and comments stay", async () => {
+      const { active, standby } = await machines.settle();
+      await active.run("sed", "-i", "1i # a comment of the operator", "/etc/vipair/vipair.yaml");
+      const report = await outageOf("config push", async () => {
+        const added = `${ipv4Of("gateway")}:${String(BACKEND_PORT)}`;
+        await active.run("vipair", "backend", "add", "web", added, "--backup");
+        await waitUntil(async () => (await machines.status(active))?.peer?.configMatches === false, {
+          what: "the drift to be seen",
+          withinMs: 5000,
+        });
+        const diff = await active.attempt("vipair", "config", "diff");
+        assert.equal(diff.status, 1);
+        assert.match(diff.stdout, new RegExp(`^\\+.*${added}`, "m"));
+        await active.run("vipair", "backend", "remove", "web", added);
+        await active.run("vipair", "config", "push");
+        assert.equal((await active.attempt("vipair", "config", "diff")).status, 0);
+      });
+      assertNoneFailed(report);
+      const files = await Promise.all(
+        [active, standby].map((machine) => machine.run("cat", "/etc/vipair/vipair.yaml")),
+      );
+      assert.equal(files[0], files[1]);
+      assert.match(String(files[1]), /# a comment of the operator/);
+      assert.equal((await machines.settle()).active.name, active.name);
+    });
+  });
+
+  describe("a disk that is full", () => {
+    it("refuses a change of the configuration and leaves it whole", async () => {
+      const { active } = await machines.settle();
+      const config = await active.run("cat", "/etc/vipair/vipair.yaml");
+      await active.run("sh", "-ec", FILL_ETC_VIPAIR);
+      const { status, stderr } = await active.attempt("vipair", "backend", "add", "web", "10.77.0.99:8080");
+      const left = await active.run("cat", "/etc/vipair/vipair.yaml");
+      const files = await active.run("ls", "/etc/vipair");
+      await active.run("umount", "/etc/vipair");
+      assert.notEqual(status, 0);
+      assert.match(stderr, /the disk is full/);
+      assert.equal(left, config);
+      assert.deepEqual(files.split("\n").filter(Boolean), ["filling", "secret", "vipair.yaml"]);
+    });
+  });
+
   describe("upgraded", () => {
+    it("half: unpacked when the power went, it serves, and is configured afterwards", async () => {
+      const { active, standby } = await machines.settle();
+      const report = await outageOf("half an upgrade of the standby", async () => {
+        await standby.run("dpkg", "--unpack", standby.copyIn(packages.later));
+        await machines.cutPower(standby);
+        await machines.network.plugCable(standby.place);
+        await machines.boot(standby);
+        await machines.settle();
+        await standby.run("dpkg", "--configure", "vipair");
+      });
+      assertNoneFailed(report);
+      assert.equal((await machines.settle()).active.name, active.name);
+      await install(standby, packages.current);
+    });
+
     it("one machine after the other: no request fails", async () => {
       const { active, standby } = await machines.settle();
       const report = await outageOf("upgrade", async () => {
@@ -332,7 +416,7 @@ describe("two machines with systemd", { skip: machinesAreMissing() }, () => {
         await install(active, packages.later);
       });
       for (const machine of machines.both) assert.equal(await versionOf(machine), packages.laterVersion);
-      assert.equal(report.failed, 0, describeReport(report));
+      assertNoneFailed(report);
       assert.equal(
         (await machines.settle()).active.name,
         standby.name,
@@ -347,7 +431,7 @@ describe("two machines with systemd", { skip: machinesAreMissing() }, () => {
         await machines.settle();
         await install(active, packages.current);
       });
-      assert.equal(report.failed, 0, describeReport(report));
+      assertNoneFailed(report);
     });
   });
 
@@ -367,6 +451,10 @@ describe("two machines with systemd", { skip: machinesAreMissing() }, () => {
     });
   });
 });
+
+function assertNoneFailed(report: OpenLoopReport): void {
+  assert.equal(report.failed, 0, `${describeReport(report)}: ${JSON.stringify(report.outcomes)}`);
+}
 
 async function restarted(machine: Machine, oldPid: string): Promise<void> {
   await waitUntil(

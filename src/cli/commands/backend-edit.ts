@@ -10,6 +10,7 @@ import type { NewValue, YamlEdit } from "../../config/yaml-edit.ts";
 import { editText, readConfig, writeConfigText } from "../config-file.ts";
 import { reloadRunning } from "../service.ts";
 import type { NodePaths } from "../service.ts";
+import { pushConfig } from "./config-commands.ts";
 import { EXIT } from "../terminal.ts";
 import type { Terminal } from "../terminal.ts";
 
@@ -20,6 +21,8 @@ export interface BackendAddition {
   readonly name?: string | undefined;
   readonly weight?: number | undefined;
   readonly backup: boolean;
+  /** To the other node, too. */
+  readonly push: boolean;
   readonly paths: NodePaths;
 }
 
@@ -29,6 +32,8 @@ export interface BackendRemoval {
   readonly backend: string;
   /** Even if it is the last one. */
   readonly force: boolean;
+  /** To the other node, too. */
+  readonly push: boolean;
   readonly paths: NodePaths;
 }
 
@@ -88,7 +93,7 @@ export async function removeBackend(order: BackendRemoval, terminal: Terminal): 
 type Decided = { readonly problem: string } | { readonly edit: YamlEdit; readonly done: string };
 
 async function changePool(
-  { pool: wanted, paths }: { readonly pool: string; readonly paths: NodePaths },
+  { pool: wanted, paths, push }: { readonly pool: string; readonly paths: NodePaths; readonly push: boolean },
   terminal: Terminal,
   decide: (pool: PoolConfig) => Decided,
 ): Promise<number> {
@@ -116,17 +121,22 @@ async function changePool(
   const problem = await writeConfigText(paths.config, { before: read.text, text: edited.text });
   if (problem !== undefined) return fail(problem);
   terminal.print(decided.done);
-  return tellNode(paths, read.config, terminal);
+  return tellNode(paths, { config: read.config, push }, terminal);
 }
 
 /** Whether the node took it, and what is left to do. */
-async function tellNode(paths: NodePaths, { pair }: Config, terminal: Terminal): Promise<number> {
+async function tellNode(
+  paths: NodePaths,
+  { config: { pair }, push }: { readonly config: Config; readonly push: boolean },
+  terminal: Terminal,
+): Promise<number> {
   const applied = await reloadRunning(paths);
   if (applied.kind === "failed") {
     terminal.complain(`vipair: ${paths.config} is written, but ${applied.problem}`);
     return EXIT.failed;
   }
   terminal.complain(applied.words);
+  if (push) return pushConfig(paths.runtimeDir, { force: false, dryRun: false }, terminal);
   if (pair !== undefined && pair.nodes.length > 1) {
     terminal.complain("the other node gets the file with: sudo vipair config push");
   }

@@ -1,7 +1,6 @@
 // `vipair config diff` and `vipair config push`: the configuration file on the other node, without a login there.
 
 import type { Command, Option } from "commander";
-import { findSecrets } from "../../config/hidden-secrets.ts";
 import { ADMIN_PATHS } from "../../protocol/admin.ts";
 import type {
   ConfigFilesResult,
@@ -70,6 +69,7 @@ async function printDiff(runtimeDir: string, terminal: Terminal): Promise<number
     terminal.print(`the files of ${self.node} and ${peer.node} are the same`);
     return DIFF_EXIT.same;
   }
+  const { findSecrets } = await import("../../config/hidden-secrets.ts");
   const ours = findSecrets(self.text);
   const theirs = findSecrets(peer.text);
   const isShared = ours.secret === theirs.secret;
@@ -83,7 +83,12 @@ async function printDiff(runtimeDir: string, terminal: Terminal): Promise<number
 
 const HIDDEN = "(hidden)";
 
-async function pushConfig(runtimeDir: string, order: ConfigPushOrder, terminal: Terminal): Promise<number> {
+/** Copies this node's file to the other node; ends in the exit code. */
+export async function pushConfig(
+  runtimeDir: string,
+  order: ConfigPushOrder,
+  terminal: Terminal,
+): Promise<number> {
   const answer = await askAdmin({
     runtimeDir,
     method: "POST",

@@ -15,7 +15,7 @@ import { writeNewFiles } from "../pairing/new-files.ts";
 import { choosePairNetwork } from "../pairing/pair-network.ts";
 import type { PairNetwork } from "../pairing/pair-network.ts";
 import { openForNode } from "../pairing/wait-for-node.ts";
-import { startOrReload } from "../service.ts";
+import { startOrReload, waitForStatus } from "../service.ts";
 import type { NodePaths } from "../service.ts";
 import { EXIT } from "../terminal.ts";
 import type { Terminal } from "../terminal.ts";
@@ -23,6 +23,9 @@ import type { Terminal } from "../terminal.ts";
 const SECRET_BYTES = 32;
 /** Of root alone. */
 const SECRET_MODE = 0o600;
+
+/** A node that is alone listens, asks the network and claims. */
+const ROLE_MS = 10_000;
 
 export interface InitOptions {
   readonly vip?: string | undefined;
@@ -101,7 +104,24 @@ export async function initPair(options: InitOptions, terminal: Terminal): Promis
     return fail(applied.problem, "when the node runs, `sudo vipair invite` lets the second one in");
   }
   terminal.complain(applied.words);
+  if (applied.kind === "running") await tellRole(paths, terminal);
   return waiting.stay();
+}
+
+/** Whether it serves by now: what stands in the way is best known before a second node comes. */
+async function tellRole({ runtimeDir }: NodePaths, terminal: Terminal): Promise<void> {
+  const status = await waitForStatus(runtimeDir, ({ role }) => role !== "standby", { withinMs: ROLE_MS });
+  if (status === undefined) {
+    terminal.complain("this node is not active yet: `vipair status` says why");
+    return;
+  }
+  const { node, role, reason, listeners } = status;
+  terminal.complain(
+    role === "active" ? `${node} is active` : `${node} is in fault: ${reason ?? "see its log"}`,
+  );
+  for (const { name, problem } of listeners) {
+    if (problem !== null) terminal.complain(`listener ${name}: ${problem}`);
+  }
 }
 
 /** Why this user cannot do it; undefined when they can. */

@@ -60,14 +60,16 @@ export async function joinPair(options: JoinOptions, terminal: Terminal): Promis
   const name = await findName(options, terminal);
   if (name.kind === "problem") return fail(name.problem);
 
+  const own = options.address === undefined ? undefined : readIpAddress(options.address);
+  if (own?.kind === "invalid") return fail(own.problem.replace(/\.$/, ""));
   const session = await connectToHost({
     address: target.value,
     port,
     key: await deriveCodeKey(code),
-    ...(options.address === undefined ? {} : { from: options.address }),
+    ...(own === undefined ? {} : { from: own.value }),
   });
   if (session.kind === "problem") return fail(session.problem);
-  const address = options.address ?? session.localAddress;
+  const address = own?.value ?? session.localAddress;
   const offer = await session.ask({ name: name.value, address, protocol, version: VERSION });
   if (offer.kind === "problem") return fail(offer.problem);
 

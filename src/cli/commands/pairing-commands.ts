@@ -1,15 +1,12 @@
-// The command line of what makes and changes a pair's files: init, join, invite, and backend add and remove.
+// The command line of what makes and changes a pair's files: init, join, invite, and backend add and remove. What they do
+// is loaded when they are called.
 
 import { InvalidArgumentError, Option } from "commander";
 import type { Command } from "commander";
 import { PAIRING_PORT } from "../../protocol/pairing.ts";
 import type { NodePaths } from "../service.ts";
 import type { Terminal } from "../terminal.ts";
-import { addBackend, removeBackend } from "./backend-edit.ts";
-import { initPair } from "./init.ts";
 import type { InitOptions } from "./init.ts";
-import { inviteNode } from "./invite.ts";
-import { joinPair } from "./join.ts";
 import type { JoinOptions } from "./join.ts";
 
 export interface PairingCommandOptions {
@@ -68,6 +65,7 @@ function addInit(program: Command, options: PairingCommandOptions): void {
       ) => {
         const { backend: backends, config, runtimeDir, ...rest } = given;
         const paths = pathsOf({ config, runtimeDir });
+        const { initPair } = await import("./init.ts");
         onEnd(await initPair({ ...rest, backends, paths, protocol }, terminal));
       },
     );
@@ -102,6 +100,7 @@ function addJoin(program: Command, options: PairingCommandOptions): void {
       ) => {
         const { config, runtimeDir, ...rest } = given;
         const paths = pathsOf({ config, runtimeDir });
+        const { joinPair } = await import("./join.ts");
         onEnd(await joinPair({ ...rest, target, code, paths, protocol }, terminal));
       },
     );
@@ -120,6 +119,7 @@ function addInvite(program: Command, options: PairingCommandOptions): void {
     .action(async (given: { replace?: string; node?: string; port: number } & Places) => {
       const { config, runtimeDir, ...rest } = given;
       const paths = pathsOf({ config, runtimeDir });
+      const { inviteNode } = await import("./invite.ts");
       onEnd(await inviteNode({ ...rest, paths, protocol }, terminal));
     });
 }
@@ -135,15 +135,17 @@ function addBackendCommands(program: Command, options: PairingCommandOptions): v
     .option("--name <name>", "its name in logs and status (default: its address)")
     .addOption(numberOption("--weight <number>", "its share of the requests", { from: 0, to: 256 }))
     .option("--backup", "it serves only when no other can", false)
+    .option("--push", "copy the file to the other node afterwards", false)
     .addOption(options.configOption())
     .addOption(options.runtimeDirOption())
     .action(
       async (
         pool: string,
         address: string,
-        given: { name?: string; weight?: number; backup: boolean } & Places,
+        given: { name?: string; weight?: number; backup: boolean; push: boolean } & Places,
       ) => {
         const { config, runtimeDir, ...rest } = given;
+        const { addBackend } = await import("./backend-edit.ts");
         onEnd(await addBackend({ pool, address, ...rest, paths: pathsOf({ config, runtimeDir }) }, terminal));
       },
     );
@@ -153,12 +155,17 @@ function addBackendCommands(program: Command, options: PairingCommandOptions): v
     .argument("<pool>", "as in the configuration")
     .argument("<backend>", "its name or address")
     .option("--force", "even if it is the last one", false)
+    .option("--push", "copy the file to the other node afterwards", false)
     .addOption(options.configOption())
     .addOption(options.runtimeDirOption())
-    .action(async (pool: string, name: string, given: { force: boolean } & Places) => {
-      const { config, runtimeDir, force } = given;
+    .action(async (pool: string, name: string, given: { force: boolean; push: boolean } & Places) => {
+      const { config, runtimeDir, ...rest } = given;
+      const { removeBackend } = await import("./backend-edit.ts");
       onEnd(
-        await removeBackend({ pool, backend: name, force, paths: pathsOf({ config, runtimeDir }) }, terminal),
+        await removeBackend(
+          { pool, backend: name, ...rest, paths: pathsOf({ config, runtimeDir }) },
+          terminal,
+        ),
       );
     });
 }

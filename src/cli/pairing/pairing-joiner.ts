@@ -13,8 +13,10 @@ import { JOINER_IDENTITY } from "./pairing-host.ts";
 
 const CONNECT_MS = 5000;
 const HANDSHAKE_MS = 10_000;
-/** The other node looks at two texts, or writes one. */
-const ANSWER_MS = 30_000;
+/** The other node looks at two texts. */
+const OFFER_MS = 30_000;
+/** It writes one, and takes it over, or even restarts. */
+const CONFIRM_MS = 150_000;
 
 export interface JoinTarget {
   /** Of the node that waits. */
@@ -58,8 +60,8 @@ export async function connectToHost(target: JoinTarget): Promise<JoinSession | J
   const { socket } = opened;
   const channel = new LineChannel(socket, { bytesMax: OFFER_BYTES_MAX });
   const send = (message: JoinerMessage) => channel.send(message);
-  const receive = async () => {
-    const received = await channel.receive({ withinMs: ANSWER_MS });
+  const receive = async (withinMs: number) => {
+    const received = await channel.receive({ withinMs });
     return received.kind === "line" ? parseHostMessage(received.line) : undefined;
   };
   return {
@@ -67,7 +69,7 @@ export async function connectToHost(target: JoinTarget): Promise<JoinSession | J
     localAddress: (socket.localAddress ?? "").replace(/^::ffff:/, ""),
     ask: async (self) => {
       send({ kind: "join", ...self });
-      const answer = await receive();
+      const answer = await receive(OFFER_MS);
       if (answer?.kind === "offer") return answer;
       channel.close();
       if (answer?.kind === "refused") return problemOf(`${target.address} refuses: ${answer.problem}`);
@@ -77,7 +79,7 @@ export async function connectToHost(target: JoinTarget): Promise<JoinSession | J
     },
     confirm: async () => {
       send({ kind: "written" });
-      const answer = await receive();
+      const answer = await receive(CONFIRM_MS);
       channel.close();
       if (answer?.kind === "done") return { kind: "done" };
       if (answer?.kind === "refused") return problemOf(`${target.address} refuses: ${answer.problem}`);

@@ -5,7 +5,7 @@ import { randomBytes } from "node:crypto";
 import { JOIN_CODE_LENGTH, formatJoinCode } from "../../protocol/join-code.ts";
 import { PAIRING_PORT } from "../../protocol/pairing.ts";
 import { startOrReload, waitForStatus } from "../service.ts";
-import type { NodePaths } from "../service.ts";
+import type { Applied, NodePaths } from "../service.ts";
 import { EXIT } from "../terminal.ts";
 import type { Terminal } from "../terminal.ts";
 import { deriveCodeKey } from "./code-key.ts";
@@ -37,26 +37,46 @@ export async function openForNode(
   terminal: Terminal,
 ): Promise<Waiting | { readonly kind: "failed"; readonly problem: string }> {
   const code = formatJoinCode(randomBytes(JOIN_CODE_LENGTH));
+  let applied: Applied | undefined;
   const host = new PairingHost({
     address: node.address,
     port: node.port,
     key: await deriveCodeKey(code),
     validMs: CODE_VALID_MS,
-    offerTo: (join, from) => offerTo(node, join, from),
+    offerTo: async (join, from) => {
+      const offer = await offerTo(node, join, from);
+      if (offer.kind === "refused") return offer;
+      const commit = async () => {
+        const problem = await offer.commit();
+        // Before the other one starts: it would find a peer here that does not know it.
+        if (problem === undefined) applied = await startOrReload(node.paths);
+        return problem;
+      };
+      return { ...offer, commit };
+    },
     tell: (event) => terminal.complain(`vipair: ${event}`),
   });
   const problem = await host.open();
   if (problem !== undefined) return { kind: "failed", problem };
   return {
     kind: "waiting",
-    stay: () => stay(host, { node, code }, terminal),
+    stay: () => stay(host, { node, code, applied: () => applied }, terminal),
     close: () => host.close(),
   };
 }
 
 async function stay(
   host: PairingHost,
-  { node, code }: { readonly node: WaitingNode; readonly code: string },
+  {
+    node,
+    code,
+    applied,
+  }: {
+    readonly node: WaitingNode;
+    readonly code: string;
+    /** What became of the new configuration here; undefined before a node has joined. */
+    readonly applied: () => Applied | undefined;
+  },
   terminal: Terminal,
 ): Promise<number> {
   const port = node.port === PAIRING_PORT ? "" : ` --port ${String(node.port)}`;
@@ -76,13 +96,16 @@ async function stay(
       return EXIT.failed;
     case "joined":
       terminal.complain(`${end.name} at ${end.address} has joined`);
-      return tellTouch(node, end.name, terminal);
+      return tellTouch(node, { peer: end.name, applied: applied() }, terminal);
   }
 }
 
-/** Gets the second node into effect here. */
-async function tellTouch(node: WaitingNode, peer: string, terminal: Terminal): Promise<number> {
-  const applied = await startOrReload(node.paths);
+async function tellTouch(
+  node: WaitingNode,
+  { peer, applied }: { readonly peer: string; readonly applied: Applied | undefined },
+  terminal: Terminal,
+): Promise<number> {
+  if (applied === undefined) return EXIT.failed;
   if (applied.kind === "failed") {
     terminal.complain(`vipair: ${applied.problem}`);
     return EXIT.failed;
