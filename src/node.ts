@@ -1,32 +1,24 @@
 // One node from its start to its end: the configuration, the control plane, the admin socket, the signals, and what systemd is
 // told. It wires the parts together, and decides nothing.
 
-import { readFileSync } from "node:fs";
-import { hostname } from "node:os";
-import { dirname, resolve } from "node:path";
+import { resolve } from "node:path";
 import { AdminServer } from "./admin/server.ts";
 import type { AdminServerOptions, Outcome } from "./admin/server.ts";
-import { readErrorPages } from "./cli/error-page-files.ts";
 import type { RunOptions } from "./cli/program.ts";
 import { stateDirOf } from "./cli/program.ts";
 import { EXIT } from "./cli/terminal.ts";
-import type { Config } from "./config/config.ts";
-import { describeNotConfigured, isNotConfigured } from "./config/not-configured.ts";
-import { formatConfigError, locateMistakes, parseConfig } from "./config/parse.ts";
+import { describeNotConfigured } from "./config/not-configured.ts";
 import { Controller } from "./control/controller.ts";
-import { pairMembers } from "./control/pair-members.ts";
 import { RoleTargets } from "./control/role-targets.ts";
 import { ServiceReport, type ServiceState } from "./control/service-report.ts";
 import { formatStatusLine, statusKey } from "./control/status-line.ts";
 import type { ReloadResult } from "./protocol/admin.ts";
-import type { ErrorPages } from "./protocol/worker.ts";
+import { type ReadConfig, readConfig } from "./read-config.ts";
 import { monotonicClock } from "./system/clock.ts";
 import { startLauncher, stopLauncher } from "./system/launcher.ts";
 import { createLog, type Log } from "./system/log.ts";
-import { readNodeName } from "./system/node-name.ts";
 import { runUrgently } from "./system/scheduling.ts";
 import { takeServiceManager } from "./system/service-manager.ts";
-import { untrustedReason } from "./system/trusted-file.ts";
 import { VERSION } from "./system/version.ts";
 
 /** Of a stop, beside the grace: hooks, goodbyes, and workers that are killed. */
@@ -37,7 +29,7 @@ export async function runNode(options: RunOptions): Promise<number> {
   // Before anything is started that could inherit it.
   const manager = takeServiceManager(process.env, { pid: process.pid });
   const configPath = resolve(options.config);
-  const loaded = loadConfig(configPath, options);
+  const loaded = await readConfig({ path: configPath, node: options.node });
   if (loaded.kind === "invalid") {
     for (const line of loaded.problems) process.stderr.write(`${line}\n`);
     manager?.tell({ status: `cannot start: ${loaded.problems.join("; ")}` });
@@ -57,7 +49,7 @@ export async function runNode(options: RunOptions): Promise<number> {
     config,
     errorPages,
     node,
-  }: Extract<Loaded, { kind: "config" }>): Promise<Controller> => {
+  }: Extract<ReadConfig, { kind: "config" }>): Promise<Controller> => {
     const starting = new Controller({
       config,
       errorPages,
@@ -83,7 +75,7 @@ export async function runNode(options: RunOptions): Promise<number> {
   const reload = (): Promise<Outcome<ReloadResult>> => {
     const reloaded = lastReload.then(async (): Promise<Outcome<ReloadResult>> => {
       // Who this node is does not change while it runs.
-      const found = loadConfig(configPath, { node: controller?.node ?? options.node });
+      const found = await readConfig({ path: configPath, node: controller?.node ?? options.node });
       if (found.kind !== "config") {
         const problems = found.kind === "empty" ? [notConfigured] : found.problems;
         log.error({ problems }, "the new configuration is not used");
@@ -208,48 +200,6 @@ function lookAt(controller: Controller | undefined, notConfigured: string): Serv
     isTurning: controller.isTurning(),
     role: summary.role,
   };
-}
-
-type Loaded =
-  | {
-      readonly kind: "config";
-      readonly config: Config;
-      readonly errorPages: ErrorPages;
-      /** This node's name. */
-      readonly node: string;
-    }
-  /** Nobody has written anything yet. */
-  | { readonly kind: "empty"; readonly node: string }
-  | { readonly kind: "invalid"; readonly problems: readonly string[] };
-
-/** `node`: its name, where somebody has said it. */
-function loadConfig(path: string, options: { readonly node?: string | undefined }): Loaded {
-  const untrusted = untrustedReason(path);
-  if (untrusted !== undefined) return { kind: "invalid", problems: [untrusted] };
-  let text: string;
-  try {
-    text = readFileSync(path, "utf8");
-  } catch (error) {
-    return { kind: "invalid", problems: [`${path}: cannot be read: ${String(error)}`] };
-  }
-  const node = options.node ?? readNodeName(path) ?? hostname();
-  if (isNotConfigured(text)) return { kind: "empty", node };
-  const parsed = parseConfig(text, path);
-  if (parsed.kind === "invalid") return { kind: "invalid", problems: parsed.errors.map(formatConfigError) };
-  const { config } = parsed;
-  const { pages, mistakes } = readErrorPages(config, dirname(path));
-  if (mistakes.length > 0) {
-    return {
-      kind: "invalid",
-      problems: locateMistakes(text, { file: path, mistakes }).map(formatConfigError),
-    };
-  }
-  if (config.pair !== undefined && pairMembers(config.pair, node) === undefined) {
-    const names = config.pair.nodes.map(({ name }) => name).join(", ");
-    const problem = `${path}: pair.nodes has no "${node}", only ${names}. Name this node with --node or $VIPAIR_NODE.`;
-    return { kind: "invalid", problems: [problem] };
-  }
-  return { kind: "config", config, errorPages: pages, node };
 }
 
 /**

@@ -174,6 +174,7 @@ describe("alone", { concurrency: 3 }, () => {
       "peer.configMatches: boolean",
       "peer.connected: boolean",
       "peer.lastHeardMs: number",
+      "peer.newerFile: string",
       "peer.node: string",
       "peer.paths[].connected: boolean",
       "peer.paths[].lastHeardMs: number",

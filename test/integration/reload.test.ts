@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { connectRaw, get, OK, RawBackend, type RawPeer } from "../proxy/harness.ts";
+import { adminStatus } from "../support/admin-status.ts";
 import { ask } from "../support/http-client.ts";
 import { PORT, Site } from "../support/site.ts";
 import type { VipairProcess } from "../support/vipair-process.ts";
@@ -285,6 +286,31 @@ describe("vipair reload", () => {
     assert.equal(refused.stderr.match(/vipair\.yaml:\d+:\d+ /g)?.length, 2, refused.stderr);
     assert.equal((await vipair.status()).configHash, configHash);
   });
+
+  test("does not keep a node from answering while a large file is read", async (t) => {
+    const site = Site.open(t);
+    const listeners = [{ name: "web", bind: `${await site.address()}:${String(PORT)}`, pool: "p0" }];
+    const runtimeDir = join(site.folder, "run");
+    const config = site.config({
+      listeners,
+      workers: 1,
+      pools: manyPools(1, { backends: ["10.0.0.1:1"], health: { kind: "none" } }),
+    });
+    const vipair = site.start({ config, runtimeDir });
+    await vipair.isReady({ workers: 1 });
+    // Refused in the end, so that nothing but the reading takes time.
+    site.config({ listeners, workers: 1, pools: manyPools(2000, { balance: "nonsense" }) });
+    const since = vipair.lines.length;
+    vipair.signal("SIGHUP");
+    let answers = 0;
+    const isRead = () =>
+      vipair.lines.slice(since).some(({ msg }) => msg === "the new configuration is not used");
+    while (!isRead()) {
+      assert.ok((await adminStatus(runtimeDir)) !== undefined, "an answer within a second");
+      answers += 1;
+    }
+    assert.ok(answers >= 10, `${String(answers)} answers`);
+  });
 });
 
 /** Ends when connections are refused. Who stood in the accept queue at the close is still let in. */
@@ -308,4 +334,15 @@ async function openClient(site: Site, host: string, port = PORT): Promise<RawPee
     client.close();
   });
   return client;
+}
+
+/** The last one is another. */
+function manyPools(count: number, last: object): object {
+  const names = Array.from({ length: count }, (_, index) => `p${String(index)}`);
+  return Object.fromEntries(
+    names.map((name, index) => [
+      name,
+      index === count - 1 ? last : { backends: [`10.0.0.1:${String(1 + index)}`] },
+    ]),
+  );
 }
