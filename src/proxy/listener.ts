@@ -1,7 +1,7 @@
 // A listener at work: what the connections that came in through it need of its configuration. A
 // reload replaces the contents; connections keep their listener.
 
-import { BlockList, isIPv6 } from "node:net";
+import { BlockList, isIP, isIPv6 } from "node:net";
 import type { ListenerConfig, ListenerTimeouts } from "../config/config.ts";
 import type { Sender } from "../http1/forward.ts";
 import { DEFAULT_REQUEST_RULES, type RequestHead, type RequestRules } from "../http1/request.ts";
@@ -67,7 +67,10 @@ export class Listener {
   clientAddress(head: RequestHead, sender: Sender): string {
     if (!sender.isTrusted) return sender.address;
     const told = head.fields.list.flatMap(({ kind, value }) => (kind === "x-forwarded-for" ? [value] : []));
-    return clientBehind(sender.address, told, (address) => this.trusts(address));
+    return clientBehind(sender.address, told, {
+      isAddress: (text) => isIP(text) !== 0,
+      trusts: (address) => this.trusts(address),
+    });
   }
 
   private trusts(address: string): boolean {

@@ -1,7 +1,11 @@
 // Who asked, as routes, hashes and splits see it: the sender, or whoever a trusted proxy tells of. Apart from the listener,
 // which knows whom to trust, because `vipair route` must come to the same address as the workers do.
 
-import { isIpAddress } from "../config/address.ts";
+/** What whoever asks knows of addresses: a worker has the quick ways of Node for it. */
+interface AddressKnowledge {
+  readonly isAddress: (text: string) => boolean;
+  readonly trusts: (address: string) => boolean;
+}
 
 /**
  * The last address in X-Forwarded-For that is not trusted. What stands before that, anyone can write. `sender` is trusted;
@@ -10,14 +14,14 @@ import { isIpAddress } from "../config/address.ts";
 export function clientBehind(
   sender: string,
   told: readonly string[],
-  trusts: (address: string) => boolean,
+  { isAddress, trusts }: AddressKnowledge,
 ): string {
   const chain = told.flatMap((value) => value.split(",")).map((member) => plainAddress(member.trim()));
   let client = sender;
   for (const address of chain.toReversed()) {
     // RFC 9110 5.6.1.2: empty members of a list are none.
     if (address === "") continue;
-    if (!isIpAddress(address)) break;
+    if (!isAddress(address)) break;
     client = address;
     if (!trusts(address)) break;
   }

@@ -1,7 +1,7 @@
 // `vipair route`: which route a request takes and why, by the code that routes. Needs a file and no running node.
 
 import { readFile } from "node:fs/promises";
-import { holdsBlock, parseAddressBlock } from "../../config/address.ts";
+import { holdsBlock, isIpAddress, parseAddressBlock } from "../../config/address.ts";
 import type { Config, ListenerConfig } from "../../config/config.ts";
 import type { MirrorConfig } from "../../config/route-config.ts";
 import { formatConfigError, parseConfig } from "../../config/parse.ts";
@@ -159,7 +159,7 @@ function clientSeenBy({ trustedProxies }: ListenerConfig, { head, clientAddress 
   return clientBehind(
     sender,
     told.map(({ value }) => value),
-    trusts,
+    { isAddress: isIpAddress, trusts },
   );
 }
 
