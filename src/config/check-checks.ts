@@ -2,6 +2,7 @@
 // pool-checks.ts.
 
 import { AGENT_DEFAULTS, CHECK_DEFAULTS } from "./check-schema.ts";
+import { parseExpression } from "./expression.ts";
 import type { Mistake } from "./mistake.ts";
 import { formatDuration, readDuration } from "./quantity.ts";
 import { checkTimeout, isMap, Spot } from "./spot.ts";
@@ -14,6 +15,7 @@ export function checkHealth(pool: Spot): readonly Mistake[] {
     ...checkFastInterval(health),
     ...checkDialogue(health),
     ...checkBody(health),
+    ...checkRules(health.at("json")),
     ...checkVerification(health),
     ...checkTimeout(pool.at("agent"), AGENT_DEFAULTS),
     ...pool.at("backends").items.flatMap((backend) => checkBackend(pool, backend.at("health"))),
@@ -55,6 +57,12 @@ function checkBody(health: Spot): readonly Mistake[] {
   for (const key of ["expectedBody", "json"]) {
     if (health.has(key) && health.at("method").value === "HEAD")
       found.push(health.at(key).mistake("A HEAD is answered without a body. Use method: GET.", "key"));
+    else if (health.has(key) && isBodiless(health.at("expectedStatus")))
+      found.push(
+        health
+          .at(key)
+          .mistake("Answers with these statuses have no body. Add another to expectedStatus.", "key"),
+      );
   }
   if (!isMap(json.value)) return found;
   if (!["healthy", "unhealthy", "degraded"].some((rule) => json.mentions(rule)))
@@ -66,6 +74,47 @@ function checkBody(health: Spot): readonly Mistake[] {
         .mistake("Nothing says when a backend is degraded. Add degraded: a rule.", "key"),
     );
   return found;
+}
+
+/** RFC 9112 6.3: of the good statuses none comes with a body. */
+function isBodiless(statuses: Spot): boolean {
+  const values = statuses.items.length > 0 ? statuses.items.map(({ value }) => value) : [statuses.value];
+  return values.every((value) => ["204", "304"].includes(String(value)));
+}
+
+/** Rules that say the same of two states that exclude each other. */
+function checkRules(json: Spot): readonly Mistake[] {
+  const [healthy, unhealthy, degraded] = ["healthy", "unhealthy", "degraded"].map((key) =>
+    ruleAt(json.at(key)),
+  );
+  const found: Mistake[] = [];
+  if (unhealthy !== undefined && unhealthy === healthy)
+    found.push(
+      json
+        .at("unhealthy")
+        .mistake(
+          "The same rule as healthy, so no backend could ever be up. Turn one of the two around.",
+          "key",
+        ),
+    );
+  if (degraded !== undefined && degraded === unhealthy)
+    found.push(
+      json
+        .at("degraded")
+        .mistake(
+          "The same rule as unhealthy, and a backend that is down cannot be degraded. Use another rule for one of the two.",
+          "key",
+        ),
+    );
+  return found;
+}
+
+/** What a rule means, however it is spelt; undefined when it is none. */
+function ruleAt({ text }: Spot): string | undefined {
+  const parsed = text === undefined ? undefined : parseExpression(text);
+  if (parsed?.kind !== "expression") return undefined;
+  // Of a field `text` is the spelling.
+  return JSON.stringify(parsed.expression, (key, value: unknown) => (key === "text" ? undefined : value));
 }
 
 function checkVerification(health: Spot): readonly Mistake[] {

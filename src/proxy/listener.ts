@@ -3,10 +3,10 @@
 
 import { BlockList, isIP, isIPv6 } from "node:net";
 import type { ListenerConfig, ListenerTimeouts } from "../config/config.ts";
-import { listMembers } from "../http1/fields.ts";
 import type { Sender } from "../http1/forward.ts";
 import { DEFAULT_REQUEST_RULES, type RequestHead, type RequestRules } from "../http1/request.ts";
 import type { WorkerConfig } from "../protocol/worker.ts";
+import { clientBehind, plainAddress } from "../routing/client-address.ts";
 import { compileRoutes, type RouteTable } from "../routing/route.ts";
 import { type OwnPages, preparePages } from "./own-response.ts";
 import { Room } from "./room.ts";
@@ -63,33 +63,19 @@ export class Listener {
     return { address, isTrusted: this.trusts(address), scheme: "http" };
   }
 
-  /**
-   * Who asked, for routes and hashes: the sender, or behind a trusted proxy the last one in X-Forwarded-For that is
-   * not trusted. What stands before that, anyone can write.
-   */
+  /** Who asked, for routes and hashes: the sender, or behind a trusted proxy whom that tells of. */
   clientAddress(head: RequestHead, sender: Sender): string {
     if (!sender.isTrusted) return sender.address;
-    const told = head.fields.list.filter(({ kind }) => kind === "x-forwarded-for");
-    const chain = told.flatMap(({ value }) => listMembers(value)).map(plainAddress);
-    let client = sender.address;
-    for (const address of chain.toReversed()) {
-      if (isIP(address) === 0) break;
-      client = address;
-      if (!this.trusts(address)) break;
-    }
-    return client;
+    const told = head.fields.list.flatMap(({ kind, value }) => (kind === "x-forwarded-for" ? [value] : []));
+    return clientBehind(sender.address, told, {
+      isAddress: (text) => isIP(text) !== 0,
+      trusts: (address) => this.trusts(address),
+    });
   }
 
   private trusts(address: string): boolean {
     return this.trusted?.check(address, isIPv6(address) ? "ipv6" : "ipv4") ?? false;
   }
-}
-
-/** An IPv4 client of a dual-stack socket is an IPv4 client; a zone is of no use to anyone else. */
-function plainAddress(address: string): string {
-  if (address.startsWith("::ffff:") && address.includes(".")) return address.slice(7);
-  const zone = address.indexOf("%");
-  return zone === -1 ? address : address.slice(0, zone);
 }
 
 function createBlockList(blocks: readonly string[]): BlockList {

@@ -78,6 +78,35 @@ test("redirects and fixed answers are told; a request that no route takes ends w
   assert.equal(missed.code, 1);
 });
 
+test("the client behind a trusted proxy is the one that it tells of, as in a worker", async (t) => {
+  const config = CONFIG.replace(
+    "    routes:",
+    "    trustedProxies: [192.168.1.7, 2001:db8::/64]\n    routes:",
+  );
+  const answerTo = async (client: string, ...told: readonly string[]) =>
+    (
+      await ask(
+        t,
+        ["/", "--client", client, ...told.flatMap((list) => ["-H", `X-Forwarded-For: ${list}`])],
+        config,
+      )
+    ).out;
+  const INSIDE = /\n-> 403, a fixed answer\n$/;
+  const OUTSIDE = /\n-> 404: no route matches\n$/;
+  assert.match(await answerTo("192.168.1.7", "1.2.3.4, 10.1.1.1"), INSIDE);
+  assert.match(await answerTo("2001:db8::9", "10.1.1.1", "192.168.1.7"), INSIDE);
+  assert.match(await answerTo("192.168.1.7", "10.1.1.1, 1.2.3.4"), OUTSIDE);
+  assert.match(await answerTo("192.168.1.8", "10.1.1.1"), OUTSIDE);
+});
+
+test("a field that the listener drops is none, as in a worker", async (t) => {
+  const config = CONFIG.replace('x-beta-user: "*"', 'x_beta: "*"');
+  const asked = ["/v1", "-H", "X_Beta: 1"];
+  assert.match((await ask(t, asked, config)).out, /there is no header x_beta/);
+  const passing = config.replace("    routes:", "    underscoreHeaders: pass\n    routes:");
+  assert.match((await ask(t, asked, passing)).out, /\n {2}routes\[1\] {2}matches\n/);
+});
+
 test("the listener is the one with the port of the URL, or the one that is named", async (t) => {
   assert.match((await ask(t, ["http://x.lan:81/"])).out, /^listener admin\n/);
   assert.match((await ask(t, ["/web", "--listener", "admin"])).out, /^listener admin\n/);

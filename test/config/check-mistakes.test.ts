@@ -73,6 +73,22 @@ describe("contradictions", () => {
       "{ kind: http, json: { healthy: ok, degradedWeight: 10 } }",
       "4:84  pools.web.health.json.degradedWeight: Nothing says when a backend is degraded. Add degraded: a rule.",
     ],
+    [
+      "{ kind: http, json: { healthy: 'cpu > 90', unhealthy: 'cpu>90' } }",
+      "4:92  pools.web.health.json.unhealthy: The same rule as healthy, so no backend could ever be up. Turn one of the two around.",
+    ],
+    [
+      "{ kind: http, json: { unhealthy: cpu > 90, degraded: (cpu > 90) } }",
+      "4:92  pools.web.health.json.degraded: The same rule as unhealthy, and a backend that is down cannot be degraded. Use another rule for one of the two.",
+    ],
+    [
+      "{ kind: http, expectedStatus: 204, expectedBody: ok }",
+      "4:84  pools.web.health.expectedBody: Answers with these statuses have no body. Add another to expectedStatus.",
+    ],
+    [
+      "{ kind: http, expectedStatus: [204, '304'], json: { healthy: ok } }",
+      "4:93  pools.web.health.json: Answers with these statuses have no body. Add another to expectedStatus.",
+    ],
     ["{ kind: none, port: 80 }", "4:63  pools.web.health.port: Unknown key. Known here: kind."],
   ]);
 });

@@ -1,9 +1,11 @@
 // `vipair route`: which route a request takes and why, by the code that routes. Needs a file and no running node.
 
 import { readFile } from "node:fs/promises";
+import { holdsBlock, isIpAddress, parseAddressBlock } from "../../config/address.ts";
 import type { Config, ListenerConfig } from "../../config/config.ts";
 import type { MirrorConfig } from "../../config/route-config.ts";
 import { formatConfigError, parseConfig } from "../../config/parse.ts";
+import { clientBehind, plainAddress } from "../../routing/client-address.ts";
 import type { RequestFacts } from "../../routing/request-facts.ts";
 import { placeOf, renderLocation, type Surroundings } from "../../routing/rewrite.ts";
 import { compileRoutes, explainRoute, factsOf, type Route, type RouteVerdict } from "../../routing/route.ts";
@@ -104,7 +106,9 @@ interface HeadChanges {
 
 function explain(listener: ListenerConfig, question: RouteQuestion): Explained {
   const table = compileRoutes(listener.routes);
-  const facts = factsOf(table, question.head, question);
+  const facts = factsOf(table, headSeenBy(listener, question), {
+    clientAddress: clientSeenBy(listener, question),
+  });
   const verdicts = explainRoute(table, facts);
   const routes = verdicts.map(({ route, missed }) => ({ name: route.config.name, missed }));
   const taken = verdicts.find(({ missed }) => missed === null)?.route;
@@ -135,6 +139,28 @@ function explain(listener: ListenerConfig, question: RouteQuestion): Explained {
     ...(request === undefined ? {} : { request }),
     ...(response === undefined ? {} : { response }),
   };
+}
+
+/** Without the fields that do not come in. */
+function headSeenBy({ underscoreHeaders }: ListenerConfig, { head }: RouteQuestion): RouteQuestion["head"] {
+  if (underscoreHeaders === "pass") return head;
+  return { ...head, fields: { list: head.fields.list.filter(({ name }) => !name.includes("_")) } };
+}
+
+function clientSeenBy({ trustedProxies }: ListenerConfig, { head, clientAddress }: RouteQuestion): string {
+  const blocks = trustedProxies.flatMap((proxy) => parseAddressBlock(proxy) ?? []);
+  const trusts = (address: string): boolean => {
+    const one = parseAddressBlock(address);
+    return one !== null && blocks.some((block) => holdsBlock(block, one));
+  };
+  const sender = plainAddress(clientAddress);
+  if (!trusts(sender)) return sender;
+  const told = head.fields.list.filter(({ name }) => name.toLowerCase() === "x-forwarded-for");
+  return clientBehind(
+    sender,
+    told.map(({ value }) => value),
+    { isAddress: isIpAddress, trusts },
+  );
 }
 
 function outcomeOf(
