@@ -64,7 +64,7 @@ describe("arbiter", () => {
     [
       "  secret:",
       "  arbitrator: { kind: none }\n  secret:",
-      "5:3  pair.arbitrator: Unknown key. Known here: nodes, secret, secretFile, port, advertisementInterval, preempt, preemptDelay, claim, lease, hook, arbiter, paths, roleChangesPerMinute, track, vitals, notify.",
+      "5:3  pair.arbitrator: Unknown key. Known here: nodes, secret, secretFile, port, acceptConfig, advertisementInterval, preempt, preemptDelay, claim, lease, hook, arbiter, paths, roleChangesPerMinute, track, vitals, notify.",
     ],
     [
       "  secret:",

@@ -140,7 +140,7 @@ describe("pair", () => {
     [
       "  secret:",
       "  quorum: 2\n  secret:",
-      "5:3  pair.quorum: Unknown key. Known here: nodes, secret, secretFile, port, advertisementInterval, preempt, preemptDelay, claim, lease, hook, arbiter, paths, roleChangesPerMinute, track, vitals, notify.",
+      "5:3  pair.quorum: Unknown key. Known here: nodes, secret, secretFile, port, acceptConfig, advertisementInterval, preempt, preemptDelay, claim, lease, hook, arbiter, paths, roleChangesPerMinute, track, vitals, notify.",
     ],
   ]);
 });
