@@ -1,5 +1,6 @@
 // What must be true between the values by which a pool balances. Part of pool-checks.ts.
 
+import { stickyCookie } from "./balance-config.ts";
 import type { Mistake } from "./mistake.ts";
 import { quote } from "./reading.ts";
 import { isMap, type Spot } from "./spot.ts";
@@ -46,7 +47,9 @@ function checkHash(pool: Spot): readonly Mistake[] {
 /** Two that want one cookie: sticky would write its own into what balance reads. */
 function checkCookies(pool: Spot): readonly Mistake[] {
   const cookie = pool.at("balance").at("cookie");
-  if (cookie.text === undefined || cookie.text !== pool.at("sticky").at("cookie").text) return [];
+  const sticky = pool.at("sticky");
+  const own = sticky.has("cookie") ? sticky.at("cookie").text : stickyCookie(String(pool.path.at(-1)));
+  if (cookie.text === undefined || !isMap(sticky.value) || cookie.text !== own) return [];
   return [
     cookie.mistake(
       `${quote(cookie.text)} is the cookie of sticky, which the balancer makes itself. Use one of the application, or leave sticky out.`,

@@ -27,3 +27,8 @@ export interface StickyConfig {
   /** What becomes of a client whose backend is down or draining: another backend, or 503. */
   readonly fallback: "another" | "refuse";
 }
+
+/** The cookie of a sticky pool that names none: a browser keeps one of a name, so pools of one host must not share it. */
+export function stickyCookie(pool: string): string {
+  return `vipair-${pool}`;
+}

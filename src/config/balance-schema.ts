@@ -86,9 +86,11 @@ export const balance = either(
 export const sticky = z
   .exactOptional(
     section({
-      cookie: cookieName()
-        .prefault("vipair")
-        .describe("The cookie's name: one that the application does not use."),
+      cookie: z
+        .exactOptional(cookieName())
+        .describe(
+          "The cookie's name: one that neither the application nor another sticky pool of the same host uses. `vipair-` and the name of the pool when absent.",
+        ),
       ttl: text<number | null>({
         title: "session, or duration, 1s to 8760h",
         write: "session, or a duration with a unit, such as 1h",

@@ -69,6 +69,8 @@ function checkRoutes(top: Spot, listener: Spot): readonly Mistake[] {
   }
   found.push(...checkReference(top.at("pools"), listener.at("pool")));
   found.push(...routes.items.flatMap((route) => checkRoute(top.at("pools"), route)));
+  if (listener.at("underscoreHeaders").value !== "pass")
+    found.push(...routes.items.flatMap(checkUnderscores));
   found.push(
     ...duplicates(
       routes.items.map((route) => route.at("name")),
@@ -86,6 +88,22 @@ function checkRoutes(top: Spot, listener: Spot): readonly Mistake[] {
     );
   }
   return found;
+}
+
+/** What a route decides by, in fields that the listener keeps out. */
+function checkUnderscores(route: Spot): readonly Mistake[] {
+  const problem =
+    "Fields with _ in their name do not come in. Use underscoreHeaders: pass on the listener, or another field.";
+  const named = route
+    .at("match")
+    .at("header")
+    .entries.filter(([name]) => name.includes("_"));
+  const split = route.at("split");
+  const values = [split.at("by").at("header"), split.at("override").at("header")];
+  return [
+    ...named.map(([, field]) => field.mistake(problem, "key")),
+    ...values.filter(({ text }) => text?.includes("_") === true).map((field) => field.mistake(problem)),
+  ];
 }
 
 function matchesEverything(route: Spot): boolean {

@@ -1,6 +1,6 @@
 // From the values of a file that kept to the schema to how a pool balances. Part of to-pool.ts.
 
-import type { BalanceConfig, StickyConfig } from "./balance-config.ts";
+import { type BalanceConfig, type StickyConfig, stickyCookie } from "./balance-config.ts";
 import type { ConfigFile } from "./schema.ts";
 
 type Pool = ConfigFile["pools"][string];
@@ -14,8 +14,11 @@ export function toBalance(balance: Pool["balance"]): BalanceConfig {
   return balance === "uri-hash" ? { kind: balance, query: false } : { kind: balance };
 }
 
-export function toSticky({ ttl, secure, ...rest }: NonNullable<Pool["sticky"]>): StickyConfig {
-  return { ...rest, ttlMs: ttl, secure: secure === "auto" ? secure : secure ? "always" : "never" };
+export function toSticky(
+  pool: string,
+  { cookie = stickyCookie(pool), ttl, secure, ...rest }: NonNullable<Pool["sticky"]>,
+): StickyConfig {
+  return { ...rest, cookie, ttlMs: ttl, secure: secure === "auto" ? secure : secure ? "always" : "never" };
 }
 
 /** Backups do not count: they are no reason to use backends that are down. */

@@ -12,7 +12,7 @@ export function toPool(name: string, pool: ConfigFile["pools"][string]): PoolCon
   return {
     name,
     balance: toBalance(pool.balance),
-    sticky: pool.sticky === undefined ? null : toSticky(pool.sticky),
+    sticky: pool.sticky === undefined ? null : toSticky(name, pool.sticky),
     slowStartMs: pool.slowStart,
     panicThreshold: toPanicThreshold(pool),
     backends: pool.backends.map((backend) => {

@@ -7,6 +7,7 @@ import { connect } from "node:tls";
 import type { ConnectionOptions, TLSSocket } from "node:tls";
 import { WebSocket } from "ws";
 import { formatAddress } from "../config/config.ts";
+import { isOwnAddress } from "../system/own-addresses.ts";
 import { PSK_TLS, isWrongKey } from "../system/psk-tls.ts";
 import { FRAME_BYTES_MAX } from "./peer-frame.ts";
 import { nameHint, nameProblem, secretProblem } from "./peer-security.ts";
@@ -46,6 +47,10 @@ export interface Dial {
  */
 export function dialPeer(options: DialOptions, settle: (outcome: DialOutcome) => void): Dial {
   const { self, peer, port, key } = options;
+  if (!isOwnAddress(self.address)) {
+    const soon = setImmediate(() => settle({ kind: "own-address-missing" }));
+    return { abort: () => clearImmediate(soon) };
+  }
   let isOver = false;
   let isConnected = false;
   let webSocket: WebSocket | undefined;

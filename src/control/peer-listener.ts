@@ -10,6 +10,7 @@ import { WebSocketServer } from "ws";
 import type { WebSocket } from "ws";
 import { formatAddress } from "../config/config.ts";
 import { https } from "../system/http.ts";
+import { isOwnAddress } from "../system/own-addresses.ts";
 import { PSK_TLS, isWrongKey } from "../system/psk-tls.ts";
 import { FRAME_BYTES_MAX } from "./peer-frame.ts";
 import { nameHint, nameProblem, secretProblem } from "./peer-security.ts";
@@ -145,10 +146,14 @@ export class PeerListener {
   }
 
   #listen(): void {
+    if (!isOwnAddress(this.#options.self.address)) {
+      this.#retryLater({ code: "EADDRNOTAVAIL", message: "no such address" });
+      return;
+    }
     this.#door.listen({ host: this.#options.self.address, port: this.#options.port });
   }
 
-  #retryLater(error: NodeJS.ErrnoException): void {
+  #retryLater(error: Pick<NodeJS.ErrnoException, "code" | "message">): void {
     const { self, port, events } = this.#options;
     const where = formatAddress(self.address, port);
     if (error.code === "EADDRINUSE") {

@@ -16,7 +16,9 @@ export function clientBehind(
   told: readonly string[],
   { isAddress, trusts }: AddressKnowledge,
 ): string {
-  const chain = told.flatMap((value) => value.split(",")).map((member) => plainAddress(member.trim()));
+  const chain = told
+    .flatMap((value) => value.split(","))
+    .map((member) => plainAddress(withoutPort(member.trim())));
   let client = sender;
   for (const address of chain.toReversed()) {
     // RFC 9110 5.6.1.2: empty members of a list are none.
@@ -26,6 +28,16 @@ export function clientBehind(
     if (!trusts(address)) break;
   }
   return client;
+}
+
+/**
+ * Some proxies tell the port, too, in the notation of RFC 7239 6. An address that is not understood would leave all of their
+ * clients with the address of the proxy, and with what that may do.
+ */
+function withoutPort(node: string): string {
+  if (!node.includes(":")) return node;
+  const [, bracketed, plain] = /^(?:\[([^\]]*)\]|([^:]*))(?::\d+)?$/.exec(node) ?? [];
+  return bracketed ?? plain ?? node;
 }
 
 /** An IPv4 client of a dual-stack socket is an IPv4 client; a zone is of no use to anyone else. */

@@ -99,14 +99,6 @@ test("the client behind a trusted proxy is the one that it tells of, as in a wor
   assert.match(await answerTo("192.168.1.8", "10.1.1.1"), OUTSIDE);
 });
 
-test("a field that the listener drops is none, as in a worker", async (t) => {
-  const config = CONFIG.replace('x-beta-user: "*"', 'x_beta: "*"');
-  const asked = ["/v1", "-H", "X_Beta: 1"];
-  assert.match((await ask(t, asked, config)).out, /there is no header x_beta/);
-  const passing = config.replace("    routes:", "    underscoreHeaders: pass\n    routes:");
-  assert.match((await ask(t, asked, passing)).out, /\n {2}routes\[1\] {2}matches\n/);
-});
-
 test("the listener is the one with the port of the URL, or the one that is named", async (t) => {
   assert.match((await ask(t, ["http://x.lan:81/"])).out, /^listener admin\n/);
   assert.match((await ask(t, ["/web", "--listener", "admin"])).out, /^listener admin\n/);

@@ -124,6 +124,11 @@ describe("sticky", () => {
     ],
     [
       END,
+      "8080], sticky: {}, balance: { kind: cookie-hash, cookie: vipair-web } }",
+      '4:91  pools.web.balance.cookie: "vipair-web" is the cookie of sticky, which the balancer makes itself. Use one of the application, or leave sticky out.',
+    ],
+    [
+      END,
       "8080], sticky: { cookie: s }, balance: { kind: cookie-hash, cookie: s } }",
       '4:102  pools.web.balance.cookie: "s" is the cookie of sticky, which the balancer makes itself. Use one of the application, or leave sticky out.',
     ],
@@ -143,9 +148,9 @@ describe("defaults", () => {
     assert.equal(poolOf("[a:1], panicThreshold: 70")?.panicThreshold, 70);
   });
 
-  test("sticky needs no settings", () => {
+  test("sticky needs no settings, and pools of one host have cookies of their own", () => {
     assert.deepEqual(poolOf("[a:1], sticky: {}")?.sticky, {
-      cookie: "vipair",
+      cookie: "vipair-web",
       ttlMs: null,
       path: "/",
       secure: "auto",

@@ -17,8 +17,25 @@ function expectMistakes(rows: readonly (readonly [route: string, error: string])
   }
 }
 
+test("a field with an underscore may decide where those are passed", () => {
+  const route = "routes: [{ match: { header: { x_beta: '*' } }, pool: web }, { pool: web }]";
+  assert.deepEqual(errorsOf(changed(ALONE_YAML, ["pool: web }", `underscoreHeaders: pass, ${route} }`])), []);
+});
+
 describe("what a route matches", () => {
   expectMistakes([
+    [
+      "match: { header: { x_beta: '*' } }, pool: web",
+      "2:66  listeners[0].routes[0].match.header.x_beta: Fields with _ in their name do not come in. Use underscoreHeaders: pass on the listener, or another field.",
+    ],
+    [
+      "split: { pools: { web: 1 }, by: { header: X_User } }",
+      "2:89  listeners[0].routes[0].split.by.header: Fields with _ in their name do not come in. Use underscoreHeaders: pass on the listener, or another field.",
+    ],
+    [
+      "split: { pools: { web: 1 }, override: { header: x_beta, pool: web } }",
+      "2:95  listeners[0].routes[0].split.override.header: Fields with _ in their name do not come in. Use underscoreHeaders: pass on the listener, or another field.",
+    ],
     [
       "match: { header: x }, pool: web",
       "2:64  listeners[0].routes[0].match.header: This is not a map. Write a map of fields, such as { x-beta-user: yes }.",

@@ -18,6 +18,9 @@ for folder in usr etc var; do
   mount -t overlay none -o lowerdir=/$folder,upperdir=$layers/$folder,workdir=$layers/$folder.work /$folder
 done
 mount -t tmpfs none /run
+# Settings of the kernel have no layers.
+mount --bind /proc/sys /proc/sys
+mount -o remount,bind,ro /proc/sys
 files() { find /usr /etc /var -xdev ! -path '/var/log/*' | sort; }
 cd "$1"
 `;

@@ -106,9 +106,7 @@ interface HeadChanges {
 
 function explain(listener: ListenerConfig, question: RouteQuestion): Explained {
   const table = compileRoutes(listener.routes);
-  const facts = factsOf(table, headSeenBy(listener, question), {
-    clientAddress: clientSeenBy(listener, question),
-  });
+  const facts = factsOf(table, question.head, { clientAddress: clientSeenBy(listener, question) });
   const verdicts = explainRoute(table, facts);
   const routes = verdicts.map(({ route, missed }) => ({ name: route.config.name, missed }));
   const taken = verdicts.find(({ missed }) => missed === null)?.route;
@@ -141,12 +139,7 @@ function explain(listener: ListenerConfig, question: RouteQuestion): Explained {
   };
 }
 
-/** Without the fields that do not come in. */
-function headSeenBy({ underscoreHeaders }: ListenerConfig, { head }: RouteQuestion): RouteQuestion["head"] {
-  if (underscoreHeaders === "pass") return head;
-  return { ...head, fields: { list: head.fields.list.filter(({ name }) => !name.includes("_")) } };
-}
-
+/** As in a worker: behind a trusted proxy whom that tells of. */
 function clientSeenBy({ trustedProxies }: ListenerConfig, { head, clientAddress }: RouteQuestion): string {
   const blocks = trustedProxies.flatMap((proxy) => parseAddressBlock(proxy) ?? []);
   const trusts = (address: string): boolean => {
