@@ -7,6 +7,7 @@ import type { ReloadResult } from "../protocol/admin.ts";
 import type { Status } from "../protocol/status.ts";
 import { explainRun, run } from "../system/exec.ts";
 import { findProgram } from "../system/program-path.ts";
+import { HAS_WORKER_USER } from "../system/unprivileged.ts";
 import { askAdmin } from "./admin-client.ts";
 import { askReload, describeReload } from "./commands/reload.ts";
 
@@ -46,6 +47,12 @@ export async function reloadRunning({ config, runtimeDir }: NodePaths): Promise<
         problem: `the node does not take it and goes on as it was: ${answer.problem}`,
       };
   }
+}
+
+/** Why an installed service cannot start; undefined when it can. For commands that write the files that it needs. */
+export async function installProblem({ isDefault }: NodePaths): Promise<string | undefined> {
+  if (!isDefault || HAS_WORKER_USER || !(await hasUnit())) return undefined;
+  return "vipair is only half installed: its user is missing. Finish that first: sudo dpkg --configure -a";
 }
 
 /** As reloadRunning(), and the service is started, or restarted where that is needed: a node that runs does not change its name. */

@@ -7,7 +7,7 @@ import { dirname, isAbsolute, join } from "node:path";
 import type { AccessLogConfig } from "../config/config.ts";
 import type { Log } from "../system/log.ts";
 import { findUntrustedSteps } from "../system/trusted-file.ts";
-import { UNPRIVILEGED } from "./unprivileged.ts";
+import { UNPRIVILEGED } from "../system/unprivileged.ts";
 
 const ROOT_ID = 0;
 

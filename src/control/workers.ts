@@ -17,7 +17,7 @@ import { journalEnvironment, type Log } from "../system/log.ts";
 import { probeAddress } from "./listening-sockets.ts";
 import type { SocketAddress } from "./listening-sockets.ts";
 import type { RowReport } from "./outliers.ts";
-import { UNPRIVILEGED } from "./unprivileged.ts";
+import { UNPRIVILEGED } from "../system/unprivileged.ts";
 import { NO_COUNTERS, sumCounters, withoutGauges } from "./worker-counters.ts";
 import { WorkerProcess } from "./worker-process.ts";
 import type { BackendFailure, WorkerExit } from "./worker-process.ts";

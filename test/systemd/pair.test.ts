@@ -76,6 +76,14 @@ describe("two machines with systemd", { skip: machinesAreMissing() }, () => {
   const [first, second] = [() => machines.both[0], () => machines.both[1]];
 
   describe("installed by dpkg", () => {
+    it("half: it says what to finish, and writes nothing that would be in the way of that", async () => {
+      await second().run("dpkg", "--unpack", second().copyIn(packages.current));
+      const { status, stderr } = await second().attempt("vipair", "init", "--vip", VIP, "--yes");
+      assert.equal(status, 1);
+      assert.match(stderr, /half installed.*dpkg --configure/);
+      await second().run("dpkg", "--configure", "vipair");
+    });
+
     it("waits, and says that it is not configured", async () => {
       filesBefore = (await first().run("sh", "-c", FILES)).split("\n");
       await Promise.all(machines.both.map(async (machine) => install(machine, packages.current)));

@@ -15,7 +15,7 @@ import { writeNewFiles } from "../pairing/new-files.ts";
 import { choosePairNetwork } from "../pairing/pair-network.ts";
 import type { PairNetwork } from "../pairing/pair-network.ts";
 import { openForNode } from "../pairing/wait-for-node.ts";
-import { startOrReload, waitForStatus } from "../service.ts";
+import { installProblem, startOrReload, waitForStatus } from "../service.ts";
 import type { NodePaths } from "../service.ts";
 import { EXIT } from "../terminal.ts";
 import type { Terminal } from "../terminal.ts";
@@ -52,7 +52,7 @@ export async function initPair(options: InitOptions, terminal: Terminal): Promis
     return EXIT.failed;
   };
   const { paths } = options;
-  const mayNot = rootProblem(paths, "init");
+  const mayNot = rootProblem(paths, "init") ?? (await installProblem(paths));
   if (mayNot !== undefined) return fail(mayNot);
   const before = await readConfig(paths.config);
   if (before.kind !== "empty" && !options.force) return fail(configuredProblem(paths.config));

@@ -16,7 +16,7 @@ import { readMachineNetwork } from "../pairing/machine-network.ts";
 import { writeNewFiles } from "../pairing/new-files.ts";
 import { connectToHost } from "../pairing/pairing-joiner.ts";
 import type { OfferMessage } from "../pairing/pairing-joiner.ts";
-import { startOrReload, waitForStatus } from "../service.ts";
+import { installProblem, startOrReload, waitForStatus } from "../service.ts";
 import type { NodePaths } from "../service.ts";
 import { EXIT } from "../terminal.ts";
 import type { Terminal } from "../terminal.ts";
@@ -47,7 +47,7 @@ export async function joinPair(options: JoinOptions, terminal: Terminal): Promis
     return EXIT.failed;
   };
   const { paths, port, protocol } = options;
-  const mayNot = rootProblem(paths, "join");
+  const mayNot = rootProblem(paths, "join") ?? (await installProblem(paths));
   if (mayNot !== undefined) return fail(mayNot);
   const code = readJoinCode(options.code);
   if (code === undefined) {

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { findWorkerUser } from "../../src/control/unprivileged.ts";
+import { findWorkerUser } from "../../src/system/unprivileged.ts";
 
 const OTHERS = "root:x:0:0:root:/root:/bin/bash\nvipair2:x:1000:1000::/:/bin/sh\n";
 

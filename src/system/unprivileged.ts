@@ -7,7 +7,12 @@ const WORKER_USER = "vipair";
 /** nobody and nogroup. */
 const NOBODY = { uid: 65_534, gid: 65_534 };
 
-export const UNPRIVILEGED = findWorkerUser(readUsers()) ?? NOBODY;
+const workerUser = findWorkerUser(readUsers());
+
+/** The package makes it, and the service cannot start without. */
+export const HAS_WORKER_USER = workerUser !== undefined;
+
+export const UNPRIVILEGED = workerUser ?? NOBODY;
 
 /** In the text of passwd(5); undefined when it is not there, and when it is root's. */
 export function findWorkerUser(passwd: string): { readonly uid: number; readonly gid: number } | undefined {
