@@ -48,9 +48,12 @@ export async function reloadRunning({ config, runtimeDir }: NodePaths): Promise<
   }
 }
 
-/** As reloadRunning(), and the service is started, or restarted where that is needed. */
-export async function startOrReload(paths: NodePaths): Promise<Applied> {
+/** As reloadRunning(), and the service is started, or restarted where that is needed: a node that runs does not change its name. */
+export async function startOrReload(paths: NodePaths, { name }: { readonly name: string }): Promise<Applied> {
   const isManaged = paths.isDefault && (await hasUnit());
+  if (isManaged && (await runsAsOtherThan(name, paths))) {
+    return systemctl(["restart", UNIT], `the service has been restarted, as ${name}`);
+  }
   const answer = await askReload(paths.runtimeDir);
   if (answer.kind === "done") {
     // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- a vipair of the same user wrote it
@@ -63,6 +66,14 @@ export async function startOrReload(paths: NodePaths): Promise<Applied> {
   if (isManaged)
     return systemctl(["enable", "--now", UNIT], "the service has been started, now and at each boot");
   return { kind: "not-running", words: `no service is installed here. Start the node: ${runCommand(paths)}` };
+}
+
+/** A node that waits for its first configuration has no name yet. */
+async function runsAsOtherThan(name: string, { runtimeDir }: NodePaths): Promise<boolean> {
+  const path = ADMIN_PATHS.status;
+  const answer = await askAdmin({ runtimeDir, method: "GET", path, timeoutMs: STATUS_MS });
+  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- a vipair of the same user wrote it
+  return answer.kind === "done" && (answer.body as Status).node !== name;
 }
 
 /** The first status for which the condition holds; undefined when there is none in that time. */

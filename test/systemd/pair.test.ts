@@ -436,6 +436,15 @@ describe("two machines with systemd", { skip: machinesAreMissing() }, () => {
     });
   });
 
+  describe("made anew", () => {
+    it("under another name: the service runs as that", async () => {
+      // It waits for a second node as long as it may.
+      const init = ["vipair", "init", "--force", "--yes", "--vip", VIP, "--name", "pi-z"];
+      const { stderr } = await first().attempt("timeout", "15", ...init);
+      assert.equal((await machines.status(first()))?.node, "pi-z", stderr);
+    });
+  });
+
   describe("purged", () => {
     it("leaves nothing", async () => {
       for (const machine of [second(), first()]) {

@@ -98,7 +98,7 @@ export async function initPair(options: InitOptions, terminal: Terminal): Promis
   for (const line of summary(network, { name: name.value, config: paths.config, backends }))
     terminal.complain(line);
 
-  const applied = await startOrReload(paths);
+  const applied = await startOrReload(paths, { name: name.value });
   if (applied.kind === "failed") {
     waiting.close();
     return fail(applied.problem, "when the node runs, `sudo vipair invite` lets the second one in");

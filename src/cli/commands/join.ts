@@ -101,7 +101,7 @@ export async function joinPair(options: JoinOptions, terminal: Terminal): Promis
   for (const backup of written.backups) terminal.complain(`the old file is kept as ${backup}`);
   terminal.print(`${name.value} and ${offer.name} are a pair; ${paths.config} is the same on both`);
 
-  const applied = await startOrReload(paths);
+  const applied = await startOrReload(paths, { name: name.value });
   if (applied.kind === "failed") return fail(applied.problem);
   terminal.complain(applied.words);
   if (applied.kind === "running") await tellTouch(offer.name, { name: name.value, paths }, terminal);

@@ -48,7 +48,7 @@ listeners:
     pool: web
 
 pools:
-  web:
+  web: # without backends requests get 503
     # sudo vipair backend add web 192.168.1.21:8080
     # sudo vipair backend remove web 192.168.1.21:8080
     backends:${listOf(pair.backends)}
@@ -57,6 +57,6 @@ pools:
 }
 
 function listOf(backends: readonly string[]): string {
-  if (backends.length === 0) return " [] # none yet, so that requests get 503";
+  if (backends.length === 0) return " []";
   return backends.map((backend) => `\n      - ${formatScalar(backend)}`).join("");
 }

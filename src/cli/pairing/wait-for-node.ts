@@ -49,7 +49,7 @@ export async function openForNode(
       const commit = async () => {
         const problem = await offer.commit();
         // Before the other one starts: it would find a peer here that does not know it.
-        if (problem === undefined) applied = await startOrReload(node.paths);
+        if (problem === undefined) applied = await startOrReload(node.paths, { name: node.name });
         return problem;
       };
       return { ...offer, commit };
