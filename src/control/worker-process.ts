@@ -19,8 +19,6 @@ import { parseFromWorker } from "./worker-messages.ts";
 
 /** A worker that has not answered `ready` or `listening` by then hangs; it is killed. */
 const ANSWER_TIMEOUT_MS = 5_000;
-/** There is a worker for each core: three more threads for each worker's garbage have none to run on, and each keeps memory. */
-const RUNTIME_FLAGS: readonly string[] = ["--v8-pool-size=1"];
 /** What a worker may take beyond a grace period to finish its own cutting of connections. */
 const GRACE_MARGIN_MS = 500;
 
@@ -73,9 +71,7 @@ export class WorkerProcess {
     this.#startedMs = options.clock();
     // A start takes longer than the traffic of other workers should wait; see dropPrivileges for the rest.
     const [execPath, ...execArgv] =
-      options.urgent === true
-        ? [process.execPath, ...RUNTIME_FLAGS]
-        : asOrdinary(process.execPath, RUNTIME_FLAGS);
+      options.urgent === true ? [process.execPath] : asOrdinary(process.execPath, []);
     const child = fork(options.entry, [], {
       execPath,
       execArgv,
