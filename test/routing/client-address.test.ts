@@ -20,9 +20,10 @@ const CASES: readonly (readonly [told: readonly string[], client: string])[] = [
   [["203.0.113.9:x"], "10.0.0.1"],
 ];
 
+const trusts = (address: string) => address.startsWith("10.");
+
 for (const [told, client] of CASES) {
   test(`${JSON.stringify(told)} tells of ${client}`, () => {
-    const trusts = (address: string) => address.startsWith("10.");
     assert.equal(clientBehind("10.0.0.1", told, { isAddress: isIpAddress, trusts }), client);
   });
 }
