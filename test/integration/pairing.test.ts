@@ -210,6 +210,9 @@ describe("two machines", { concurrency: 2 }, () => {
       "pi-b",
     );
     assert.match(asVip.stderr, /is the virtual address/);
+    const strange = [...waiting.line.split(" ").slice(3), "--address", "192.0.2.99", "--name", "pi-b"];
+    const notHere = await b.command("join", ...strange);
+    assert.equal(notHere.stderr, "vipair: this machine does not have the address 192.0.2.99\n");
     untouched();
 
     writeFileSync(b.config, "pools: {} # mine\n");
@@ -284,6 +287,15 @@ describe("two machines", { concurrency: 2 }, () => {
     const other = await elsewhere.joins(waiting.line, "--name", "pi-b");
     assert.match(other.stderr, /no interface "eth77".*on eth77 on both nodes/);
     assert.ok(!existsSync(elsewhere.config));
+
+    // As root it writes the secret where the other node says.
+    writeFileSync(join(site.directory("far"), "secret"), a.text("secret"));
+    writeFileSync(a.config, before.replace("secretFile: secret", "secretFile: ../far/secret"));
+    const outside = await elsewhere.joins(waiting.line, "--name", "pi-b");
+    assert.match(outside.stderr, /pi-a keeps the secret in .*\/far\/secret, and join writes only into/);
+    assert.deepEqual(readdirSync(elsewhere.directory), []);
+
+    writeFileSync(a.config, before.replace("interface: lo", "interface: eth77"));
     await waiting.kill();
     assert.equal(a.text(), before.replace("interface: lo", "interface: eth77"));
     assert.match(waiting.stderr, /pi-b has not joined: .*secret/);

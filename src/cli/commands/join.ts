@@ -62,6 +62,9 @@ export async function joinPair(options: JoinOptions, terminal: Terminal): Promis
 
   const own = options.address === undefined ? undefined : readIpAddress(options.address);
   if (own?.kind === "invalid") return fail(own.problem.replace(/\.$/, ""));
+  if (own !== undefined && !hasAddress(readMachineNetwork().interfaces, own.value)) {
+    return fail(addressMissing(own.value));
+  }
   const session = await connectToHost({
     address: target.value,
     port,
@@ -142,11 +145,16 @@ function checkOffer(
   }
   const problems = machineProblems(config, address);
   if (problems.length > 0) return checkedProblems(problems);
-  const { secretFile } = config.pair;
-  return {
-    kind: "accepted",
-    secretFile: secretFile === undefined ? undefined : resolve(dirname(file), secretFile),
-  };
+  if (config.pair.secretFile === undefined) return { kind: "accepted", secretFile: undefined };
+  const folder = dirname(file);
+  const secretFile = resolve(folder, config.pair.secretFile);
+  // Whoever has the code may make a pair, and not write wherever root can.
+  if (dirname(secretFile) !== folder) {
+    return checkedProblems([
+      `${offer.name} keeps the secret in ${secretFile}, and join writes only into ${folder}. Put it beside the configuration there, or copy both files yourself`,
+    ]);
+  }
+  return { kind: "accepted", secretFile };
 }
 
 function checkedProblems(problems: readonly string[]): Accepted {
@@ -164,5 +172,9 @@ function machineProblems({ virtualAddresses }: Config, address: string): readonl
     return problem === undefined ? [] : [problem];
   });
   if (hasAddress(interfaces, address)) return missing;
-  return [...missing, `this machine does not have the address ${address}`];
+  return [...missing, addressMissing(address)];
+}
+
+function addressMissing(address: string): string {
+  return `this machine does not have the address ${address}`;
 }

@@ -149,7 +149,6 @@ function explainConnect(error: NodeJS.ErrnoException, where: string): string {
   if (error.code === "ECONNREFUSED") {
     return `nobody waits on ${where}: the code may have expired, be used, or have had three wrong tries. ${NEW_CODE}`;
   }
-  if (error.code === "EADDRNOTAVAIL") return `this machine does not have the address given with --address`;
   return `${where} cannot be reached (${error.code ?? error.message}). Is it the right address, and the same network?`;
 }
 
