@@ -299,7 +299,7 @@ describe("vipair reload", () => {
     const vipair = site.start({ config, runtimeDir });
     await vipair.isReady({ workers: 1 });
     // Refused in the end, so that nothing but the reading takes time.
-    site.config({ listeners, workers: 1, pools: manyPools(2000, { balance: "nonsense" }) });
+    site.config({ listeners, workers: 1, pools: manyPools(4000, { balance: "nonsense" }) });
     const since = vipair.lines.length;
     vipair.signal("SIGHUP");
     let answers = 0;
@@ -309,7 +309,8 @@ describe("vipair reload", () => {
       assert.ok((await adminStatus(runtimeDir)) !== undefined, "an answer within a second");
       answers += 1;
     }
-    assert.ok(answers >= 10, `${String(answers)} answers`);
+    // One, when it is kept: the answer that it began before.
+    assert.ok(answers >= 3, `${String(answers)} answers`);
   });
 });
 
