@@ -3,10 +3,11 @@
 // they are acted upon, and atomically, so that a crash leaves the old file or the new one, never half of one.
 
 import { readFileSync, renameSync, rmSync, statfsSync, writeFileSync } from "node:fs";
-import { mkdir, open, rename, rm } from "node:fs/promises";
+import { mkdir, rename, rm } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { parseChanges } from "../election/changes.ts";
 import type { Change } from "../election/changes.ts";
+import { syncDirectory, writeNew } from "../system/atomic-file.ts";
 import { errorCode } from "../system/errno.ts";
 
 export interface StoredState {
@@ -109,7 +110,8 @@ export class ChangesFile {
     try {
       await this.#makeDirectory();
       await rm(next, { force: true });
-      await writeAndSync(next, `{"version":1,"changes":[\n${lines.join(",\n")}\n]}\n`);
+      const text = `{"version":1,"changes":[\n${lines.join(",\n")}\n]}\n`;
+      await writeNew(next, { text, mode: 0o600 });
       await rename(next, this.path);
       await syncDirectory(this.#directory);
     } catch (error) {
@@ -148,24 +150,4 @@ function parseFile(text: string): readonly Change[] | undefined {
   if (typeof value !== "object" || value === null) return undefined;
   const { version, changes }: Partial<Record<string, unknown>> = { ...value };
   return version === 1 ? parseChanges(changes) : undefined;
-}
-
-async function writeAndSync(path: string, text: string): Promise<void> {
-  // wx: never through a link that somebody else has put there.
-  const file = await open(path, "wx", 0o600);
-  try {
-    await file.writeFile(text);
-    await file.sync();
-  } finally {
-    await file.close();
-  }
-}
-
-async function syncDirectory(path: string): Promise<void> {
-  const directory = await open(path, "r");
-  try {
-    await directory.sync();
-  } finally {
-    await directory.close();
-  }
 }

@@ -94,13 +94,18 @@ async function readOld(path: string): Promise<OldFile | undefined> {
   }
 }
 
-async function writeNew(
+/** A file that was not there, on the disk when this settles; without an owner it is this user's. Rejects when there is something. */
+export async function writeNew(
   path: string,
   {
     text,
     mode,
     owner,
-  }: { readonly text: string; readonly mode: number; readonly owner: OldFile | undefined },
+  }: {
+    readonly text: string;
+    readonly mode: number;
+    readonly owner?: Pick<OldFile, "uid" | "gid"> | undefined;
+  },
 ): Promise<void> {
   // wx: never through a link that somebody else has put there. Narrow until it has its owner.
   const file = await open(path, "wx", 0o600);
@@ -126,7 +131,8 @@ async function copyAndSync(path: string, copy: string): Promise<void> {
   }
 }
 
-async function syncDirectory(path: string): Promise<void> {
+/** A new name in it would survive a power cut when this settles. */
+export async function syncDirectory(path: string): Promise<void> {
   const directory = await open(path, "r");
   try {
     await directory.sync();

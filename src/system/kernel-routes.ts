@@ -125,7 +125,8 @@ function parseIpv4(hex: string): string {
   return [0, 8, 16, 24].map((shift) => (value >>> shift) & 255).join(".");
 }
 
-function parseIpv6(hex: string): string {
+/** An IPv6 address as /proc writes it, 32 digits without colons, in canonical form. */
+export function parseIpv6(hex: string): string {
   return new SocketAddress({ address: hex.replace(/(.{4})(?=.)/g, "$1:"), family: "ipv6" }).address;
 }
 

@@ -4,6 +4,7 @@
 
 import { readFileSync } from "node:fs";
 import { BlockList, SocketAddress, isIPv4 } from "node:net";
+import { parseIpv6 } from "./kernel-routes.ts";
 
 /** Undefined in `read`: the kernel does not tell. Then it has the address, as far as anybody knows. */
 export function isOwnAddress(
@@ -33,10 +34,7 @@ function localBlocks(text: string): BlockList {
 
 /** /proc/net/if_inet6: an address of 32 digits in each line, then what else is known of it. */
 function addresses6(text: string): readonly string[] {
-  return [...text.matchAll(/^[0-9a-f]{32}/gm)].map(
-    ([digits]) =>
-      new SocketAddress({ address: digits.replace(/(.{4})(?=.)/g, "$1:"), family: "ipv6" }).address,
-  );
+  return [...text.matchAll(/^[0-9a-f]{32}/gm)].map(([digits]) => parseIpv6(digits));
 }
 
 function readOrNothing(file: string): string | undefined {
