@@ -106,7 +106,7 @@ export async function runNode(options: RunOptions): Promise<number> {
     manager?.tell({ status: `cannot start: ${started.problem}` });
     return EXIT.failed;
   }
-  const targets = new RoleTargets(log);
+  const targets = new RoleTargets({ log, clock: monotonicClock });
   const report =
     manager &&
     new ServiceReport({
