@@ -62,6 +62,11 @@ function environmentOf(pid: number): string {
   return readFileSync(`/proc/${String(pid)}/environ`, "latin1");
 }
 
+/** What top calls it. */
+function commOf(pid: number): string {
+  return readFileSync(`/proc/${String(pid)}/comm`, "utf8").trim();
+}
+
 async function becomes(what: string, holds: () => boolean): Promise<void> {
   await waitUntil(async () => holds(), { what, ...WITHIN });
 }
@@ -83,6 +88,12 @@ describe("a service", { concurrency: 2 }, () => {
       "--no-block stop vipair-active.target vipair-standby.target",
       "--no-block start vipair-active.target",
     ]);
+
+    // The spare worker may still be on its way.
+    await becomes("names that people can read", () => {
+      const names = [vipair.pid, ...vipair.children()].map((pid) => commOf(pid));
+      return [...new Set(names)].toSorted().join() === "vipair,vipair-launcher,vipair-worker";
+    });
 
     // Its own processes cannot speak for it.
     for (const pid of vipair.children()) assert.doesNotMatch(environmentOf(pid), /NOTIFY|WATCHDOG/);
