@@ -11,7 +11,7 @@ import { nodeNameFile } from "../../system/node-name.ts";
 import { VERSION } from "../../system/version.ts";
 import { CONFIG_MODE, checkText, readConfig } from "../config-file.ts";
 import { deriveCodeKey } from "../pairing/code-key.ts";
-import { hasAddress, interfaceProblem } from "../pairing/pair-network.ts";
+import { interfaceProblem } from "../pairing/pair-network.ts";
 import { readMachineNetwork } from "../pairing/machine-network.ts";
 import { writeNewFiles } from "../pairing/new-files.ts";
 import { connectToHost } from "../pairing/pairing-joiner.ts";
@@ -62,7 +62,7 @@ export async function joinPair(options: JoinOptions, terminal: Terminal): Promis
 
   const own = options.address === undefined ? undefined : readIpAddress(options.address);
   if (own?.kind === "invalid") return fail(own.problem.replace(/\.$/, ""));
-  if (own !== undefined && !hasAddress(readMachineNetwork().interfaces, own.value)) {
+  if (own !== undefined && !readMachineNetwork().has(own.value)) {
     return fail(addressMissing(own.value));
   }
   const session = await connectToHost({
@@ -162,7 +162,7 @@ function checkedProblems(problems: readonly string[]): Accepted {
 }
 
 function machineProblems({ virtualAddresses }: Config, address: string): readonly string[] {
-  const { interfaces } = readMachineNetwork();
+  const { interfaces, has } = readMachineNetwork();
   const names = interfaces.map(({ name }) => name);
   const missing = [...new Set(virtualAddresses.map((one) => one.interface))].flatMap((wanted) => {
     if (!names.includes(wanted)) {
@@ -171,7 +171,7 @@ function machineProblems({ virtualAddresses }: Config, address: string): readonl
     const problem = interfaceProblem(interfaces, wanted);
     return problem === undefined ? [] : [problem];
   });
-  if (hasAddress(interfaces, address)) return missing;
+  if (has(address)) return missing;
   return [...missing, addressMissing(address)];
 }
 

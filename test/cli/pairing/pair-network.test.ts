@@ -25,8 +25,10 @@ function place(line: string): MachineInterface {
 
 /** `gateways`: "eth0 192.168.1.1". */
 function machine(lines: readonly string[], gateways: readonly string[] = []): MachineNetwork {
+  const interfaces = ["lo: 127.0.0.1/8 ::1/128", ...lines].map(place);
   return {
-    interfaces: ["lo: 127.0.0.1/8 ::1/128", ...lines].map(place),
+    interfaces,
+    has: (wanted) => interfaces.some(({ addresses }) => addresses.some(({ address }) => address === wanted)),
     gateways: gateways.map((text) => {
       const [name = "", address = ""] = text.split(" ");
       return { interface: name, address };
