@@ -3,7 +3,12 @@
 // is asked of the network here.
 
 import { BlockList } from "node:net";
-import { readInterfaceAddress, readInterfaceName, readIpAddress } from "../../config/address.ts";
+import {
+  readInterfaceAddress,
+  readInterfaceName,
+  readIpAddress,
+  readVirtualAddress,
+} from "../../config/address.ts";
 import { noSuch } from "../../config/nearest.ts";
 import type { MachineInterface, MachineNetwork, OwnAddress } from "./machine-network.ts";
 
@@ -42,7 +47,7 @@ export function choosePairNetwork(
   { ours = [] }: { readonly ours?: readonly string[] } = {},
 ): ChosenNetwork {
   const [bare = "", prefix] = wishes.vip.split("/");
-  const read = readIpAddress(bare);
+  const read = readVirtualAddress(bare);
   if (read.kind === "invalid") return problemOf(withoutStop(read.problem));
   const vip = read.value;
 
