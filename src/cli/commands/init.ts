@@ -72,8 +72,8 @@ export async function initPair(options: InitOptions, terminal: Terminal): Promis
     }),
   ];
   if (name.kind === "problem" || network.kind === "problem" || problems.length > 0) return fail(...problems);
-  const taken = await findHolder(network, before.kind === "config" ? before.config.virtualAddresses : []);
-  if (taken !== undefined) return fail(taken);
+  const holder = await findHolder(network, before.kind === "config" ? before.config.virtualAddresses : []);
+  if (holder.kind === "problem") return fail(holder.problem);
 
   const { backends, listen, priority, protocol, port } = options;
   const text = writeConfig({ ...network, name: name.value, priority, backends, port: listen });
@@ -87,15 +87,16 @@ export async function initPair(options: InitOptions, terminal: Terminal): Promis
   const secret = `${randomBytes(SECRET_BYTES).toString("base64url")}\n`;
   const written = await writeNewFiles([
     { path: join(dirname(paths.config), SECRET_FILE), text: secret, mode: SECRET_MODE },
-    { path: nodeNameFile(paths.config), text: `${name.value}\n`, mode: CONFIG_MODE },
-    { path: paths.config, text, mode: CONFIG_MODE, isBlank: before.kind === "empty" },
+    { path: nodeNameFile(paths.config), text: `${name.value}\n`, mode: CONFIG_MODE, isKept: false },
+    { path: paths.config, text, mode: CONFIG_MODE, isKept: before.kind !== "empty" },
   ]);
   if (written.kind === "failed") {
     waiting.close();
     return fail(written.problem);
   }
   for (const backup of written.backups) terminal.complain(`the old file is kept as ${backup}`);
-  for (const line of summary(network, { name: name.value, config: paths.config, backends }))
+  const { known } = holder;
+  for (const line of summary(network, { name: name.value, config: paths.config, backends, known }))
     terminal.complain(line);
 
   const applied = await startOrReload(paths, { name: name.value });
@@ -180,22 +181,34 @@ async function findNetwork(
     : decided;
 }
 
-/** Who has the address already, or why that cannot be known. */
+type Holder =
+  /** None but this pair. `known`: what the network says of it; null where it cannot be asked. */
+  | { readonly kind: "none"; readonly known: string | null }
+  /** Somebody else has the address, or that cannot be found out. */
+  | { readonly kind: "problem"; readonly problem: string };
+
 async function findHolder(
   network: PairNetwork,
   virtualAddresses: readonly { readonly address: string }[],
-): Promise<string | undefined> {
+): Promise<Holder> {
   const { vip, interface: device, isLoopback } = network;
   // Nobody else is on a loopback; and what this pair holds answers, as it should.
-  if (isLoopback || virtualAddresses.some(({ address }) => address === vip)) return undefined;
+  if (isLoopback) return { kind: "none", known: null };
+  if (virtualAddresses.some(({ address }) => address === vip))
+    return { kind: "none", known: "this pair's already" };
   const probed = await probeAddress(network);
   switch (probed.kind) {
     case "free":
-      return undefined;
-    case "taken":
-      return `${probed.problem}. Choose an address that no machine has, and that no DHCP server gives away`;
+      return { kind: "none", known: "free" };
+    case "taken": {
+      const problem = `${probed.problem}. Choose an address that no machine has, and that no DHCP server gives away`;
+      return { kind: "problem", problem };
+    }
     case "unknown":
-      return `cannot find out whether ${vip} is free on ${device}: ${probed.problem}`;
+      return {
+        kind: "problem",
+        problem: `cannot find out whether ${vip} is free on ${device}: ${probed.problem}`,
+      };
   }
 }
 
@@ -205,13 +218,20 @@ function summary(
     name,
     config,
     backends,
-  }: { readonly name: string; readonly config: string; readonly backends: readonly string[] },
+    known,
+  }: {
+    readonly name: string;
+    readonly config: string;
+    readonly backends: readonly string[];
+    /** Of the virtual address. */
+    readonly known: string | null;
+  },
 ): readonly string[] {
   const who =
     backends.length === 0 ? "none yet: sudo vipair backend add web ADDRESS:PORT" : backends.join(", ");
   return [
     config,
-    `  virtual address  ${vip}/${String(prefixLength)} on ${device}, free`,
+    `  virtual address  ${vip}/${String(prefixLength)} on ${device}${known === null ? "" : `, ${known}`}`,
     `  this node        ${name} at ${address}`,
     `  arbiter          ${gateway === null ? "none: this machine has no gateway" : `the gateway ${gateway}`}`,
     `  backends         ${who}`,

@@ -86,8 +86,8 @@ export async function joinPair(options: JoinOptions, terminal: Terminal): Promis
     ...(secretFile === undefined || offer.secret === null
       ? []
       : [{ path: secretFile, text: offer.secret, mode: SECRET_MODE }]),
-    { path: nodeNameFile(paths.config), text: `${name.value}\n`, mode: CONFIG_MODE },
-    { path: paths.config, text: offer.config, mode: CONFIG_MODE, isBlank: before.kind === "empty" },
+    { path: nodeNameFile(paths.config), text: `${name.value}\n`, mode: CONFIG_MODE, isKept: false },
+    { path: paths.config, text: offer.config, mode: CONFIG_MODE, isKept: before.kind !== "empty" },
   ]);
   if (written.kind === "failed") {
     session.giveUp(written.problem);
