@@ -6,6 +6,7 @@ import { hostname } from "node:os";
 import { dirname, join } from "node:path";
 import { readBackendAddress } from "../../config/address.ts";
 import { readName } from "../../config/fields.ts";
+import { noSuch } from "../../config/nearest.ts";
 import { nodeNameFile, readNodeName } from "../../system/node-name.ts";
 import { CONFIG_MODE, checkText, readConfig } from "../config-file.ts";
 import { probeAddress } from "../pairing/address-probe.ts";
@@ -57,23 +58,19 @@ export async function initPair(options: InitOptions, terminal: Terminal): Promis
   const before = await readConfig(paths.config);
   if (before.kind !== "empty" && !options.force) return fail(configuredProblem(paths.config));
 
+  const ours = before.kind === "config" ? before.config.virtualAddresses.map(({ address }) => address) : [];
   const name = await findName(options, terminal);
-  const network = await findNetwork(
-    options,
-    terminal,
-    before.kind === "config" ? before.config.virtualAddresses : [],
-  );
-  const problems = [
+  const place: Place = name === STOPPED ? name : await findPlace(options, terminal, ours);
+  const problems = new Set([
     ...(name.kind === "problem" ? [name.problem] : []),
-    ...(network.kind === "problem" ? [network.problem] : []),
+    ...(place.kind === "problem" ? [place.problem] : []),
     ...options.backends.flatMap((backend) => {
       const read = readBackendAddress(backend);
       return read.kind === "invalid" ? [`--backend: ${read.problem.replace(/\.$/, "")}`] : [];
     }),
-  ];
-  if (name.kind === "problem" || network.kind === "problem" || problems.length > 0) return fail(...problems);
-  const holder = await findHolder(network, before.kind === "config" ? before.config.virtualAddresses : []);
-  if (holder.kind === "problem") return fail(holder.problem);
+  ]);
+  if (name.kind === "problem" || place.kind === "problem" || problems.size > 0) return fail(...problems);
+  const { network, known } = place;
 
   const { backends, listen, priority, protocol, port } = options;
   const text = writeConfig({ ...network, name: name.value, priority, backends, port: listen });
@@ -95,7 +92,6 @@ export async function initPair(options: InitOptions, terminal: Terminal): Promis
     return fail(written.problem);
   }
   for (const backup of written.backups) terminal.complain(`the old file is kept as ${backup}`);
-  const { known } = holder;
   for (const line of summary(network, { name: name.value, config: paths.config, backends, known }))
     terminal.complain(line);
 
@@ -138,6 +134,9 @@ export function configuredProblem(file: string): string {
 export type NodeName =
   { readonly kind: "name"; readonly value: string } | { readonly kind: "problem"; readonly problem: string };
 
+/** Of somebody who was asked and has gone. */
+const STOPPED = { kind: "problem", problem: "stopped, and nothing was written" } as const;
+
 /** As given, as it was called before, or the host name if that can be a name. */
 export async function findName(
   { name, yes, paths }: Pick<InitOptions, "name" | "yes" | "paths">,
@@ -147,38 +146,71 @@ export async function findName(
   const known = name ?? readNodeName(paths.config) ?? (host === "localhost" ? undefined : host);
   const read = readName(known ?? "");
   if (read.kind === "ok") return { kind: "name", value: read.value };
-  const problem =
-    known === undefined ? "this machine has no name of its own" : read.problem.replace(/\.$/, "");
-  if (name !== undefined || yes || terminal.ask === undefined) {
-    return { kind: "problem", problem: `${problem}. Give the node a name: --name pi-a` };
-  }
-  terminal.complain(`${problem}.`);
-  return findName({ name: await terminal.ask("Name of this node (such as pi-a): "), yes, paths }, terminal);
+  const problem = known === undefined ? "This machine has no name of its own." : read.problem;
+  if (name === undefined && !yes && terminal.ask !== undefined)
+    return askForName(problem, terminal, terminal.ask);
+  return { kind: "problem", problem: `${problem} Give the node a name: --name pi-a` };
 }
 
-async function findNetwork(
-  options: InitOptions,
+/** Again and again, until there is one; `problem`: why the one before will not do. */
+async function askForName(
+  problem: string,
   terminal: Terminal,
-  virtualAddresses: readonly { readonly address: string }[],
-): Promise<PairNetwork | { readonly kind: "problem"; readonly problem: string }> {
+  ask: NonNullable<Terminal["ask"]>,
+): Promise<NodeName> {
+  terminal.complain(problem);
+  const answer = await ask("Name of this node (such as pi-a): ");
+  if (answer === undefined) return STOPPED;
+  const read = readName(answer);
+  return read.kind === "ok" ? { kind: "name", value: read.value } : askForName(read.problem, terminal, ask);
+}
+
+type Place =
+  /** `known`: what the network says of the address; null where it cannot be asked. */
+  | { readonly kind: "place"; readonly network: PairNetwork; readonly known: string | null }
+  | { readonly kind: "problem"; readonly problem: string };
+
+/** Where the virtual address will be, which nobody has yet. `ours`: what this machine may hold as the node that it is already. */
+async function findPlace(options: InitOptions, terminal: Terminal, ours: readonly string[]): Promise<Place> {
   const ask = options.yes ? undefined : terminal.ask;
-  const vip =
-    options.vip ?? (await ask?.("Virtual address, which no machine has yet (such as 192.168.1.50): "));
-  if (vip === undefined || vip === "") {
+  if (options.vip !== undefined) return placeFor(options.vip, options, { terminal, ask, ours });
+  if (ask === undefined) {
     return { kind: "problem", problem: "which address shall the pair have? --vip 192.168.1.50" };
   }
-  const ours = virtualAddresses.map(({ address }) => address);
-  const machine = readMachineNetwork();
-  const chosen = choosePairNetwork(machine, { ...options, vip }, { ours });
-  if (chosen.kind !== "ambiguous") return chosen;
+  const vip = await ask("Virtual address, which no machine has yet (such as 192.168.1.50): ");
+  if (vip === undefined) return STOPPED;
+  if (vip === "") return findPlace(options, terminal, ours);
+  const place = await placeFor(vip, options, { terminal, ask, ours });
+  if (place.kind === "place" || place === STOPPED) return place;
+  terminal.complain(`${place.problem}.`);
+  return findPlace(options, terminal, ours);
+}
+
+async function placeFor(
+  vip: string,
+  options: InitOptions,
+  asking: {
+    readonly terminal: Terminal;
+    /** Absent: nobody can answer. */
+    readonly ask: Terminal["ask"];
+    readonly ours: readonly string[];
+  },
+): Promise<Place> {
+  const { terminal, ask, ours } = asking;
+  const chosen = choosePairNetwork(readMachineNetwork(), { ...options, vip }, { ours });
+  if (chosen.kind === "problem") return chosen;
+  if (chosen.kind === "network") {
+    const holder = await findHolder(chosen, ours);
+    return holder.kind === "problem" ? holder : { kind: "place", network: chosen, known: holder.known };
+  }
   const names = chosen.interfaces.join(", ");
-  const answer = await ask?.(`${vip} could be on ${names}. Which one? `);
-  if (answer === undefined)
+  if (ask === undefined)
     return { kind: "problem", problem: `${vip} could be on ${names}. Choose one: --interface` };
-  const decided = choosePairNetwork(machine, { ...options, vip, interface: answer }, { ours });
-  return decided.kind === "ambiguous"
-    ? { kind: "problem", problem: `choose one of ${names}: --interface` }
-    : decided;
+  const answer = await ask(`${vip} could be on ${names}. Which one? `);
+  if (answer === undefined) return STOPPED;
+  if (chosen.interfaces.includes(answer)) return placeFor(vip, { ...options, interface: answer }, asking);
+  if (answer !== "") terminal.complain(`${noSuch("interface", answer, chosen.interfaces)}.`);
+  return placeFor(vip, options, asking);
 }
 
 type Holder =
@@ -187,15 +219,11 @@ type Holder =
   /** Somebody else has the address, or that cannot be found out. */
   | { readonly kind: "problem"; readonly problem: string };
 
-async function findHolder(
-  network: PairNetwork,
-  virtualAddresses: readonly { readonly address: string }[],
-): Promise<Holder> {
+async function findHolder(network: PairNetwork, ours: readonly string[]): Promise<Holder> {
   const { vip, interface: device, isLoopback } = network;
   // Nobody else is on a loopback; and what this pair holds answers, as it should.
   if (isLoopback) return { kind: "none", known: null };
-  if (virtualAddresses.some(({ address }) => address === vip))
-    return { kind: "none", known: "this pair's already" };
+  if (ours.includes(vip)) return { kind: "none", known: "this pair's already" };
   const probed = await probeAddress(network);
   switch (probed.kind) {
     case "free":
