@@ -56,6 +56,7 @@ const CALM: ReadonlySet<string> = new Set([
   "service.test.ts",
   "sticky.test.ts",
   "strangers.test.ts",
+  "terminal.test.ts",
   "timings.test.ts",
   "trust.test.ts",
 ]);
