@@ -3,7 +3,7 @@
 
 import { readBind } from "./address.ts";
 import { formatAddress } from "./config.ts";
-import type { Mistake } from "./mistake.ts";
+import { type Mistake, UNDERSCORES_STAY_OUT } from "./mistake.ts";
 import { ownAddressesOf } from "./pair-checks.ts";
 import { PAIR_DEFAULTS } from "./pair-schema.ts";
 import { quote } from "./reading.ts";
@@ -92,8 +92,6 @@ function checkRoutes(top: Spot, listener: Spot): readonly Mistake[] {
 
 /** What a route decides by, in fields that the listener keeps out. */
 function checkUnderscores(route: Spot): readonly Mistake[] {
-  const problem =
-    "Fields with _ in their name do not come in. Use underscoreHeaders: pass on the listener, or another field.";
   const named = route
     .at("match")
     .at("header")
@@ -101,8 +99,10 @@ function checkUnderscores(route: Spot): readonly Mistake[] {
   const split = route.at("split");
   const values = [split.at("by").at("header"), split.at("override").at("header")];
   return [
-    ...named.map(([, field]) => field.mistake(problem, "key")),
-    ...values.filter(({ text }) => text?.includes("_") === true).map((field) => field.mistake(problem)),
+    ...named.map(([, field]) => field.mistake(UNDERSCORES_STAY_OUT, "key")),
+    ...values
+      .filter(({ text }) => text?.includes("_") === true)
+      .map((field) => field.mistake(UNDERSCORES_STAY_OUT)),
   ];
 }
 
