@@ -87,6 +87,13 @@ function checkRoutes(top: Spot, listener: Spot): readonly Mistake[] {
       ),
     );
   }
+  found.push(
+    ...duplicates(
+      routes.items.filter((route) => !matchesEverything(route)).map((route) => route.at("match")),
+      (match) => (isMap(match.value) ? JSON.stringify(match.value) : undefined),
+      (_, first) => `No request gets here: it matches what ${first} matches. Merge the two, or remove one.`,
+    ),
+  );
   return found;
 }
 
