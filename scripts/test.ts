@@ -46,6 +46,7 @@ const CALM: ReadonlySet<string> = new Set([
   "bad-input.test.ts",
   "error-pages.test.ts",
   "health.test.ts",
+  "no-root.test.ts",
   "notify.test.ts",
   "package.test.ts",
   "passive.test.ts",

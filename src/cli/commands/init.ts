@@ -16,7 +16,7 @@ import { writeNewFiles } from "../pairing/new-files.ts";
 import { choosePairNetwork } from "../pairing/pair-network.ts";
 import type { PairNetwork } from "../pairing/pair-network.ts";
 import { openForNode } from "../pairing/wait-for-node.ts";
-import { installProblem, startOrReload, waitForStatus } from "../service.ts";
+import { installProblem, rootProblem, startOrReload, waitForStatus } from "../service.ts";
 import type { NodePaths } from "../service.ts";
 import { EXIT } from "../terminal.ts";
 import type { Terminal } from "../terminal.ts";
@@ -119,12 +119,6 @@ async function tellRole({ runtimeDir }: NodePaths, terminal: Terminal): Promise<
   for (const { name, problem } of listeners) {
     if (problem !== null) terminal.complain(`listener ${name}: ${problem}`);
   }
-}
-
-/** Why this user cannot do it; undefined when they can. */
-export function rootProblem({ isDefault }: NodePaths, command: string): string | undefined {
-  if (!isDefault || process.getuid?.() === 0) return undefined;
-  return `${command} writes to /etc/vipair, which only root may: sudo vipair ${command} …`;
 }
 
 export function configuredProblem(file: string): string {

@@ -16,11 +16,11 @@ import { readMachineNetwork } from "../pairing/machine-network.ts";
 import { writeNewFiles } from "../pairing/new-files.ts";
 import { connectToHost } from "../pairing/pairing-joiner.ts";
 import type { OfferMessage } from "../pairing/pairing-joiner.ts";
-import { installProblem, startOrReload, waitForStatus } from "../service.ts";
+import { installProblem, rootProblem, startOrReload, waitForStatus } from "../service.ts";
 import type { NodePaths } from "../service.ts";
 import { EXIT } from "../terminal.ts";
 import type { Terminal } from "../terminal.ts";
-import { configuredProblem, findName, rootProblem } from "./init.ts";
+import { configuredProblem, findName } from "./init.ts";
 
 const SECRET_MODE = 0o600;
 /** For the two nodes to find each other. */
