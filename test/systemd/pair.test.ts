@@ -456,6 +456,21 @@ describe("two machines with systemd", { skip: machinesAreMissing() }, () => {
     });
   });
 
+  describe("upgraded at once", () => {
+    it("the active while the other one is on its way: it waits for that one, and no request fails", async () => {
+      const { active, standby } = await machines.settle();
+      const report = await outageOf("upgrade of both", async () => {
+        const other = install(standby, packages.later);
+        await waitUntil(async () => !(await standby.isActive("vipair.service")), {
+          what: "the standby to be stopped",
+          withinMs: 20_000,
+        });
+        await Promise.all([other, install(active, packages.later)]);
+      });
+      assertNoneFailed(report);
+    });
+  });
+
   describe("made anew", () => {
     it("under another name: the service runs as that", async () => {
       // It waits for a second node as long as it may.
