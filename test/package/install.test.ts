@@ -50,7 +50,7 @@ test(
     files >$layers/before
     scripts/install.sh >&2
     vipair --version
-    [ "$(stat -c %U:%a /var/log/vipair)" = vipair:750 ]
+    [ "$(stat -c %U:%a /var/log/vipair)" = vipair:2750 ]
     [ -L /etc/systemd/system/multi-user.target.wants/vipair.service ]
     if vipair check; then exit 1; fi
     # Once more is an upgrade, and nobody's configuration is touched by it.
