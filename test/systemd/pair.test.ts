@@ -474,10 +474,25 @@ describe("two machines with systemd", { skip: machinesAreMissing() }, () => {
 
   describe("made anew", () => {
     it("under another name: the service runs as that", async () => {
+      // As DHCP would leave it.
+      const own = `${ipv4Of("a")}/24`;
+      await first().run(
+        "ip",
+        "addr",
+        "change",
+        own,
+        "dev",
+        "eth0",
+        "valid_lft",
+        "3600",
+        "preferred_lft",
+        "3600",
+      );
       // It waits for a second node as long as it may.
       const init = ["vipair", "init", "--force", "--yes", "--vip", VIP, "--name", "pi-z"];
       const { stderr } = await first().attempt("timeout", "15", ...init);
       assert.equal((await machines.status(first()))?.node, "pi-z", stderr);
+      assert.match(stderr, /for a time only \(DHCP\).*reserve it/);
     });
   });
 
