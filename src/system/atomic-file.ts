@@ -47,6 +47,11 @@ export async function replaceFile(replacement: FileReplacement): Promise<FileRep
       await copyAndSync(path, copy);
       await rename(copy, kept);
     }
+    // A slow disk took its time, in which somebody else may have written.
+    if (expected !== undefined && expected !== ((await readOld(path))?.text ?? null)) {
+      await rm(next, { force: true });
+      return { kind: "changed" };
+    }
     await rename(next, path);
     await syncDirectory(dirname(path));
     return { kind: "replaced", backup: kept };
