@@ -17,8 +17,9 @@ import { Machines } from "./machines.ts";
 import { makePackages, type Packages } from "./packages.ts";
 import { startProbe } from "./probe.ts";
 import { machinesAreMissing } from "./requirements.ts";
-import { install, installByApt, restarted, says, statusText, versionOf } from "./service.ts";
+import { install, installByApt, restarted, says, statusText } from "./service.ts";
 import { tellOfTwoProtocols } from "./two-protocols.ts";
+import { tellOfUpgrades } from "./upgrades.ts";
 
 /** What the issue of this story promises. */
 const OUTAGE_MS_MAX = 1000;
@@ -455,48 +456,7 @@ describe("two machines with systemd", { skip: machinesAreMissing() }, () => {
     });
   });
 
-  describe("upgraded", () => {
-    it("half: unpacked when the power went, it serves, and is configured afterwards", async () => {
-      const { active, standby } = await machines.settle();
-      const report = await outageOf("half an upgrade of the standby", async () => {
-        await standby.run("dpkg", "--unpack", standby.copyIn(packages.later));
-        await machines.cutPower(standby);
-        await machines.network.plugCable(standby.place);
-        await machines.boot(standby);
-        await machines.settle();
-        await standby.run("dpkg", "--configure", "vipair");
-      });
-      assertNoneFailed(report);
-      assert.equal((await machines.settle()).active.name, active.name);
-      await install(standby, packages.current);
-    });
-
-    it("one machine after the other: no request fails", async () => {
-      const { active, standby } = await machines.settle();
-      const report = await outageOf("upgrade", async () => {
-        await install(standby, packages.later);
-        await machines.settle();
-        await install(active, packages.later);
-      });
-      for (const machine of machines.both) assert.equal(await versionOf(machine), packages.laterVersion);
-      assertNoneFailed(report);
-      assert.equal(
-        (await machines.settle()).active.name,
-        standby.name,
-        "the role moved once, from the one that was active",
-      );
-    });
-
-    it("back to the version before, too", async () => {
-      const { active, standby } = await machines.settle();
-      const report = await outageOf("downgrade", async () => {
-        await install(standby, packages.current);
-        await machines.settle();
-        await install(active, packages.current);
-      });
-      assertNoneFailed(report);
-    });
-  });
+  tellOfUpgrades({ machines, packages: () => packages, outageOf });
 
   tellOfTwoProtocols({ machines, meter: () => meter, seenSince });
 
