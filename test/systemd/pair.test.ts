@@ -41,9 +41,9 @@ cp -a /root/etc-vipair/secret /root/etc-vipair/vipair.yaml /etc/vipair/
 
 const ACCESS_LOG = "/var/log/vipair/access.log";
 
-/** For some four seconds, which are two or more tries. */
+/** For three seconds or more, which is longer than a try and the pause behind it. */
 const LOOK_AT_STATUS = `
-for look in $(seq 40); do
+for look in $(seq 30); do
   systemctl show --property=SubState,StatusText vipair | paste -sd ' '
   sleep 0.1
 done`;
