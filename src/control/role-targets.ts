@@ -49,6 +49,9 @@ export class RoleTargets {
   /** When that was last known to be so. */
   #knownAtMs = -Infinity;
   #isBusy = false;
+  #isChecking = false;
+  /** That have been given. */
+  #orders = 0;
   /** Why the last order could not be given; a reason is logged once. */
   #problem: string | undefined;
 
@@ -61,38 +64,42 @@ export class RoleTargets {
   /** `null`: the node has no role yet, or gives up the one it has. Called again and again: a failed order is then given again. */
   follow(role: Role | null): void {
     this.#wanted = role === null || role === "fault" ? "none" : role;
-    if (!this.#isBusy) void this.#work();
+    if (!this.#isBusy) void this.#order();
   }
 
-  async #work(): Promise<void> {
-    this.#isBusy = true;
-    if (this.#told !== undefined && this.#clock() - this.#knownAtMs >= CHECK_MS) await this.#check();
-    // The role may have changed while systemctl ran; after a failure the next look at the node is soon enough.
-    let isGiven = true;
-    // oxlint-disable-next-line no-await-in-loop -- one order after the other
-    while (isGiven && this.#told !== this.#wanted) isGiven = await this.#order(this.#wanted);
-    this.#isBusy = false;
-  }
-
-  async #order(wanted: keyof typeof ORDERS): Promise<boolean> {
-    const result = await this.#systemctl("--no-block", ...ORDERS[wanted]);
-    const isGiven = result.kind === "exit" && result.code === 0;
-    this.#told = isGiven ? wanted : undefined;
-    this.#knownAtMs = this.#clock();
-    const problem = isGiven ? undefined : explainRun(result);
-    if (problem !== undefined && problem !== this.#problem) {
-      this.#log.warn({ role: wanted, reason: problem }, "the targets could not be told of the role");
+  async #order(): Promise<void> {
+    const wanted = this.#wanted;
+    if (wanted === this.#told) {
+      if (!this.#isChecking && this.#clock() - this.#knownAtMs >= CHECK_MS) void this.#check();
+      return;
     }
+    this.#isBusy = true;
+    const result = await this.#systemctl("--no-block", ...ORDERS[wanted]);
+    this.#isBusy = false;
+    this.#knownAtMs = this.#clock();
+    this.#orders += 1;
+    if (result.kind === "exit" && result.code === 0) {
+      this.#told = wanted;
+      this.#problem = undefined;
+      if (wanted !== this.#wanted) void this.#order();
+      return;
+    }
+    this.#told = undefined;
+    const problem = explainRun(result);
+    if (problem === this.#problem) return;
     this.#problem = problem;
-    return isGiven;
+    this.#log.warn({ role: wanted, reason: problem }, "the targets could not be told of the role");
   }
 
-  /** Whether the targets are as systemd was told. */
+  /** Whether the targets are as systemd was told. No order waits for it. */
   async #check(): Promise<void> {
+    const orders = this.#orders;
+    this.#isChecking = true;
     const result = await this.#systemctl("is-active", ACTIVE, STANDBY);
+    this.#isChecking = false;
     this.#knownAtMs = this.#clock();
-    // It fails where none is active.
-    if (result.kind !== "exit" || this.#told === undefined) return;
+    // It fails where none is active. What it says of an earlier order, or while one is being given, is of no use.
+    if (result.kind !== "exit" || this.#isBusy || orders !== this.#orders || this.#told === undefined) return;
     const states = result.stdout.trim().replaceAll(/\s+/gu, " ");
     // Without an answer, or in the middle of a change, the next check is soon enough.
     if (!Object.values<string>(STATES).includes(states) && states !== "active active") return;

@@ -152,7 +152,7 @@ function explain(error: unknown, path: string): string {
     case "EDQUOT":
       return `${path} cannot be written: the disk is full. Nothing has changed`;
     case "EROFS":
-      return `${path} cannot be written: the file system is read-only. Nothing has changed`;
+      return `${path} cannot be written: the file system is read-only, or the service may not write there. Nothing has changed`;
     case "EACCES":
     case "EPERM":
       if (process.getuid?.() !== 0) return `${path} cannot be written by this user. Run it with sudo`;

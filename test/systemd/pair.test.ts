@@ -275,6 +275,7 @@ describe("two machines with systemd", { skip: machinesAreMissing() }, () => {
       console.log(`targets swapped after ${(performance.now() - atMs).toFixed(0)} ms`);
       const report = await seenSince("cable");
       const said = await probe.end();
+      // Before anything else is said: later chapters need the cable.
       const plugged = await outageOf("cable plugged in again", () =>
         machines.network.plugCable(active.place),
       );

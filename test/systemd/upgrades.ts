@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import type { OpenLoopReport } from "../../src/cli/open-loop-client.ts";
 import { assertNoneFailed } from "../lab/meter.ts";
+import { waitUntil } from "../support/wait-until.ts";
 import type { Machines } from "./machines.ts";
 import type { Packages } from "./packages.ts";
 import { install, versionOf } from "./service.ts";
@@ -54,6 +55,19 @@ export function tellOfUpgrades({ machines, packages, outageOf }: Story): void {
         await install(standby, packages().current);
         await machines.settle();
         await install(active, packages().current);
+      });
+      assertNoneFailed(report);
+    });
+
+    it("the active while the other one is on its way: it waits for that one, and no request fails", async () => {
+      const { active, standby } = await machines.settle();
+      const report = await outageOf("upgrade of both", async () => {
+        const other = install(standby, packages().later);
+        await waitUntil(async () => !(await standby.isActive("vipair.service")), {
+          what: "the standby to be stopped",
+          withinMs: 20_000,
+        });
+        await Promise.all([other, install(active, packages().later)]);
       });
       assertNoneFailed(report);
     });
