@@ -463,15 +463,22 @@ describe("two machines with systemd", { skip: machinesAreMissing() }, () => {
 
   describe("made anew", () => {
     it("under another name: the service runs as that", async () => {
+      // As DHCP would leave it.
+      const own = `addr change ${ipv4Of("a")}/24 dev eth0 valid_lft 3600 preferred_lft 3600`;
+      await first().run("ip", ...own.split(" "));
       // It waits for a second node as long as it may.
       const init = "echo $$ > /run/init.pid; exec vipair init --force --yes --vip $0 --name pi-z";
-      const ended = once(first().start("sh", "-c", init, VIP), "close");
+      const started = first().start("sh", "-c", init, VIP);
+      let said = "";
+      started.stderr?.on("data", (chunk: Buffer) => (said += chunk.toString()));
+      const ended = once(started, "close");
       await waitUntil(async () => (await machines.status(first()))?.node === "pi-z", {
         what: "a node called pi-z",
         withinMs: 30_000,
       });
       await first().run("sh", "-c", "kill -INT $(cat /run/init.pid)");
       await ended;
+      assert.match(said, /for a time only \(DHCP\).*reserve it/);
     });
   });
 
