@@ -166,12 +166,22 @@ function gatherNamed(placed: readonly Placed[]): ReadonlyMap<string, Wanting> {
   );
 }
 
-function firstWanting(wanting: Wanting, value: string, facts: RequestFacts, before: number): number {
-  const found = firstAmong(wanting.exact.get(value), facts, before);
-  return firstAmong(wanting.any, facts, found);
+/** `values`: all that the request has of the name. Anyone can send thousands, so no route is tried for each of them. */
+function firstWanting(
+  wanting: Wanting,
+  values: readonly string[],
+  facts: RequestFacts,
+  before: number,
+): number {
+  if (values.length === 0) return before;
+  let found = firstAmong(wanting.any, facts, before);
+  if (wanting.exact.size === 0) return found;
+  for (const value of values.length === 1 ? values : new Set(values))
+    found = firstAmong(wanting.exact.get(value), facts, found);
+  return found;
 }
 
-/** By a field of the head: its fields are gone through once, however many names the routes ask for. */
+/** By a field of the head: other fields than those that routes ask for are passed by, however many routes there are. */
 class RoutesByField implements Lookup {
   readonly first: number;
   readonly #wanting: ReadonlyMap<string, Wanting>;
@@ -186,10 +196,15 @@ class RoutesByField implements Lookup {
 
   firstMatch(facts: RequestFacts, before: number): number {
     let found = before;
-    for (const { name, value } of facts.head.fields.list) {
-      if (!this.#lengths.has(name.length)) continue;
-      const wanting = this.#wanting.get(name.toLowerCase());
-      if (wanting !== undefined) found = firstWanting(wanting, value, facts, found);
+    let seen: Set<string> | undefined;
+    for (const field of facts.head.fields.list) {
+      if (!this.#lengths.has(field.name.length)) continue;
+      const name = field.name.toLowerCase();
+      const wanting = this.#wanting.get(name);
+      if (wanting === undefined || seen?.has(name) === true) continue;
+      seen ??= new Set();
+      seen.add(name);
+      found = firstWanting(wanting, facts.field(name), facts, found);
     }
     return found;
   }
@@ -209,9 +224,8 @@ class RoutesByNamed implements Lookup {
 
   firstMatch(facts: RequestFacts, before: number): number {
     let found = before;
-    for (const [name, wanting] of this.#wanting) {
-      for (const value of this.#valuesOf(facts, name)) found = firstWanting(wanting, value, facts, found);
-    }
+    for (const [name, wanting] of this.#wanting)
+      found = firstWanting(wanting, this.#valuesOf(facts, name), facts, found);
     return found;
   }
 }
