@@ -42,11 +42,18 @@ export const LOOKUPS: Readonly<Record<LookupKind, (placed: readonly Placed[]) =>
   method: (placed) => new RoutesByText(placed, ({ head }) => head.method),
   field: (placed) => new RoutesByField(placed),
   cookie: (placed) =>
-    new RoutesByNamed(placed, (facts, name) => {
-      const value = facts.cookie(name);
-      return value === undefined ? NO_VALUES : [value];
+    new RoutesByNamed(placed, {
+      names: ({ cookieNames }) => cookieNames,
+      values: (facts, name) => {
+        const value = facts.cookie(name);
+        return value === undefined ? NO_VALUES : [value];
+      },
     }),
-  query: (placed) => new RoutesByNamed(placed, (facts, name) => facts.parameters(name)),
+  query: (placed) =>
+    new RoutesByNamed(placed, {
+      names: ({ parameterNames }) => parameterNames,
+      values: (facts, name) => facts.parameters(name),
+    }),
   client: (placed) => new RoutesByClient(placed),
   language: (placed) => new RoutesByText(placed, ({ language }) => language),
   expression: (placed) => new RoutesByExpression(placed),
@@ -155,10 +162,14 @@ interface Wanting {
 }
 
 function gatherNamed(placed: readonly Placed[]): ReadonlyMap<string, Wanting> {
-  const names = new Set(placed.map(({ key }) => key.name));
+  const byName = new Map<string, Placed[]>();
+  for (const each of placed) {
+    const ofName = byName.get(each.key.name);
+    if (ofName === undefined) byName.set(each.key.name, [each]);
+    else ofName.push(each);
+  }
   return new Map(
-    [...names].map((name) => {
-      const ofName = placed.filter(({ key }) => key.name === name);
+    [...byName].map(([name, ofName]) => {
       const any = ofName.filter(({ key }) => key.value === null).map(({ route }) => route);
       const exact = ofName.filter(({ key }) => key.value !== null);
       return [name, { any, exact: gather(exact, ({ value }) => value ?? "") }];
@@ -210,22 +221,31 @@ class RoutesByField implements Lookup {
   }
 }
 
-/** By a cookie or a parameter of the query. */
+/** What a request has by name, whatever the routes ask for. */
+interface Named {
+  /** Each once. */
+  readonly names: (facts: RequestFacts) => Iterable<string>;
+  readonly values: (facts: RequestFacts, name: string) => readonly string[];
+}
+
+/** By a cookie or a parameter of the query: those of the request are gone through, as it rarely has many. */
 class RoutesByNamed implements Lookup {
   readonly first: number;
   readonly #wanting: ReadonlyMap<string, Wanting>;
-  readonly #valuesOf: (facts: RequestFacts, name: string) => readonly string[];
+  readonly #named: Named;
 
-  constructor(placed: readonly Placed[], valuesOf: (facts: RequestFacts, name: string) => readonly string[]) {
+  constructor(placed: readonly Placed[], named: Named) {
     this.first = lowestOf(placed);
     this.#wanting = gatherNamed(placed);
-    this.#valuesOf = valuesOf;
+    this.#named = named;
   }
 
   firstMatch(facts: RequestFacts, before: number): number {
     let found = before;
-    for (const [name, wanting] of this.#wanting)
-      found = firstWanting(wanting, this.#valuesOf(facts, name), facts, found);
+    for (const name of this.#named.names(facts)) {
+      const wanting = this.#wanting.get(name);
+      if (wanting !== undefined) found = firstWanting(wanting, this.#named.values(facts, name), facts, found);
+    }
     return found;
   }
 }

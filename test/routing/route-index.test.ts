@@ -4,7 +4,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import * as fc from "fast-check";
-import type { RoutedHead } from "../../src/routing/request-facts.ts";
+import { RequestFacts, type RoutedHead } from "../../src/routing/request-facts.ts";
 import { RouteIndex } from "../../src/routing/route-index.ts";
 import { explainRoute, factsOf, findRoute, type RouteTable } from "../../src/routing/route.ts";
 import { request, routes } from "./routes.ts";
@@ -169,6 +169,20 @@ describe("the index of routes", () => {
       assert.equal(found, 10, what);
       assert.deepEqual(tried, [...new Set(tried)], what);
     }
+  });
+
+  test("asks for the parameters and cookies that the request has, not for all that routes name", (t) => {
+    const asked = (["parameters", "cookie"] as const).map((what) =>
+      t.mock.method(RequestFacts.prototype, what),
+    );
+    const table = routes(
+      ...Array.from({ length: 20 }, (_, n) => `{ match: { query: { v${String(n)}: "1" } }, pool: a }`),
+      ...Array.from({ length: 20 }, (_, n) => `{ match: { cookie: { c${String(n)}: "1" } }, pool: a }`),
+    );
+    const head = request("GET x.lan/?v9=2&v8=2&x=1", "cookie: c7=1; y=1; c6=2");
+    assert.deepEqual(lookUp(table, head), { found: 27, tried: [27] });
+    const names = asked.flatMap(({ mock }) => mock.calls.map(({ arguments: [name] }) => name));
+    assert.deepEqual(new Set(names), new Set(["v9", "v8", "c7", "c6"]));
   });
 
   test("is made for many routes only", () => {
