@@ -7,7 +7,7 @@ import { commandLine, count, duration, either, file, kindOf, port } from "./fiel
 import { section, statusRanges, text, yesOrNo } from "./fields.ts";
 import { readProgram } from "./file-values.ts";
 import { readHostField, readPath } from "./http-values.ts";
-import { readRegex } from "./regex.ts";
+import { readCheckRegex } from "./regex.ts";
 import type { Reading } from "./reading.ts";
 
 const SECOND = 1000;
@@ -65,7 +65,7 @@ function textOrRegex(readText: (written: string) => Reading<string>) {
       regex: text({
         title: "regular expression",
         write: "a regular expression in quotes",
-        read: readRegex,
+        read: readCheckRegex,
       }).describe("A regular expression in the syntax of RE2; found anywhere unless it has `^` or `$`."),
     }).transform(({ regex }) => ({ kind: "regex" as const, regex })),
     { write },
@@ -109,7 +109,7 @@ const httpKeys = {
   expectedBody: z
     .exactOptional(textOrRegex(values.readBodyText))
     .describe(
-      "A text, or `{ regex: … }`, that must be in the body; the first 64 KiB of it are looked at. Either this or `json`.",
+      "A text that must be in the first 64 KiB of the body, or `{ regex: … }` for the first 8 KiB. Either this or `json`.",
     ),
   json: z
     .exactOptional(json)
@@ -145,7 +145,7 @@ const tcp = section(
     expect: z
       .exactOptional(textOrRegex(values.readBytes))
       .describe(
-        "A text with the escapes of `send`, or `{ regex: … }`, that must be in the first 16 KiB that the backend sends. To a regular expression each byte is the character of that number.",
+        "A text with the escapes of `send` that must be in the first 16 KiB that the backend sends, or `{ regex: … }` for the first 8 KiB. To a regular expression each byte is the character of that number.",
       ),
     ...timing,
   },

@@ -13,18 +13,29 @@ const CHARACTERS_MAX = 1000;
  * them: some tenths of a second for a path of 8 KiB.
  */
 const STEPS_MAX = 1024;
+/** Of one for what backends say, which is looked at in the process that owes the peer a sign of life every interval. */
+const CHECK_STEPS_MAX = 128;
 
 /** An expression that compileRegex takes. */
 export function readRegex(text: string): Reading<string> {
+  return readSmallRegex(text, STEPS_MAX);
+}
+
+/** One for the answer to a check. */
+export function readCheckRegex(text: string): Reading<string> {
+  return readSmallRegex(text, CHECK_STEPS_MAX);
+}
+
+function readSmallRegex(text: string, stepsMax: number): Reading<string> {
   if (text === "") return invalid('"" matches everything. Leave the expression out for that.');
   if (text.length > CHARACTERS_MAX) {
     return invalid(`${quote(text)} is longer than ${String(CHARACTERS_MAX)} characters. Use a shorter one.`);
   }
   try {
     const steps = RE2JS.compile(text).programSize();
-    if (steps <= STEPS_MAX) return ok(text);
+    if (steps <= stepsMax) return ok(text);
     return invalid(
-      `${quote(text)} repeats too much: it makes ${String(steps)} steps, where ${String(STEPS_MAX)} are allowed. Use smaller numbers, or + and *.`,
+      `${quote(text)} is too long or repeats too much: it makes ${String(steps)} steps, where ${String(stepsMax)} are allowed. Use a shorter one, smaller numbers, or + and *.`,
     );
   } catch (error) {
     const reason = error instanceof Error ? error.message.replace("error parsing regexp: ", "") : "";

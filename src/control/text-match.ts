@@ -4,6 +4,12 @@ import type { TextMatch } from "../config/check-config.ts";
 import { quote } from "../config/reading.ts";
 import { compileRegex } from "../config/regex.ts";
 
+/**
+ * Looked at with a regular expression. With the most steps that one may have, the worst text of this length takes some
+ * hundredths of a second, in which this process does nothing else.
+ */
+const REGEX_CHARACTERS_MAX = 8192;
+
 export interface CompiledMatch {
   readonly isIn: (said: string) => boolean;
   /** Completes "what was said does not …". */
@@ -16,7 +22,9 @@ export function compileMatch(match: TextMatch): CompiledMatch {
       return { isIn: (said) => said.includes(match.text), verb: `contain ${quote(match.text)}` };
     case "regex": {
       const regex = compileRegex(match.regex);
-      return { isIn: (said) => regex.test(said), verb: `match ${quote(match.regex)}` };
+      // Not its test(): that builds automata, which the worst texts make thirty times slower than this.
+      const isIn = (said: string) => regex.matcher(said.slice(0, REGEX_CHARACTERS_MAX)).find();
+      return { isIn, verb: `match ${quote(match.regex)}` };
     }
   }
 }

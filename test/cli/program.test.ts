@@ -636,12 +636,12 @@ pools:
   );
   assert.equal(code, 1);
   const expected = [
-    /^FILE:5:\d+ {2}listeners\[0\]\.routes\[0\]\.match\.path\.regex: .* repeats too much: /,
+    /^FILE:5:\d+ {2}listeners\[0\]\.routes\[0\]\.match\.path\.regex: .* too long or repeats too much: /,
     /^FILE:7:\d+ {2}listeners\[0\]\.routes\[1\]\.split\.pools: All weights are 0: /,
     /^FILE:8:\d+ {2}listeners\[0\]\.routes\[2\]\.pool: There is no pool "wbe"\. Did you mean "web"\?$/,
     /^FILE:11:\d+ {2}pools\.lazy\.backends: Every weight is 0, /,
     /^FILE:19:\d+ {2}pools\.web\.health\.timeout: The timeout \(2s\) is longer than the interval \(1s\)\. /,
-    /^FILE:20:\d+ {2}pools\.web\.health\.expectedBody\.regex: .* repeats too much: /,
+    /^FILE:20:\d+ {2}pools\.web\.health\.expectedBody\.regex: .* too long or repeats too much: /,
     /^FILE:21:\d+ {2}pools\.web\.health\.json: There is expectedBody as well\. /,
     /^FILE:24:\d+ {2}pools\.hasty\.health\.send: Nobody looks at the answer\. /,
   ];

@@ -100,6 +100,10 @@ describe("values", () => {
       '4:82  pools.web.health.json.unhealthy: At character 12 of "cpu > 90 or": A field or a constant is missing: The rule ends here.',
     ],
     [
+      "{ kind: http, expectedBody: { regex: 'a[^e]{200}e' } }",
+      '4:86  pools.web.health.expectedBody.regex: "a[^e]{200}e" is too long or repeats too much: it makes 204 steps, where 128 are allowed. Use a shorter one, smaller numbers, or + and *.',
+    ],
+    [
       "{ kind: http, expectedBody: { regex: '(a' } }",
       '4:86  pools.web.health.expectedBody.regex: "(a" is not a regular expression in the syntax of RE2, which has no look-around and no references back: missing closing ): `(a`.',
     ],

@@ -50,7 +50,7 @@ describe("what a route matches", () => {
     ],
     [
       "match: { path: { regex: '((a|b?){30}){30}' } }, pool: web",
-      '2:71  listeners[0].routes[0].match.path.regex: "((a|b?){30}){30}" repeats too much: it makes 5462 steps, where 1024 are allowed. Use smaller numbers, or + and *.',
+      '2:71  listeners[0].routes[0].match.path.regex: "((a|b?){30}){30}" is too long or repeats too much: it makes 5462 steps, where 1024 are allowed. Use a shorter one, smaller numbers, or + and *.',
     ],
     [
       "match: { path: {} }, pool: web",

@@ -115,10 +115,17 @@ describe("the body", () => {
     ["abc", { kind: "text", text: "a.c" }, 'bad 200: the body does not contain "a.c"'],
     ["state: ready\n", { kind: "regex", regex: "ready|ok" }, "good 200"],
     ["state: ready\n", { kind: "regex", regex: "^ready" }, 'bad 200: the body does not match "^ready"'],
+    [`${"x".repeat(8185)} ready`, { kind: "regex", regex: "ready" }, "good 200"],
+    [
+      `${"x".repeat(8192)} ready`,
+      { kind: "regex", regex: "ready" },
+      'bad 200: the body does not match "ready"',
+    ],
     ["für", { kind: "regex", regex: "^f.r$" }, "good 200"],
   ] as const) {
     const what = expectedBody.kind === "text" ? expectedBody.text : `/${expectedBody.regex}/`;
-    test(`${JSON.stringify(body)} where ${what} is expected is ${expected}`, async (t) => {
+    const shown = JSON.stringify(body).replace(/x{100,}/, "… ");
+    test(`${shown} where ${what} is expected is ${expected}`, async (t) => {
       assert.equal(await lookAtPage(t, body, { expectedBody }), expected);
     });
   }
