@@ -27,7 +27,7 @@ done
 [ "$action" = uninstall ] || [ "$end" = remove ] || usage
 
 if [ "$(id -u)" -ne 0 ]; then
-  echo "only root can do that: sudo scripts/install.sh $*" >&2
+  echo "only root can do that: sudo scripts/install.sh${*:+ $*}" >&2
   exit 1
 fi
 if dpkg-query --show --showformat='${db:Status-Abbrev}' vipair 2>/dev/null | grep -q '^i'; then

@@ -46,6 +46,7 @@ const CALM: ReadonlySet<string> = new Set([
   "bad-input.test.ts",
   "error-pages.test.ts",
   "health.test.ts",
+  "no-root.test.ts",
   "notify.test.ts",
   "package.test.ts",
   "passive.test.ts",
@@ -56,6 +57,7 @@ const CALM: ReadonlySet<string> = new Set([
   "service.test.ts",
   "sticky.test.ts",
   "strangers.test.ts",
+  "terminal.test.ts",
   "timings.test.ts",
   "trust.test.ts",
 ]);

@@ -9,6 +9,7 @@ import { stateDirOf } from "./cli/program.ts";
 import { EXIT } from "./cli/terminal.ts";
 import { describeNotConfigured } from "./config/not-configured.ts";
 import { Controller } from "./control/controller.ts";
+import { forgetLastWords, leaveLastWords } from "./control/last-words.ts";
 import { RoleTargets } from "./control/role-targets.ts";
 import { ServiceReport, type ServiceState } from "./control/service-report.ts";
 import { formatStatusLine, statusKey } from "./control/status-line.ts";
@@ -18,7 +19,7 @@ import { monotonicClock } from "./system/clock.ts";
 import { startLauncher, stopLauncher } from "./system/launcher.ts";
 import { createLog, type Log } from "./system/log.ts";
 import { runUrgently } from "./system/scheduling.ts";
-import { takeServiceManager } from "./system/service-manager.ts";
+import { takeServiceManager, type ServiceManager } from "./system/service-manager.ts";
 import { VERSION } from "./system/version.ts";
 
 /** Of a stop, beside the grace: hooks, goodbyes, and workers that are killed. */
@@ -29,11 +30,11 @@ export async function runNode(options: RunOptions): Promise<number> {
   // Before anything is started that could inherit it.
   const manager = takeServiceManager(process.env, { pid: process.pid });
   const configPath = resolve(options.config);
+  const runtimeDir = resolve(options.runtimeDir);
   const loaded = await readConfig({ path: configPath, node: options.node });
   if (loaded.kind === "invalid") {
     for (const line of loaded.problems) process.stderr.write(`${line}\n`);
-    manager?.tell({ status: `cannot start: ${loaded.problems.join("; ")}` });
-    return EXIT.failed;
+    return cannotStart(loaded.problems.join("; "), { manager, runtimeDir });
   }
   const level = loaded.kind === "config" ? loaded.config.logging.level : "info";
   const log = createLog({ level, subject: { node: loaded.node } });
@@ -55,7 +56,7 @@ export async function runNode(options: RunOptions): Promise<number> {
       errorPages,
       configPath,
       node,
-      runtimeDir: resolve(options.runtimeDir),
+      runtimeDir,
       stateDir: resolve(stateDirOf(options)),
       program: process.argv[1] ?? "",
       readAgain: async () => {
@@ -91,7 +92,7 @@ export async function runNode(options: RunOptions): Promise<number> {
     return reloaded;
   };
   const admin = new AdminServer({
-    runtimeDir: resolve(options.runtimeDir),
+    runtimeDir,
     log,
     reload,
     objection: () => (controller === undefined ? notConfigured : undefined),
@@ -103,9 +104,9 @@ export async function runNode(options: RunOptions): Promise<number> {
   const started = await admin.start();
   if (started.kind === "refused") {
     log.error({ problem: started.problem }, "vipair does not start");
-    manager?.tell({ status: `cannot start: ${started.problem}` });
-    return EXIT.failed;
+    return cannotStart(started.problem, { manager, runtimeDir });
   }
+  forgetLastWords(runtimeDir);
   const targets = new RoleTargets(log);
   const report =
     manager &&
@@ -137,6 +138,19 @@ export async function runNode(options: RunOptions): Promise<number> {
   await admin.stop();
   await stopLauncher();
   return EXIT.ok;
+}
+
+/** A service says it where people look first. Ends in the exit code. */
+function cannotStart(
+  problem: string,
+  { manager, runtimeDir }: { readonly manager: ServiceManager | undefined; readonly runtimeDir: string },
+): number {
+  const words = `cannot start: ${problem}`;
+  if (manager !== undefined) {
+    manager.tell({ status: words });
+    leaveLastWords(runtimeDir, words);
+  }
+  return EXIT.failed;
 }
 
 function outcomeOf<T>(

@@ -1,10 +1,10 @@
-// What routes cost a small GET, in two ways. The time that finding the route takes, in this process, is what the goal is
-// about: it can be told apart from all else. And a vipair with one route beside some with fifty, of which the last one
+// What routes cost a small GET, in two ways. The time that finding the route takes, in this process, can be told apart from
+// all else, but has all caches for itself. And a vipair with one route beside some with fifty, of which the last one
 // matches, in turns in one run: CPU time of the worker, the quickest round of each, because what else runs on the machine
 // only ever adds. Every few rounds all of them are started anew, because two processes that do the same differ too, for as
 // long as they live; how much is left of all that shows the second vipair with one route.
 // Needs what scripts/bench/http.sh needs, and two processor cores.
-//   node scripts/bench/routes.ts            prints; exit 1 when routes that the goal is about miss it
+//   node scripts/bench/routes.ts            prints; exit 1 when the goal is missed
 //   node scripts/bench/routes.ts --write    writes docs/performance.md
 
 import { parseConfig } from "../../src/config/parse.ts";
@@ -46,36 +46,38 @@ const REGEX = (n: number) => `path: { regex: "^/report${String(n)}/[0-9]+$" }`;
 
 interface Table {
   readonly name: string;
-  readonly isGoal: boolean;
   readonly routes: readonly string[];
 }
 
-function table(name: string, kinds: readonly ((n: number) => string)[], { isGoal = true } = {}): Table {
+function table(name: string, ...kinds: readonly ((n: number) => string)[]): Table {
   const matches = Array.from({ length: ROUTES - 1 }, (_, n) => (kinds[n % kinds.length] ?? PATH)(n));
-  return { name, isGoal, routes: [...matches.map((match) => `{ match: { ${match} }, pool: echo }`), LAST] };
+  return { name, routes: [...matches.map((match) => `{ match: { ${match} }, pool: echo }`), LAST] };
 }
 
 const TABLES: readonly Table[] = [
-  { name: "1", isGoal: false, routes: [LAST] },
-  { name: "1, once more", isGoal: false, routes: [LAST] },
-  table("50 by host", [HOST, WILDCARD]),
-  table("50 by path", [PATH]),
-  table("50 by a path, some with a host, method, header, cookie or client", [
+  { name: "1", routes: [LAST] },
+  { name: "1, once more", routes: [LAST] },
+  table("50 by host", HOST, WILDCARD),
+  table("50 by path", PATH),
+  table(
+    "50 by a path, some with a host, method, header, cookie or client",
     PATH,
     METHOD,
     (n) => `${PATH(n)}, ${HOST(n)}`,
     (n) => `${PATH(n)}, ${HEADER(n)}`,
     (n) => `${PATH(n)}, ${COOKIE(n)}`,
     (n) => `${PATH(n)}, ${CLIENT(n)}`,
-  ]),
+  ),
+  table("50 by a header alone", HEADER),
   table(
     "50 by a header, cookie, parameter, client or language alone",
-    [HEADER, COOKIE, QUERY, CLIENT, LANGUAGE],
-    {
-      isGoal: false,
-    },
+    HEADER,
+    COOKIE,
+    QUERY,
+    CLIENT,
+    LANGUAGE,
   ),
-  table("50 by an expression", [REGEX], { isGoal: false }),
+  table("50 by an expression", REGEX),
 ];
 
 /** What each table cost in each round, in µs per request. */
@@ -139,32 +141,42 @@ interface Row {
   readonly findUs: number;
 }
 
-function summarize(costs: Costs): { readonly rows: readonly Row[]; readonly baseUs: number } {
-  const alone = findCostUs({ name: "1", isGoal: false, routes: [LAST] });
+interface Summary {
+  readonly rows: readonly Row[];
+  readonly baseUs: number;
+  /** How far apart the two with one route are, of the quicker one. */
+  readonly noise: number;
+}
+
+function summarize(costs: Costs): Summary {
+  const alone = findCostUs({ name: "1", routes: [LAST] });
   const rows = TABLES.map((each, index) => ({
     table: each,
     costUs: Math.min(...(costs[index] ?? [])),
     findUs: findCostUs(each) - alone,
   }));
-  return { rows, baseUs: Math.min(...rows.slice(0, 2).map(({ costUs }) => costUs)) };
+  const bases = rows.slice(0, 2).map(({ costUs }) => costUs);
+  const baseUs = Math.min(...bases);
+  return { rows, baseUs, noise: Math.max(...bases) / baseUs - 1 };
 }
 
-function isMissed({ table: { isGoal }, findUs }: Row, baseUs: number): boolean {
-  return isGoal && findUs > GOAL * baseUs;
+function isMissed({ costUs, findUs }: Row, { baseUs, noise }: Summary): boolean {
+  return findUs > GOAL * baseUs || costUs > (1 + GOAL + noise) * baseUs;
 }
 
-function render({ rows, baseUs }: ReturnType<typeof summarize>): string {
+function render(summary: Summary): string {
+  const { rows, baseUs } = summary;
   const lines = rows.map((row) => {
     const { table: each, costUs, findUs } = row;
-    const goal = each.isGoal ? (isMissed(row, baseUs) ? "missed" : "reached") : "";
-    const find =
-      each.routes.length === 1 ? "" : `${findUs.toFixed(2)} (${((findUs / baseUs) * 100).toFixed(1)} %)`;
-    return `| ${each.name} | ${find} | ${goal} | ${costUs.toFixed(1)} | ${(costUs / baseUs).toFixed(2)} |`;
+    const isBase = each.routes.length === 1;
+    const find = isBase ? "" : `${findUs.toFixed(2)} (${((findUs / baseUs) * 100).toFixed(1)} %)`;
+    const goal = isBase ? "" : isMissed(row, summary) ? "missed" : "reached";
+    return `| ${each.name} | ${find} | ${costUs.toFixed(1)} | ${(costUs / baseUs).toFixed(2)} | ${goal} |`;
   });
   return [
-    `Finding the route: µs of processor time more than with one route, and of what a small GET costs in all; the quickest of ${String(FIND_ROUNDS)} rounds of ${String(FINDS)}; the goal is at most ${String(GOAL * 100)} %. ` +
-      `The whole request: µs of the worker, the quickest of ${String(GENERATIONS)} × ${String(ROUNDS)} rounds of ${String(SECONDS)} s. Node ${process.versions.node}.`,
-    ["| routes | finding one | goal | whole request | ratio |", "|---|---:|---|---:|---:|", ...lines].join(
+    `Finding the route: µs of processor time more than with one route, and of what a small GET costs in all; the quickest of ${String(FIND_ROUNDS)} rounds of ${String(FINDS)}. ` +
+      `The whole request: µs of the worker, the quickest of ${String(GENERATIONS)} × ${String(ROUNDS)} rounds of ${String(SECONDS)} s. The goal is at most ${String(GOAL * 100)} % more, by the one and by the other, there beside what the two with one route differ. Node ${process.versions.node}.`,
+    ["| routes | finding one | whole request | ratio | goal |", "|---|---:|---:|---:|---|", ...lines].join(
       "\n",
     ),
   ].join("\n\n");
@@ -186,4 +198,4 @@ const summary = summarize(costs);
 const text = render(summary);
 console.log(text);
 if (process.argv.includes("--write")) await writeFigures("scripts/bench/routes.ts", text);
-process.exitCode = summary.rows.some((row) => isMissed(row, summary.baseUs)) ? 1 : 0;
+process.exitCode = summary.rows.some((row) => row.table.routes.length > 1 && isMissed(row, summary)) ? 1 : 0;

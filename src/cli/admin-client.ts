@@ -86,7 +86,7 @@ function explainFailure(
     case "EACCES":
       return {
         kind: "failed",
-        problem: `only the user that runs vipair (usually root) may talk to it in ${runtimeDir}`,
+        problem: `only the user that runs vipair (usually root) may talk to it in ${runtimeDir}: type sudo before the command`,
       };
     case "ABORT_ERR":
       return { kind: "failed", problem: `vipair did not answer within ${String(timeoutMs / 1_000)} s` };

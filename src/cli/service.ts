@@ -49,6 +49,12 @@ export async function reloadRunning({ config, runtimeDir }: NodePaths): Promise<
   }
 }
 
+/** Why this user may not write the files of the machine's own node; undefined when they may. `command`: what they typed, without options. */
+export function rootProblem({ isDefault }: NodePaths, command: string): string | undefined {
+  if (!isDefault || process.getuid?.() === 0) return undefined;
+  return `${command} writes to /etc/vipair, which only root may: sudo vipair ${command} …`;
+}
+
 /** Why an installed service cannot start; undefined when it can. For commands that write the files that it needs. */
 export async function installProblem({ isDefault }: NodePaths): Promise<string | undefined> {
   if (!isDefault || HAS_WORKER_USER || !(await hasUnit())) return undefined;

@@ -8,8 +8,8 @@ export interface Terminal {
   readonly print: (text: string) => void;
   /** One line, or several, on stderr. */
   readonly complain: (text: string) => void;
-  /** Asks on stderr and ends in the answer, without blanks around it. Absent when nobody could answer. */
-  readonly ask?: (question: string) => Promise<string>;
+  /** Asks on stderr and ends in the answer, without blanks around it; undefined: none comes any more. Absent when nobody could answer. */
+  readonly ask?: (question: string) => Promise<string | undefined>;
   /** Absent when stdout is a file or a pipe: no control codes there. */
   readonly screen?: Screen;
   /** Aborted when nobody reads stdout any more, for commands that go on by themselves. */
@@ -46,14 +46,13 @@ export function processTerminal(): Terminal {
   };
 }
 
-async function askPerson(question: string): Promise<string> {
+async function askPerson(question: string): Promise<string | undefined> {
   // stdout is for what a program may read.
   const reader = createInterface({ input: process.stdin, output: process.stderr });
-  try {
-    // Whoever closes the terminal has answered nothing.
-    const closed = new Promise<string>((resolve) => reader.once("close", () => resolve("")));
-    return (await Promise.race([reader.question(question), closed])).trim();
-  } finally {
-    reader.close();
-  }
+  // Ctrl-C, Ctrl-D, or the terminal has gone.
+  const closed = new Promise<undefined>((resolve) => reader.once("close", () => resolve(undefined)));
+  const answer = await Promise.race([reader.question(question), closed]);
+  reader.close();
+  if (answer === undefined) process.stderr.write("\n");
+  return answer?.trim();
 }

@@ -33,6 +33,17 @@ export function readIpAddress(text: string): Reading<string> {
   return ok(formatIp(ip));
 }
 
+/** The literal of an address that no machine has yet, and that two nodes will hold by turns; in canonical form. */
+export function readVirtualAddress(text: string): Reading<string> {
+  const ip = parseIp(text);
+  if (ip === undefined) return invalid(`${quote(text)} ${NOT_AN_IP}`);
+  const advice = "Choose one of the network that no machine has, such as";
+  if (isUnspecified(ip)) return invalid(`${quote(text)} means every address. ${advice} 192.168.1.50.`);
+  if (isMulticast(ip)) return invalid(`${quote(text)} is a multicast address. ${advice} 192.168.1.50.`);
+  if (isIpv6LinkLocal(ip)) return invalid(`${quote(text)} is link-local. ${advice} fd00::50.`);
+  return ok(formatIp(ip));
+}
+
 /** The literal of a machine that can be asked whether it hears a node, in canonical form. */
 export function readArbiterAddress(text: string): Reading<string> {
   const ip = parseIp(text);

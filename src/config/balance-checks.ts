@@ -1,7 +1,7 @@
 // What must be true between the values by which a pool balances. Part of pool-checks.ts.
 
 import { stickyCookie } from "./balance-config.ts";
-import type { Mistake } from "./mistake.ts";
+import { type Mistake, UNDERSCORES_STAY_OUT } from "./mistake.ts";
 import { quote } from "./reading.ts";
 import { isMap, type Spot } from "./spot.ts";
 
@@ -9,10 +9,11 @@ import { isMap, type Spot } from "./spot.ts";
 const HASHED_BACKENDS_MAX = 1000;
 
 /** Weights that leave nobody, backups of nothing, cookies that clients would not take. */
-export function checkBalance(pool: Spot): readonly Mistake[] {
+export function checkBalance(pool: Spot, listeners: Spot): readonly Mistake[] {
   return [
     ...checkBackends(pool.at("backends")),
     ...checkHash(pool),
+    ...checkHashedField(pool.at("balance").at("header"), listeners),
     ...checkCookies(pool),
     ...checkSticky(pool.at("sticky")),
   ];
@@ -42,6 +43,13 @@ function checkHash(pool: Spot): readonly Mistake[] {
       `${kind} cannot share evenly over ${String(length)} backends. Use at most ${String(HASHED_BACKENDS_MAX)}, or another policy.`,
     ),
   ];
+}
+
+/** Without the field, header-hash goes by the client's address: nobody would notice. */
+function checkHashedField(field: Spot, listeners: Spot): readonly Mistake[] {
+  if (field.text?.includes("_") !== true) return [];
+  if (listeners.items.some((listener) => listener.at("underscoreHeaders").value === "pass")) return [];
+  return [field.mistake(UNDERSCORES_STAY_OUT)];
 }
 
 /** Two that want one cookie: sticky would write its own into what balance reads. */

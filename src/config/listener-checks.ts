@@ -3,7 +3,7 @@
 
 import { readBind } from "./address.ts";
 import { formatAddress } from "./config.ts";
-import type { Mistake } from "./mistake.ts";
+import { type Mistake, UNDERSCORES_STAY_OUT } from "./mistake.ts";
 import { ownAddressesOf } from "./pair-checks.ts";
 import { PAIR_DEFAULTS } from "./pair-schema.ts";
 import { quote } from "./reading.ts";
@@ -87,13 +87,18 @@ function checkRoutes(top: Spot, listener: Spot): readonly Mistake[] {
       ),
     );
   }
+  found.push(
+    ...duplicates(
+      routes.items.filter((route) => !matchesEverything(route)).map((route) => route.at("match")),
+      (match) => (isMap(match.value) ? JSON.stringify(match.value) : undefined),
+      (_, first) => `No request gets here: it matches what ${first} matches. Merge the two, or remove one.`,
+    ),
+  );
   return found;
 }
 
 /** What a route decides by, in fields that the listener keeps out. */
 function checkUnderscores(route: Spot): readonly Mistake[] {
-  const problem =
-    "Fields with _ in their name do not come in. Use underscoreHeaders: pass on the listener, or another field.";
   const named = route
     .at("match")
     .at("header")
@@ -101,8 +106,10 @@ function checkUnderscores(route: Spot): readonly Mistake[] {
   const split = route.at("split");
   const values = [split.at("by").at("header"), split.at("override").at("header")];
   return [
-    ...named.map(([, field]) => field.mistake(problem, "key")),
-    ...values.filter(({ text }) => text?.includes("_") === true).map((field) => field.mistake(problem)),
+    ...named.map(([, field]) => field.mistake(UNDERSCORES_STAY_OUT, "key")),
+    ...values
+      .filter(({ text }) => text?.includes("_") === true)
+      .map((field) => field.mistake(UNDERSCORES_STAY_OUT)),
   ];
 }
 

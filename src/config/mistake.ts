@@ -22,3 +22,7 @@ export function formatPath(path: Path): string {
     })
     .join("");
 }
+
+/** Of a field that something decides by, on listeners that keep such fields out. */
+export const UNDERSCORES_STAY_OUT =
+  "Fields with _ in their name do not come in. Use underscoreHeaders: pass on the listener, or another field.";

@@ -35,7 +35,7 @@ export function checkPools(top: Spot): readonly Mistake[] {
     ];
     return [
       ...found,
-      ...checkBalance(pool),
+      ...checkBalance(pool, top.at("listeners")),
       ...checkHealth(pool),
       ...checkPassive(pool),
       ...checkResilience(pool, top.at("workers")),

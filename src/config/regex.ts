@@ -2,7 +2,7 @@
 // no request and no answer of a backend can stall a worker; what RE2 does not have (look-around, references back)
 // is refused when the file is read.
 
-import { RE2JS } from "re2js";
+import { RE2JS, RE2Set } from "re2js";
 import { invalid, ok, quote } from "./reading.ts";
 import type { Reading } from "./reading.ts";
 
@@ -37,4 +37,23 @@ export function readRegex(text: string): Reading<string> {
 /** Compiled. `text` went through readRegex; otherwise this may throw. */
 export function compileRegex(text: string): RE2JS {
   return RE2JS.compile(text);
+}
+
+/** Of the automaton of a set, in bytes. What does not fit is forgotten and made again. */
+const SET_MEMORY_MAX = 1 << 20;
+
+/** Expressions that are looked for together: one pass over a text, whatever their number. */
+export class RegexSet {
+  readonly #set = new RE2Set(RE2Set.UNANCHORED, 0, SET_MEMORY_MAX);
+
+  /** `texts` went through readRegex. */
+  constructor(texts: readonly string[]) {
+    for (const text of texts) this.#set.add(text);
+    this.#set.compile();
+  }
+
+  /** The places in `texts` of those that are found in `text`, in ascending order. */
+  matching(text: string): readonly number[] {
+    return this.#set.match(text);
+  }
 }

@@ -2,9 +2,10 @@
 // whoever reads the logs of a machine keeps them where only root can write. As nginx does it, the file is made by
 // root and given to the workers, which open it; after `logrotate` has moved it away, too.
 
-import { closeSync, constants, fchownSync, fstatSync, lstatSync, openSync } from "node:fs";
+import { closeSync, fchownSync, fstatSync, lstatSync } from "node:fs";
 import { dirname, isAbsolute, join } from "node:path";
 import type { AccessLogConfig } from "../config/config.ts";
+import { openForAppending } from "../system/appended-file.ts";
 import type { Log } from "../system/log.ts";
 import { findUntrustedSteps } from "../system/trusted-file.ts";
 import { UNPRIVILEGED } from "../system/unprivileged.ts";
@@ -33,9 +34,8 @@ function prepareAccessLogFile(file: string): string | null {
   const untrusted =
     findUntrustedSteps(dirname(file), { owner: ROOT_ID }) ?? findUntrustedSteps(file, { owner: ROOT_ID });
   if (untrusted !== undefined) return untrusted;
-  const { O_APPEND, O_CREAT, O_NOFOLLOW, O_NONBLOCK, O_WRONLY } = constants;
   try {
-    const fd = openSync(file, O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW | O_NONBLOCK, 0o640);
+    const fd = openForAppending(file);
     try {
       const stats = fstatSync(fd);
       // A device such as /dev/null is everybody's; a file of several names is more than a log.

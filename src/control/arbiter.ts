@@ -16,10 +16,10 @@ import { fileURLToPath } from "node:url";
 import type { Clock } from "../system/clock.ts";
 import { Companion } from "../system/companion.ts";
 import type { Log } from "../system/log.ts";
-import { readAddresses } from "./interface-watch.ts";
 import type { AddressPlace } from "./interface-watch.ts";
 import { defaultGateways, linkOf, readKernelRoutes } from "../system/kernel-routes.ts";
 import type { KernelRoute } from "../system/kernel-routes.ts";
+import { isOwnAddress } from "../system/own-addresses.ts";
 
 /** How often the routes are looked at, which costs some 0.1 ms. */
 const LOOK_MS = 1000;
@@ -177,7 +177,7 @@ export class Arbiter {
     }
     // It would always answer.
     const isVirtual = virtualAddresses.some(({ address }) => address === target.address);
-    if (isVirtual || isOwnAddress(target.address)) {
+    if (isVirtual || isOwnAddress(target.address) === true) {
       const whose = isVirtual ? "a virtual address of this pair" : "an address of this machine";
       const advice = "set pair.arbiter.address to another machine's, or pair.arbiter.kind to none";
       return { kind: "unfit", problem: `the arbiter ${target.address} is ${whose}: ${advice}` };
@@ -283,10 +283,6 @@ function hasNeighbours(name: string): boolean {
     // It has just gone; the next look finds other routes.
     return true;
   }
-}
-
-function isOwnAddress(address: string): boolean {
-  return Object.values(readAddresses() ?? {}).some((list) => list?.some((own) => own.address === address));
 }
 
 function noGateway(interfaces: readonly string[]): string {

@@ -160,7 +160,7 @@ export class InterfaceWatch {
 const REMOVED = /^Deleted \d+: (\S+)\s+inet6? ([0-9a-f.:]+)/;
 
 /** This machine's addresses by running interface; undefined when the kernel does not tell just now. */
-export function readAddresses(): ReturnType<typeof networkInterfaces> | undefined {
+function readAddresses(): ReturnType<typeof networkInterfaces> | undefined {
   try {
     return networkInterfaces();
   } catch {

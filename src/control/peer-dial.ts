@@ -47,7 +47,7 @@ export interface Dial {
  */
 export function dialPeer(options: DialOptions, settle: (outcome: DialOutcome) => void): Dial {
   const { self, peer, port, key } = options;
-  if (!isOwnAddress(self.address)) {
+  if (isOwnAddress(self.address) === false) {
     const soon = setImmediate(() => settle({ kind: "own-address-missing" }));
     return { abort: () => clearImmediate(soon) };
   }

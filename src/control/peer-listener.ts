@@ -146,7 +146,7 @@ export class PeerListener {
   }
 
   #listen(): void {
-    if (!isOwnAddress(this.#options.self.address)) {
+    if (isOwnAddress(this.#options.self.address) === false) {
       this.#retryLater({ code: "EADDRNOTAVAIL", message: "no such address" });
       return;
     }

@@ -82,6 +82,10 @@ function describeImpairments(knowledge: Knowledge): string | undefined {
   const impairments = impairmentsOf(knowledge);
   if (impairments.length === 0) return undefined;
   return impairments
-    .map(({ cause, detail, weight }) => `${cause}: ${detail} (priority -${String(weight)})`)
+    .map(({ cause, detail, weight }) => {
+      // As priorityOf() has it: what is taken off leaves 1.
+      const isAll = weight >= knowledge.settings.priority;
+      return `${cause}: ${detail} (priority ${isAll ? "1" : `-${String(weight)}`})`;
+    })
     .join("; ");
 }

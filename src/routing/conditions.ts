@@ -38,6 +38,14 @@ export function compileMatch(match: RouteMatch): readonly Condition[] {
   return conditions;
 }
 
+/** Whether all of them do. */
+export function allHold(conditions: readonly Condition[], facts: RequestFacts): boolean {
+  for (const condition of conditions) {
+    if (!condition.holds(facts)) return false;
+  }
+  return true;
+}
+
 function methodCondition(methods: readonly string[]): Condition {
   return {
     holds: ({ head }) => methods.includes(head.method),

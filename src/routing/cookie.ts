@@ -10,6 +10,8 @@ interface CookieField {
 /** Looked at of one name: browsers send one for each path that was set. */
 const VALUES_MAX = 4;
 
+const NO_COOKIES: ReadonlyMap<string, string> = new Map();
+
 /** The values of the cookies of that name that are not empty, at most the first four. */
 export function cookieValues(fields: readonly CookieField[], name: string): readonly string[] {
   const values: string[] = [];
@@ -29,9 +31,10 @@ export function cookieValues(fields: readonly CookieField[], name: string): read
 
 /** All cookies by name, each with its value; of several of one name the first, as servers take it (RFC 6265 5.4). */
 export function readCookies(fields: readonly CookieField[]): ReadonlyMap<string, string> {
-  const cookies = new Map<string, string>();
+  let cookies: Map<string, string> | null = null;
   for (const field of fields) {
     if (!isCookie(field)) continue;
+    cookies ??= new Map();
     const { value } = field;
     for (let start = 0; start < value.length;) {
       const end = pairEnd(value, start);
@@ -43,7 +46,7 @@ export function readCookies(fields: readonly CookieField[]): ReadonlyMap<string,
       start = end + 1;
     }
   }
-  return cookies;
+  return cookies ?? NO_COOKIES;
 }
 
 /** The fields without the cookies of that name; the same list when there are none. */

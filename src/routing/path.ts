@@ -60,3 +60,9 @@ function decodeUnreserved(path: string): string {
     return UNRESERVED.test(character) ? character : encoded.toUpperCase();
   });
 }
+
+/** "v1" of "/v1/x". */
+export function firstSegment(path: string): string {
+  const end = path.indexOf("/", 1);
+  return end === -1 ? path.slice(1) : path.slice(1, end);
+}

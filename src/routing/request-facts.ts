@@ -33,6 +33,8 @@ export interface RoutedClient {
  */
 const LANGUAGES_CHARS_MAX = 512;
 
+const NO_VALUES: readonly string[] = [];
+
 export class RequestFacts {
   readonly head: RoutedHead;
   readonly #asker: RoutedClient;
@@ -40,7 +42,7 @@ export class RequestFacts {
   #clientAddress: string | undefined;
   #host: string | undefined;
   #path: string | undefined;
-  #query: URLSearchParams | undefined;
+  #query: URLSearchParams | null | undefined;
   #cookies: ReadonlyMap<string, string> | undefined;
   #language: string | null | undefined;
   #client: AddressBlock | null | undefined;
@@ -68,8 +70,11 @@ export class RequestFacts {
 
   /** All values of a parameter, decoded. */
   parameters(name: string): readonly string[] {
-    this.#query ??= new URLSearchParams(queryOf(this.head.target));
-    return this.#query.getAll(name);
+    if (this.#query === undefined) {
+      const query = queryOf(this.head.target);
+      this.#query = query === "" ? null : new URLSearchParams(query);
+    }
+    return this.#query === null ? NO_VALUES : this.#query.getAll(name);
   }
 
   /** The value of a cookie: of several of that name the first, as servers take it (RFC 6265 5.4). */
@@ -90,17 +95,21 @@ export class RequestFacts {
   /** Which of the listener's languages the client likes best (RFC 9110 12.5.4); null: it does not say, or none of them. */
   get language(): string | null {
     if (this.#language !== undefined) return this.#language;
-    const accepted = shortList(this.field("accept-language").join(","), LANGUAGES_CHARS_MAX);
-    const chosen =
-      accepted === ""
-        ? undefined
-        : new Negotiator({ headers: { "accept-language": accepted } }).language([...this.#languages]);
-    return (this.#language = chosen ?? null);
+    const fields = this.field("accept-language");
+    return (this.#language = fields.length === 0 ? null : this.#choose(fields.join(",")));
   }
 
   get client(): AddressBlock | null {
     if (this.#client === undefined) this.#client = parseAddressBlock(this.clientAddress);
     return this.#client;
+  }
+
+  #choose(list: string): string | null {
+    const accepted = shortList(list, LANGUAGES_CHARS_MAX);
+    if (accepted === "") return null;
+    return (
+      new Negotiator({ headers: { "accept-language": accepted } }).language([...this.#languages]) ?? null
+    );
   }
 }
 

@@ -2,9 +2,9 @@
 // once for a configuration.
 
 import type { RouteConfig } from "../config/route-config.ts";
-import { compileMatch, type Condition } from "./conditions.ts";
+import { allHold, compileMatch, type Condition } from "./conditions.ts";
 import { RequestFacts, type RoutedClient, type RoutedHead } from "./request-facts.ts";
-import { candidatesOf, indexRoutes, type RouteIndex } from "./route-index.ts";
+import { RouteIndex } from "./route-index.ts";
 import { compileRewrite, type Rewrite } from "./rewrite.ts";
 
 export interface Route {
@@ -17,11 +17,14 @@ export interface Route {
 /** The routes of a listener. */
 export interface RouteTable {
   readonly routes: readonly Route[];
-  /** null: they are too few, or cannot be told apart beforehand. */
-  readonly index: RouteIndex<Route> | null;
+  /** null: they are too few. */
+  readonly index: RouteIndex | null;
   /** All that the routes name, lower case: what a client's choice is made among. */
   readonly languages: readonly string[];
 }
+
+/** With fewer routes, trying them costs less than to look one up. */
+const INDEXED_MIN = 8;
 
 export function compileRoutes(configs: readonly RouteConfig[]): RouteTable {
   const routes = configs.map((config) => ({
@@ -31,7 +34,7 @@ export function compileRoutes(configs: readonly RouteConfig[]): RouteTable {
   }));
   return {
     routes,
-    index: indexRoutes(routes),
+    index: routes.length < INDEXED_MIN ? null : new RouteIndex(routes),
     languages: [...new Set(configs.flatMap(({ match }) => match.languages ?? []))],
   };
 }
@@ -43,17 +46,11 @@ export function factsOf(table: RouteTable, head: RoutedHead, asker: RoutedClient
 
 /** The first route that matches; null when none does. */
 export function findRoute({ routes, index }: RouteTable, facts: RequestFacts): Route | null {
-  for (const route of index === null ? routes : candidatesOf(index, facts)) {
+  if (index !== null) return routes[index.find(facts)] ?? null;
+  for (const route of routes) {
     if (allHold(route.conditions, facts)) return route;
   }
   return null;
-}
-
-function allHold(conditions: readonly Condition[], facts: RequestFacts): boolean {
-  for (const condition of conditions) {
-    if (!condition.holds(facts)) return false;
-  }
-  return true;
 }
 
 /** Why a route was taken or not. */

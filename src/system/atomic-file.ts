@@ -150,7 +150,9 @@ function explain(error: unknown, path: string): string {
       return `${path} cannot be written: the file system is read-only. Nothing has changed`;
     case "EACCES":
     case "EPERM":
-      return `${path} cannot be written by this user. Run it with sudo`;
+      if (process.getuid?.() !== 0) return `${path} cannot be written by this user. Run it with sudo`;
+      // `chattr +i`; or a service that has not all of root's rights (CAP_DAC_OVERRIDE).
+      return `${path} cannot be written, even by root. Is it immutable, or in a directory that is, or somebody else's? lsattr -d and ls -ld tell`;
     case "ENOENT":
     case "ENOTDIR":
       return `${path} cannot be written: its directory does not exist`;

@@ -83,10 +83,10 @@ export function programProblem(path: string): string | undefined {
   return untrustedReason(path);
 }
 
-/** How a program that did not succeed has ended, in words: `exit 1: ` and the last line of its stderr. */
+/** How a program that did not succeed has ended, in words: `exit 1: ` and the last line of its stderr, without a full stop. */
 export function explainRun(result: RunResult): string {
   if (result.kind === "failed-to-start") return result.reason;
-  const detail = lastLine(result.stderr);
+  const detail = lastLine(result.stderr).replace(/\.$/, "");
   return detail === "" ? explainEnd(result) : `${explainEnd(result)}: ${detail}`;
 }
 

@@ -8,7 +8,8 @@
 // A pipe or a socket is given whole lines of at most PIPE_BUF bytes at a time: the kernel never mixes those with
 // the lines of other processes (pipe(7)). A file that is opened for appending takes a batch as a whole.
 
-import { constants, closeSync, fstatSync, openSync, write } from "node:fs";
+import { closeSync, fstatSync, write } from "node:fs";
+import { openForAppending } from "./appended-file.ts";
 
 /** PIPE_BUF of Linux. */
 const PIECE_BYTES = 4096;
@@ -26,7 +27,7 @@ interface Batch {
 }
 
 export interface LineWriterOptions {
-  /** null: the standard output, which stays open. Opened for appending, and made with mode 0640 when it is missing. */
+  /** null: the standard output, which stays open. Opened by openForAppending(). */
   readonly file: string | null;
   /** The line that stands where lines are missing. */
   readonly describeLoss: (lines: number) => string;
@@ -53,10 +54,7 @@ export class LineWriter {
   /** Throws when the file cannot be opened. */
   constructor(options: LineWriterOptions) {
     this.options = options;
-    const { O_APPEND, O_CREAT, O_NOFOLLOW, O_NONBLOCK, O_WRONLY } = constants;
-    // A FIFO without a reader would keep an open that may block waiting.
-    const flags = O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW | O_NONBLOCK;
-    this.fd = options.file === null ? 1 : openSync(options.file, flags, 0o640);
+    this.fd = options.file === null ? 1 : openForAppending(options.file);
     this.isFile = fstatSync(this.fd).isFile();
   }
 

@@ -34,7 +34,21 @@ describe("weights and backups", () => {
 });
 
 describe("policies", () => {
+  test("may hash a field with an underscore where those are passed", () => {
+    expectConfig(
+      changed(
+        ALONE_YAML,
+        [END, "8080], balance: { kind: header-hash, header: x_user } }"],
+        ["pool: web }", "underscoreHeaders: pass, pool: web }"],
+      ),
+    );
+  });
   expectEach(ALONE_YAML, [
+    [
+      END,
+      "8080], balance: { kind: header-hash, header: x_user } }",
+      "4:79  pools.web.balance.header: Fields with _ in their name do not come in. Use underscoreHeaders: pass on the listener, or another field.",
+    ],
     [
       END,
       "8080], balance: leastconn }",

@@ -118,6 +118,11 @@ describe("listeners", () => {
     ],
     [
       "pool: web }",
+      "routes: [{ match: { path: /a }, pool: web }, { match: { path: /a }, pool: web }, { pool: web }] }",
+      "2:83  listeners[0].routes[1].match: No request gets here: it matches what listeners[0].routes[0].match matches. Merge the two, or remove one.",
+    ],
+    [
+      "pool: web }",
       "pool: web }\n  - { name: web, bind: '[::]:80', pool: web }",
       '3:13  listeners[1].name: "web" is listeners[0].name already. Use another name.',
     ],

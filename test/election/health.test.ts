@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { suite, test } from "node:test";
+import { reasonOf } from "../../src/election/role.ts";
 import { A, SAFE, SETTLED, STANDBY, story } from "./story.ts";
 
 const IN_TOUCH = `10000  hears standby 1 ready ...  active`;
@@ -115,6 +116,17 @@ suite("rule 9: the node that is worse off yields to the other", () => {
       `,
     );
     assert.equal(state.said?.impairment, 253);
+  });
+
+  test("the reason says what an impairment leaves of the priority, which is 1 at the least", () => {
+    const reason = (weight: number) => {
+      const state = story(A, STANDBY, `1200  impaired ${String(weight)}  standby`);
+      return reasonOf(A, state, 1200);
+    };
+    const last = A.priority - 1;
+    assert.equal(reason(last), `check: slow (priority -${String(last)})`);
+    assert.equal(reason(last + 1), "check: slow (priority 1)");
+    assert.equal(reason(253), "check: slow (priority 1)");
   });
 
   test("an impairment that ends gives the priority back, and nothing moves", () => {

@@ -78,6 +78,7 @@ test(
     assert.equal(joined.code, 0, joined.stderr);
     assert.match(joined.stderr, /in touch with pi-a; pi-b is standby\n$/);
     assert.equal(await ended, 0, said);
+    assert.match(said, /10\.99\.0\.100\/24 on eth0, free\n/);
     assert.match(said, /\npi-a is active\n/);
     assert.match(said, /pi-b at 10\.99\.0\.2 has joined\n/);
     assert.equal(readFileSync(a.config, "utf8"), readFileSync(b.config, "utf8"));
@@ -94,6 +95,16 @@ test(
     await a.node.kill();
     await b.node.becomes("active");
     assert.ok(holds("b"));
+
+    // The address answers, as it should.
+    const anew = spawn(b.launcher, ["init", "--vip", VIP, "--force", "--name", "pi-b", ...b.places], {
+      stdio: ["ignore", "pipe", "pipe"],
+    });
+    running.push(anew);
+    let saidAnew = "";
+    anew.stderr.on("data", (bytes: Buffer) => (saidAnew += bytes.toString()));
+    await createInterface({ input: anew.stdout })[Symbol.asyncIterator]().next();
+    assert.match(saidAnew, /10\.99\.0\.100\/24 on eth0, this pair's already\n/);
   },
 );
 

@@ -269,6 +269,28 @@ describe("two machines", { concurrency: 2 }, () => {
     assert.doesNotMatch(a.text(), new RegExp(`${b.address} `));
   });
 
+  test("begin anew with --force: the old configuration is kept, and nothing is said of the address that nobody asked for", async (t) => {
+    const site = Site.open(t);
+    const { a, init, vip } = await machines(site);
+    await (await a.wait(...init)).kill();
+    const [config, secret] = [a.text(), a.text("secret")];
+    const again = await a.wait(...init, "--force", "--name", "pi-z");
+    await again.kill();
+    assert.deepEqual(
+      [a.text("vipair.yaml.bak"), a.text("secret.bak"), a.text("node")],
+      [config, secret, "pi-z\n"],
+    );
+    assert.deepEqual(readdirSync(a.directory).toSorted(), [
+      "node",
+      "secret",
+      "secret.bak",
+      "vipair.yaml",
+      "vipair.yaml.bak",
+    ]);
+    // On a loopback nobody can be asked.
+    assert.match(again.stderr, new RegExp(`  virtual address  ${vip}/8 on lo\n`));
+  });
+
   test("stay as they are when the second one cannot write, or cannot be what the first one needs", async (t) => {
     const site = Site.open(t);
     const { a, b, init } = await machines(site);

@@ -195,4 +195,24 @@ describe("a service", { concurrency: 2 }, () => {
     await becomes("a status", () => socket.newest("STATUS") !== undefined);
     assert.match(socket.newest("STATUS") ?? "", /^cannot start: .*vipair\.yaml:1:/);
   });
+
+  test("until the next start has come to its own, its status is why the last one failed: systemd has forgotten that", async (t) => {
+    const { site, socket, env } = await openService(t);
+    const { content } = await balancesAlone(site);
+    const runtimeDir = site.directory("run");
+    const start = (config: object | string) => site.start({ config: site.config(config), runtimeDir, env });
+    const said = () => socket.notices.flatMap(({ STATUS }) => (STATUS === undefined ? [] : [String(STATUS)]));
+    await start("pools: 5\n").exit();
+    const [reason = ""] = said();
+    assert.match(reason, /^cannot start: .*vipair\.yaml:1:/);
+    await start("pools: 5\n").exit();
+    await becomes("both statuses of the second", () => said().length === 3);
+    assert.deepEqual(said(), [reason, `trying again: ${reason}`, reason]);
+
+    start(content);
+    await becomes("ready", () => socket.newest("READY") === "1");
+    assert.equal(said()[3], `trying again: ${reason}`);
+    assert.match(socket.newest("STATUS") ?? "", /^active since/);
+    assert.ok(!existsSync(join(runtimeDir, "cannot-start")));
+  });
 });

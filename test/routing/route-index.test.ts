@@ -4,10 +4,10 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import * as fc from "fast-check";
+import { RouteIndex } from "../../src/routing/route-index.ts";
 import { explainRoute, factsOf, findRoute } from "../../src/routing/route.ts";
 import { request, routes } from "./routes.ts";
 
-const CLIENT = { clientAddress: "192.0.2.1" };
 const HOSTS = ["a.lan", "b.lan", "x.a.lan", "[::1]", "192.0.2.1"];
 const PATHS = [
   "/",
@@ -23,61 +23,128 @@ const PATHS = [
   "/%2fv1",
 ];
 
+/** What may stand beside each key of a match. */
+const CONDITIONS = {
+  host: [
+    ...HOSTS.map((host) => JSON.stringify(host)),
+    '"*.lan"',
+    '["a.lan", "*.a.lan"]',
+    '["b.lan", "a.lan"]',
+  ],
+  path: [
+    ...["/", "/v1", "/v1/x", "/v2", '["/v1", "/v2"]', '["/v1", "/"]'],
+    ...["/", "/v1", "/v1/x", "/v2/"].map((path) => `{ exact: ${path} }`),
+    ...["^/v", "x$", "[0-9]", "(?i)^/V[12]"].map((regex) => `{ regex: '${regex}' }`),
+    "[/v1/x, { regex: '[3-9]' }]",
+  ],
+  method: ["GET", "POST", "[POST, GET]"],
+  header: ["{ x-beta: on }", '{ X-Beta: "*" }', "{ x-beta: { prefix: o } }", "{ x-user: big, x-beta: on }"],
+  cookie: ["{ group: a }", "{ group: { prefix: b } }", '{ seen: "*" }'],
+  query: ['{ v: "1" }', '{ v: "*" }', '{ debug: "*" }'],
+  client: ["192.0.2.1", "192.0.2.0/24", "[10.0.0.0/8, 192.0.0.0/8]", '"2001:db8::/32"'],
+  language: ["de", "fr", "[de, en]"],
+};
+
 const anyMatch = fc
-  .record(
-    {
-      host: fc.constantFrom(
-        ...HOSTS.map((host) => JSON.stringify(host)),
-        '"*.lan"',
-        '["a.lan", "*.a.lan"]',
-        '["b.lan", "a.lan"]',
+  .uniqueArray(
+    fc.oneof(
+      ...Object.entries(CONDITIONS).map(([key, values]) =>
+        fc.tuple(fc.constant(key), fc.constantFrom(...values)),
       ),
-      path: fc.oneof(
-        fc.constantFrom("/", "/v1", "/v1/x", "/v2", '["/v1", "/v2"]', '["/v1", "/"]', "{ regex: ^/v }"),
-        fc.constantFrom("/", "/v1", "/v1/x", "/v2/").map((path) => `{ exact: ${path} }`),
-      ),
-      method: fc.constantFrom("GET", "POST"),
-    },
-    { requiredKeys: [] },
+    ),
+    { minLength: 1, maxLength: 3, selector: ([key]) => key },
   )
-  .filter((match) => Object.keys(match).length > 0)
-  .map((match) => {
-    const keys = Object.entries(match).map(([key, value]) => `${key}: ${value}`);
-    return `{ match: { ${keys.join(", ")} }, pool: web }`;
-  });
+  .map((some) => `{ match: { ${some.map(([key, value]) => `${key}: ${value}`).join(", ")} }, pool: web }`);
+
+const FIELDS = [
+  [],
+  ["x-beta: on"],
+  ["X-Beta: of"],
+  ["x-user: big", "x-beta: no", "X-BETA: on"],
+  ["cookie: group=a; seen="],
+  ["cookie: seen=1", "Cookie: group=b2"],
+  ["accept-language: fr;q=0.5, de"],
+];
+const CLIENTS = ["192.0.2.1", "192.0.3.1", "10.1.2.3", "2001:db8::1", "203.0.113.9"];
 
 describe("the index of routes", () => {
   test("finds the route that trying them in order finds", () => {
     let found = 0;
+    const asked = fc.record({
+      method: fc.constantFrom("GET", "POST", "PUT"),
+      host: fc.constantFrom(...HOSTS, "A.LAN:80", "c.lan", ".a.lan", "xa.lan", ""),
+      target: fc.constantFrom(...PATHS, "/other", "/?/v1", "/v1?v=1", "/?v=2&v=1&debug", "*"),
+      fields: fc.constantFrom(...FIELDS),
+      clientAddress: fc.constantFrom(...CLIENTS),
+    });
     fc.assert(
-      fc.property(fc.array(anyMatch, { minLength: 8, maxLength: 30 }), (lines) => {
-        const table = routes(...lines);
-        for (const host of [...HOSTS, "A.LAN:80", "c.lan", ""]) {
-          for (const path of [...PATHS, "/other", "/?/v1"]) {
-            const facts = factsOf(table, { ...request(`GET x${path}`), authority: host }, CLIENT);
+      fc.property(
+        fc.array(anyMatch, { minLength: 8, maxLength: 30 }),
+        fc.array(asked, { minLength: 60, maxLength: 60 }),
+        (lines, requests) => {
+          const table = routes(...lines);
+          for (const { method, host, target, fields, clientAddress } of requests) {
+            const head = { ...request(`${method} x${target}`, ...fields), authority: host };
+            const facts = factsOf(table, head, { clientAddress });
             const tried = explainRoute(table, facts).find(({ missed }) => missed === null)?.route ?? null;
-            assert.equal(findRoute(table, facts), tried, `${host}${path}`);
+            assert.equal(findRoute(table, facts), tried, JSON.stringify(head));
             if (tried !== null && table.index !== null) found += 1;
           }
-        }
-      }),
-      { numRuns: 100 },
+        },
+      ),
+      { numRuns: 150 },
     );
     assert.ok(found > 1000, `${String(found)} routes were found by an index`);
   });
 
-  test("goes by hosts or by paths, whichever more routes name; a request for the whole server is no path", () => {
-    const byHost = routes(
-      ...Array.from({ length: 9 }, (_, n) => `{ match: { host: h${String(n)}.lan }, pool: a }`),
-    );
-    assert.equal(byHost.index?.by, "host");
-    const byPath = routes(
-      ...Array.from({ length: 9 }, (_, n) => `{ match: { path: /p${String(n)} }, pool: a }`),
-      "{ match: { method: OPTIONS }, pool: b }",
-    );
-    assert.equal(byPath.index?.by, "segment");
-    const facts = factsOf(byPath, request("OPTIONS a.lan*"), CLIENT);
-    assert.deepEqual(findRoute(byPath, facts)?.config.action, { kind: "pool", pool: "b" });
+  test("tries only the routes that have something in common with the request, by whatever they name", () => {
+    const kinds = [
+      (n: number) => `host: h${String(n)}.lan`,
+      (n: number) => `host: "*.h${String(n)}.lan"`,
+      (n: number) => `host: app.lan, path: /p${String(n)}`,
+      (n: number) => `path: /p, host: h${String(n)}.lan`,
+      (n: number) => `path: { exact: "/p${String(n)}/x" }`,
+      (n: number) => `path: { regex: "^/r${String(n)}/[0-9]+$" }`,
+      (n: number) => `header: { x-feature-${String(n)}: on }`,
+      (n: number) => `header: { x-feature: f${String(n)} }`,
+      (n: number) => `method: GET, cookie: { group: g${String(n)} }`,
+      (n: number) => `path: /p, query: { v: "${String(n)}" }`,
+      (n: number) => `client: 10.${String(n)}.0.0/16`,
+    ];
+    const asking = [
+      request("GET h7.lan/other"),
+      request("GET x.h7.lan/other"),
+      request("GET app.lan/p7/x"),
+      request("GET h7.lan/p/x"),
+      request("GET x.lan/p7/x"),
+      request("GET x.lan/r7/123"),
+      request("GET x.lan/", "X-Feature-7: on", "accept: text/html"),
+      request("GET x.lan/", "x-feature: f7"),
+      request("GET x.lan/", "cookie: a=b; group=g7"),
+      request("GET x.lan/p?a=b&v=7"),
+      request("GET x.lan/"),
+    ];
+    for (const [index, head] of asking.entries()) {
+      const lines = Array.from(
+        { length: 40 },
+        (_, n) => `{ match: { ${kinds[index]?.(n) ?? ""} }, pool: a }`,
+      );
+      const table = routes(...lines);
+      const tried: number[] = [];
+      const counted = table.routes.map(({ config, conditions: [first, ...rest] }, number) => ({
+        config,
+        conditions: [
+          { wants: "", finds: () => "", holds: () => tried.push(number) > 0 },
+          ...(first === undefined ? [] : [first, ...rest]),
+        ],
+      }));
+      const facts = factsOf(table, head, { clientAddress: "10.7.0.1" });
+      assert.equal(new RouteIndex(counted).find(facts), 7, lines[7]);
+      assert.deepEqual(tried, [7], lines[7]);
+    }
+  });
+
+  test("is made for many routes only", () => {
     assert.equal(routes("{ match: { host: a.lan }, pool: a }", "{ pool: b }").index, null);
   });
 });

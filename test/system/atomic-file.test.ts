@@ -98,6 +98,25 @@ describe("a file that is replaced", () => {
     assert.deepEqual(readdirSync(directory), ["vipair.yaml"]);
   });
 
+  test(
+    "that not even root may change says how to find out why",
+    { skip: isRoot ? false : "needs root to make a file immutable" },
+    async (t) => {
+      const path = join(folder(t), "vipair.yaml");
+      writeFileSync(path, "old\n");
+      if (spawnSync("chattr", ["+i", path]).status !== 0) {
+        t.skip("no file can be made immutable here");
+        return;
+      }
+      const replaced = await replaceFile({ path, text: "new\n", newMode: 0o644 });
+      spawnSync("chattr", ["-i", path]);
+      const problem = `${path} cannot be written, even by root. Is it immutable, or in a directory that is, or somebody else's? lsattr -d and ls -ld tell`;
+      assert.deepEqual(replaced, { kind: "failed", problem });
+      assert.equal(readFileSync(path, "utf8"), "old\n");
+      assert.deepEqual(readdirSync(join(path, "..")), ["vipair.yaml"]);
+    },
+  );
+
   test("whose directory is missing is told by name", async (t) => {
     const path = join(folder(t), "missing", "vipair.yaml");
     const result = await replaceFile({ path, text: "new\n", newMode: 0o644 });

@@ -120,6 +120,8 @@ test("how a program failed is told with the last line of its stderr", async () =
   assert.equal(await explained("echo first >&2; echo last >&2; echo >&2; exit 3"), "exit 3: last");
   assert.equal(await explained("exit 4"), "exit 4");
   assert.equal(await explained("kill -9 $$"), "killed by SIGKILL");
+  // What it is told in goes on behind it.
+  assert.equal(await explained("echo A sentence. >&2; exit 1"), "exit 1: A sentence");
   assert.match(await explained("echo why >&2; sleep 60", 100), /^killed after \d{3} ms without an end: why$/);
   assert.match(explainRun(await run("/nonexistent", [], { env: {}, timeoutMs: 1 }).result), /ENOENT/);
 });

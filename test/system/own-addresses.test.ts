@@ -40,11 +40,13 @@ test("a neighbour's address, a network's and a broadcast are not", () => {
   }
 });
 
-test("while the kernel does not tell, nothing is said to be missing", () => {
-  assert.equal(
-    isOwnAddress("192.0.2.3", () => undefined),
-    true,
-  );
+test("while the kernel does not tell, an address is neither this machine's nor somebody else's", () => {
+  for (const address of ["192.0.2.3", "fd00::3"]) {
+    assert.equal(
+      isOwnAddress(address, () => undefined),
+      undefined,
+    );
+  }
 });
 
 test("the kernel of this machine is understood", () => {

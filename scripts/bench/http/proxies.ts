@@ -46,7 +46,7 @@ export async function startProxy(
 ): Promise<Proxy> {
   const port = await freePort();
   const { pid, servesItself } = STARTERS[name]({ ...options, port });
-  await options.site.untilOpen(name, port);
+  await options.site.untilAnswering(name, port);
   return { name, port, pids: () => (servesItself ? [pid] : childrenOf(pid)) };
 }
 
@@ -81,7 +81,7 @@ export async function startVipairWith(
 ): Promise<Proxy> {
   const port = await freePort();
   const { pid } = runVipair({ site, backends, port, hasAccessLog: false }, routes);
-  await site.untilOpen("vipair", port);
+  await site.untilAnswering("vipair", port);
   return { name: "vipair", port, pids: () => childrenOf(pid) };
 }
 

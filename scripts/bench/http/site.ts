@@ -4,6 +4,7 @@
 import { type ChildProcess, type StdioOptions, spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdtempSync, openSync, readFileSync, rmSync } from "node:fs";
+import { get } from "node:http";
 import { type AddressInfo, connect, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -40,17 +41,35 @@ export class Site {
 
   /** Waits until the program that was started by that name accepts connections. */
   async untilOpen(name: string, port: number): Promise<void> {
-    for (let waitedMs = 0; waitedMs < OPEN_MS_MAX; waitedMs += 50) {
+    await this.untilTrue(`listen on port ${String(port)}`, name, async () => {
       const socket = connect({ host: "127.0.0.1", port });
       const isOpen = await new Promise<boolean>((resolve) => {
         socket.once("connect", () => resolve(true)).once("error", () => resolve(false));
       });
       socket.destroy();
-      if (isOpen) return;
+      return isOpen;
+    });
+  }
+
+  /** The same of a proxy: until it answers. A vipair opens a port for a moment to see whether it is free. */
+  async untilAnswering(name: string, port: number): Promise<void> {
+    await this.untilTrue(`answer on port ${String(port)}`, name, async () => {
+      const asked = get({ host: "127.0.0.1", port, path: "/small", agent: false });
+      return new Promise<boolean>((resolve) => {
+        asked.once("response", (response) => response.resume().once("close", () => resolve(true)));
+        // Not once: an answer may be cut off after its head.
+        asked.on("error", () => resolve(false));
+      });
+    });
+  }
+
+  private async untilTrue(what: string, name: string, isTrue: () => Promise<boolean>): Promise<void> {
+    for (let waitedMs = 0; waitedMs < OPEN_MS_MAX; waitedMs += 50) {
+      if (await isTrue()) return;
       await sleep(50);
     }
     const output = readFileSync(this.outputFile(name), "utf8");
-    throw new Error(`${name} does not listen on port ${String(port)}. It said:\n${output}`);
+    throw new Error(`${name} does not ${what}. It said:\n${output}`);
   }
 
   /** Ends what was started, by pid, and removes the folder. */

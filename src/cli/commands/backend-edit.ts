@@ -8,7 +8,7 @@ import { noSuch } from "../../config/nearest.ts";
 import { describeNotConfigured } from "../../config/not-configured.ts";
 import type { NewValue, YamlEdit } from "../../config/yaml-edit.ts";
 import { editText, readConfig, writeConfigText } from "../config-file.ts";
-import { reloadRunning } from "../service.ts";
+import { reloadRunning, rootProblem } from "../service.ts";
 import type { NodePaths } from "../service.ts";
 import { pushConfig } from "./config-commands.ts";
 import { EXIT } from "../terminal.ts";
@@ -40,7 +40,7 @@ export interface BackendRemoval {
 /** Ends in the exit code. */
 export async function addBackend(order: BackendAddition, terminal: Terminal): Promise<number> {
   const { name, weight, backup } = order;
-  return changePool(order, terminal, (pool) => {
+  return changePool("backend add", order, terminal, (pool) => {
     const address = readBackendAddress(order.address);
     if (address.kind === "invalid") return { problem: address.problem.replace(/\.$/, "") };
     const { host, port } = address.value;
@@ -65,7 +65,7 @@ export async function addBackend(order: BackendAddition, terminal: Terminal): Pr
 
 /** Ends in the exit code. */
 export async function removeBackend(order: BackendRemoval, terminal: Terminal): Promise<number> {
-  return changePool(order, terminal, (pool) => {
+  return changePool("backend remove", order, terminal, (pool) => {
     const index = findBackend(pool.backends, order.backend);
     const backend = pool.backends[index];
     if (backend === undefined) {
@@ -93,6 +93,7 @@ export async function removeBackend(order: BackendRemoval, terminal: Terminal): 
 type Decided = { readonly problem: string } | { readonly edit: YamlEdit; readonly done: string };
 
 async function changePool(
+  command: string,
   { pool: wanted, paths, push }: { readonly pool: string; readonly paths: NodePaths; readonly push: boolean },
   terminal: Terminal,
   decide: (pool: PoolConfig) => Decided,
@@ -101,6 +102,8 @@ async function changePool(
     for (const problem of problems) terminal.complain(`vipair: ${problem}`);
     return EXIT.failed;
   };
+  const mayNot = rootProblem(paths, command);
+  if (mayNot !== undefined) return fail(mayNot);
   const read = await readConfig(paths.config);
   if (read.kind === "invalid") return fail(...read.problems, "nothing was changed");
   if (read.kind === "empty") return fail(describeNotConfigured(paths.config));

@@ -6,6 +6,7 @@ import { hostname } from "node:os";
 import { dirname, join } from "node:path";
 import { readBackendAddress } from "../../config/address.ts";
 import { readName } from "../../config/fields.ts";
+import { noSuch } from "../../config/nearest.ts";
 import { nodeNameFile, readNodeName } from "../../system/node-name.ts";
 import { CONFIG_MODE, checkText, readConfig } from "../config-file.ts";
 import { probeAddress } from "../pairing/address-probe.ts";
@@ -15,7 +16,7 @@ import { writeNewFiles } from "../pairing/new-files.ts";
 import { choosePairNetwork } from "../pairing/pair-network.ts";
 import type { PairNetwork } from "../pairing/pair-network.ts";
 import { openForNode } from "../pairing/wait-for-node.ts";
-import { installProblem, startOrReload, waitForStatus } from "../service.ts";
+import { installProblem, rootProblem, startOrReload, waitForStatus } from "../service.ts";
 import type { NodePaths } from "../service.ts";
 import { EXIT } from "../terminal.ts";
 import type { Terminal } from "../terminal.ts";
@@ -57,23 +58,19 @@ export async function initPair(options: InitOptions, terminal: Terminal): Promis
   const before = await readConfig(paths.config);
   if (before.kind !== "empty" && !options.force) return fail(configuredProblem(paths.config));
 
+  const ours = before.kind === "config" ? before.config.virtualAddresses.map(({ address }) => address) : [];
   const name = await findName(options, terminal);
-  const network = await findNetwork(
-    options,
-    terminal,
-    before.kind === "config" ? before.config.virtualAddresses : [],
-  );
-  const problems = [
+  const place: Place = name === STOPPED ? name : await findPlace(options, terminal, ours);
+  const problems = new Set([
     ...(name.kind === "problem" ? [name.problem] : []),
-    ...(network.kind === "problem" ? [network.problem] : []),
+    ...(place.kind === "problem" ? [place.problem] : []),
     ...options.backends.flatMap((backend) => {
       const read = readBackendAddress(backend);
       return read.kind === "invalid" ? [`--backend: ${read.problem.replace(/\.$/, "")}`] : [];
     }),
-  ];
-  if (name.kind === "problem" || network.kind === "problem" || problems.length > 0) return fail(...problems);
-  const taken = await findHolder(network, before.kind === "config" ? before.config.virtualAddresses : []);
-  if (taken !== undefined) return fail(taken);
+  ]);
+  if (name.kind === "problem" || place.kind === "problem" || problems.size > 0) return fail(...problems);
+  const { network, known } = place;
 
   const { backends, listen, priority, protocol, port } = options;
   const text = writeConfig({ ...network, name: name.value, priority, backends, port: listen });
@@ -87,15 +84,15 @@ export async function initPair(options: InitOptions, terminal: Terminal): Promis
   const secret = `${randomBytes(SECRET_BYTES).toString("base64url")}\n`;
   const written = await writeNewFiles([
     { path: join(dirname(paths.config), SECRET_FILE), text: secret, mode: SECRET_MODE },
-    { path: nodeNameFile(paths.config), text: `${name.value}\n`, mode: CONFIG_MODE },
-    { path: paths.config, text, mode: CONFIG_MODE, isBlank: before.kind === "empty" },
+    { path: nodeNameFile(paths.config), text: `${name.value}\n`, mode: CONFIG_MODE, isKept: false },
+    { path: paths.config, text, mode: CONFIG_MODE, isKept: before.kind !== "empty" },
   ]);
   if (written.kind === "failed") {
     waiting.close();
     return fail(written.problem);
   }
   for (const backup of written.backups) terminal.complain(`the old file is kept as ${backup}`);
-  for (const line of summary(network, { name: name.value, config: paths.config, backends }))
+  for (const line of summary(network, { name: name.value, config: paths.config, backends, known }))
     terminal.complain(line);
 
   const applied = await startOrReload(paths, { name: name.value });
@@ -124,18 +121,15 @@ async function tellRole({ runtimeDir }: NodePaths, terminal: Terminal): Promise<
   }
 }
 
-/** Why this user cannot do it; undefined when they can. */
-export function rootProblem({ isDefault }: NodePaths, command: string): string | undefined {
-  if (!isDefault || process.getuid?.() === 0) return undefined;
-  return `${command} writes to /etc/vipair, which only root may: sudo vipair ${command} …`;
-}
-
 export function configuredProblem(file: string): string {
   return `${file} is configured already, and stays as it is. \`sudo vipair invite\` lets a second node in; --force makes a new one and keeps this as ${file}.bak`;
 }
 
 export type NodeName =
   { readonly kind: "name"; readonly value: string } | { readonly kind: "problem"; readonly problem: string };
+
+/** Of somebody who was asked and has gone. */
+const STOPPED = { kind: "problem", problem: "stopped, and nothing was written" } as const;
 
 /** As given, as it was called before, or the host name if that can be a name. */
 export async function findName(
@@ -146,56 +140,97 @@ export async function findName(
   const known = name ?? readNodeName(paths.config) ?? (host === "localhost" ? undefined : host);
   const read = readName(known ?? "");
   if (read.kind === "ok") return { kind: "name", value: read.value };
-  const problem =
-    known === undefined ? "this machine has no name of its own" : read.problem.replace(/\.$/, "");
-  if (name !== undefined || yes || terminal.ask === undefined) {
-    return { kind: "problem", problem: `${problem}. Give the node a name: --name pi-a` };
-  }
-  terminal.complain(`${problem}.`);
-  return findName({ name: await terminal.ask("Name of this node (such as pi-a): "), yes, paths }, terminal);
+  const problem = known === undefined ? "This machine has no name of its own." : read.problem;
+  if (name === undefined && !yes && terminal.ask !== undefined)
+    return askForName(problem, terminal, terminal.ask);
+  return { kind: "problem", problem: `${problem} Give the node a name: --name pi-a` };
 }
 
-async function findNetwork(
-  options: InitOptions,
+/** Again and again, until there is one; `problem`: why the one before will not do. */
+async function askForName(
+  problem: string,
   terminal: Terminal,
-  virtualAddresses: readonly { readonly address: string }[],
-): Promise<PairNetwork | { readonly kind: "problem"; readonly problem: string }> {
+  ask: NonNullable<Terminal["ask"]>,
+): Promise<NodeName> {
+  terminal.complain(problem);
+  const answer = await ask("Name of this node (such as pi-a): ");
+  if (answer === undefined) return STOPPED;
+  const read = readName(answer);
+  return read.kind === "ok" ? { kind: "name", value: read.value } : askForName(read.problem, terminal, ask);
+}
+
+type Place =
+  /** `known`: what the network says of the address; null where it cannot be asked. */
+  | { readonly kind: "place"; readonly network: PairNetwork; readonly known: string | null }
+  | { readonly kind: "problem"; readonly problem: string };
+
+/** Where the virtual address will be, which nobody has yet. `ours`: what this machine may hold as the node that it is already. */
+async function findPlace(options: InitOptions, terminal: Terminal, ours: readonly string[]): Promise<Place> {
   const ask = options.yes ? undefined : terminal.ask;
-  const vip =
-    options.vip ?? (await ask?.("Virtual address, which no machine has yet (such as 192.168.1.50): "));
-  if (vip === undefined || vip === "") {
+  if (options.vip !== undefined) return placeFor(options.vip, options, { terminal, ask, ours });
+  if (ask === undefined) {
     return { kind: "problem", problem: "which address shall the pair have? --vip 192.168.1.50" };
   }
-  const ours = virtualAddresses.map(({ address }) => address);
-  const machine = readMachineNetwork();
-  const chosen = choosePairNetwork(machine, { ...options, vip }, { ours });
-  if (chosen.kind !== "ambiguous") return chosen;
-  const names = chosen.interfaces.join(", ");
-  const answer = await ask?.(`${vip} could be on ${names}. Which one? `);
-  if (answer === undefined)
-    return { kind: "problem", problem: `${vip} could be on ${names}. Choose one: --interface` };
-  const decided = choosePairNetwork(machine, { ...options, vip, interface: answer }, { ours });
-  return decided.kind === "ambiguous"
-    ? { kind: "problem", problem: `choose one of ${names}: --interface` }
-    : decided;
+  const vip = await ask("Virtual address, which no machine has yet (such as 192.168.1.50): ");
+  if (vip === undefined) return STOPPED;
+  if (vip === "") return findPlace(options, terminal, ours);
+  const place = await placeFor(vip, options, { terminal, ask, ours });
+  if (place.kind === "place" || place === STOPPED) return place;
+  terminal.complain(`${place.problem}.`);
+  return findPlace(options, terminal, ours);
 }
 
-/** Who has the address already, or why that cannot be known. */
-async function findHolder(
-  network: PairNetwork,
-  virtualAddresses: readonly { readonly address: string }[],
-): Promise<string | undefined> {
+async function placeFor(
+  vip: string,
+  options: InitOptions,
+  asking: {
+    readonly terminal: Terminal;
+    /** Absent: nobody can answer. */
+    readonly ask: Terminal["ask"];
+    readonly ours: readonly string[];
+  },
+): Promise<Place> {
+  const { terminal, ask, ours } = asking;
+  const chosen = choosePairNetwork(readMachineNetwork(), { ...options, vip }, { ours });
+  if (chosen.kind === "problem") return chosen;
+  if (chosen.kind === "network") {
+    const holder = await findHolder(chosen, ours);
+    return holder.kind === "problem" ? holder : { kind: "place", network: chosen, known: holder.known };
+  }
+  const names = chosen.interfaces.join(", ");
+  if (ask === undefined)
+    return { kind: "problem", problem: `${vip} could be on ${names}. Choose one: --interface` };
+  const answer = await ask(`${vip} could be on ${names}. Which one? `);
+  if (answer === undefined) return STOPPED;
+  if (chosen.interfaces.includes(answer)) return placeFor(vip, { ...options, interface: answer }, asking);
+  if (answer !== "") terminal.complain(`${noSuch("interface", answer, chosen.interfaces)}.`);
+  return placeFor(vip, options, asking);
+}
+
+type Holder =
+  /** None but this pair. `known`: what the network says of it; null where it cannot be asked. */
+  | { readonly kind: "none"; readonly known: string | null }
+  /** Somebody else has the address, or that cannot be found out. */
+  | { readonly kind: "problem"; readonly problem: string };
+
+async function findHolder(network: PairNetwork, ours: readonly string[]): Promise<Holder> {
   const { vip, interface: device, isLoopback } = network;
   // Nobody else is on a loopback; and what this pair holds answers, as it should.
-  if (isLoopback || virtualAddresses.some(({ address }) => address === vip)) return undefined;
+  if (isLoopback) return { kind: "none", known: null };
+  if (ours.includes(vip)) return { kind: "none", known: "this pair's already" };
   const probed = await probeAddress(network);
   switch (probed.kind) {
     case "free":
-      return undefined;
-    case "taken":
-      return `${probed.problem}. Choose an address that no machine has, and that no DHCP server gives away`;
+      return { kind: "none", known: "free" };
+    case "taken": {
+      const problem = `${probed.problem}. Choose an address that no machine has, and that no DHCP server gives away`;
+      return { kind: "problem", problem };
+    }
     case "unknown":
-      return `cannot find out whether ${vip} is free on ${device}: ${probed.problem}`;
+      return {
+        kind: "problem",
+        problem: `cannot find out whether ${vip} is free on ${device}: ${probed.problem}`,
+      };
   }
 }
 
@@ -205,13 +240,20 @@ function summary(
     name,
     config,
     backends,
-  }: { readonly name: string; readonly config: string; readonly backends: readonly string[] },
+    known,
+  }: {
+    readonly name: string;
+    readonly config: string;
+    readonly backends: readonly string[];
+    /** Of the virtual address. */
+    readonly known: string | null;
+  },
 ): readonly string[] {
   const who =
     backends.length === 0 ? "none yet: sudo vipair backend add web ADDRESS:PORT" : backends.join(", ");
   return [
     config,
-    `  virtual address  ${vip}/${String(prefixLength)} on ${device}, free`,
+    `  virtual address  ${vip}/${String(prefixLength)} on ${device}${known === null ? "" : `, ${known}`}`,
     `  this node        ${name} at ${address}`,
     `  arbiter          ${gateway === null ? "none: this machine has no gateway" : `the gateway ${gateway}`}`,
     `  backends         ${who}`,

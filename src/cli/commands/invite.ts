@@ -7,10 +7,10 @@ import { describeNotConfigured } from "../../config/not-configured.ts";
 import { readNodeName } from "../../system/node-name.ts";
 import { readConfig } from "../config-file.ts";
 import { openForNode } from "../pairing/wait-for-node.ts";
+import { rootProblem } from "../service.ts";
 import type { NodePaths } from "../service.ts";
 import { EXIT } from "../terminal.ts";
 import type { Terminal } from "../terminal.ts";
-import { rootProblem } from "./init.ts";
 
 export interface InviteOptions {
   /** This node's name. */

@@ -11,16 +11,16 @@ import { nodeNameFile } from "../../system/node-name.ts";
 import { VERSION } from "../../system/version.ts";
 import { CONFIG_MODE, checkText, readConfig } from "../config-file.ts";
 import { deriveCodeKey } from "../pairing/code-key.ts";
-import { hasAddress, interfaceProblem } from "../pairing/pair-network.ts";
+import { interfaceProblem } from "../pairing/pair-network.ts";
 import { readMachineNetwork } from "../pairing/machine-network.ts";
 import { writeNewFiles } from "../pairing/new-files.ts";
 import { connectToHost } from "../pairing/pairing-joiner.ts";
 import type { OfferMessage } from "../pairing/pairing-joiner.ts";
-import { installProblem, startOrReload, waitForStatus } from "../service.ts";
+import { installProblem, rootProblem, startOrReload, waitForStatus } from "../service.ts";
 import type { NodePaths } from "../service.ts";
 import { EXIT } from "../terminal.ts";
 import type { Terminal } from "../terminal.ts";
-import { configuredProblem, findName, rootProblem } from "./init.ts";
+import { configuredProblem, findName } from "./init.ts";
 
 const SECRET_MODE = 0o600;
 /** For the two nodes to find each other. */
@@ -62,7 +62,7 @@ export async function joinPair(options: JoinOptions, terminal: Terminal): Promis
 
   const own = options.address === undefined ? undefined : readIpAddress(options.address);
   if (own?.kind === "invalid") return fail(own.problem.replace(/\.$/, ""));
-  if (own !== undefined && !hasAddress(readMachineNetwork().interfaces, own.value)) {
+  if (own !== undefined && !readMachineNetwork().has(own.value)) {
     return fail(addressMissing(own.value));
   }
   const session = await connectToHost({
@@ -86,8 +86,8 @@ export async function joinPair(options: JoinOptions, terminal: Terminal): Promis
     ...(secretFile === undefined || offer.secret === null
       ? []
       : [{ path: secretFile, text: offer.secret, mode: SECRET_MODE }]),
-    { path: nodeNameFile(paths.config), text: `${name.value}\n`, mode: CONFIG_MODE },
-    { path: paths.config, text: offer.config, mode: CONFIG_MODE, isBlank: before.kind === "empty" },
+    { path: nodeNameFile(paths.config), text: `${name.value}\n`, mode: CONFIG_MODE, isKept: false },
+    { path: paths.config, text: offer.config, mode: CONFIG_MODE, isKept: before.kind !== "empty" },
   ]);
   if (written.kind === "failed") {
     session.giveUp(written.problem);
@@ -162,7 +162,7 @@ function checkedProblems(problems: readonly string[]): Accepted {
 }
 
 function machineProblems({ virtualAddresses }: Config, address: string): readonly string[] {
-  const { interfaces } = readMachineNetwork();
+  const { interfaces, has } = readMachineNetwork();
   const names = interfaces.map(({ name }) => name);
   const missing = [...new Set(virtualAddresses.map((one) => one.interface))].flatMap((wanted) => {
     if (!names.includes(wanted)) {
@@ -171,7 +171,7 @@ function machineProblems({ virtualAddresses }: Config, address: string): readonl
     const problem = interfaceProblem(interfaces, wanted);
     return problem === undefined ? [] : [problem];
   });
-  if (hasAddress(interfaces, address)) return missing;
+  if (has(address)) return missing;
   return [...missing, addressMissing(address)];
 }
 

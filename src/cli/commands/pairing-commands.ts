@@ -34,13 +34,11 @@ export function addPairingCommands(program: Command, options: PairingCommandOpti
 
 function addInit(program: Command, options: PairingCommandOptions): void {
   const { terminal, onEnd, protocol, pathsOf } = options;
-  program
+  const command = program
     .command("init")
     .description("make this machine the first node of a pair, and wait for the second one")
     .option("--vip <address>", "the address that clients will use, which no machine has yet")
     .option("--interface <name>", "where it will be, when several would do")
-    .option("--name <name>", "this node's name (default: the host name)")
-    .option("--address <address>", "this node's own address (default: the one in the network of --vip)")
     .addOption(
       numberOption("--priority <number>", "of this node; the second one gets 100", {
         from: 1,
@@ -49,61 +47,59 @@ function addInit(program: Command, options: PairingCommandOptions): void {
       }),
     )
     .option("--backend <address:port>", "a backend; may be given again", collect, [])
-    .addOption(numberOption("--listen <port>", "where clients connect", { from: 1, to: 65_535, by: 80 }))
-    .addOption(portOption())
-    .addOption(yesOption())
-    .option(
-      "--force",
-      "even if this machine is configured already; the old file is kept beside the new one",
-      false,
-    )
-    .addOption(options.configOption())
-    .addOption(options.runtimeDirOption())
-    .action(
-      async (
-        given: Omit<InitOptions, "backends" | "paths" | "protocol"> & { backend: string[] } & Places,
-      ) => {
-        const { backend: backends, config, runtimeDir, ...rest } = given;
-        const paths = pathsOf({ config, runtimeDir });
-        const { initPair } = await import("./init.ts");
-        onEnd(await initPair({ ...rest, backends, paths, protocol }, terminal));
-      },
-    );
+    .addOption(numberOption("--listen <port>", "where clients connect", { from: 1, to: 65_535, by: 80 }));
+  addNodeOptions(command, { address: "the one in the network of --vip", ...options }).action(
+    async (given: Omit<InitOptions, "backends" | "paths" | "protocol"> & { backend: string[] } & Places) => {
+      const { backend: backends, config, runtimeDir, ...rest } = given;
+      const paths = pathsOf({ config, runtimeDir });
+      const { initPair } = await import("./init.ts");
+      onEnd(await initPair({ ...rest, backends, paths, protocol }, terminal));
+    },
+  );
 }
 
 function addJoin(program: Command, options: PairingCommandOptions): void {
   const { terminal, onEnd, protocol, pathsOf } = options;
-  program
+  const command = program
     .command("join")
     .description("make this machine the second node of the pair that waits at an address")
     .argument("<address>", "of the first node, as init prints it")
-    .argument("<code>", "as init prints it; small letters and missing dashes do not matter")
+    .argument("<code>", "as init prints it; small letters and missing dashes do not matter");
+  addNodeOptions(command, { address: "the one from which the first node is reached", ...options }).action(
+    async (
+      target: string,
+      code: string,
+      given: Omit<JoinOptions, "target" | "code" | "paths" | "protocol"> & Places,
+    ) => {
+      const { config, runtimeDir, ...rest } = given;
+      const paths = pathsOf({ config, runtimeDir });
+      const { joinPair } = await import("./join.ts");
+      onEnd(await joinPair({ ...rest, target, code, paths, protocol }, terminal));
+    },
+  );
+}
+
+/** What a machine is asked that becomes a node, be it the first one or the second. `address`: what its own one is by itself. */
+function addNodeOptions(
+  command: Command,
+  {
+    address,
+    configOption,
+    runtimeDirOption,
+  }: Pick<PairingCommandOptions, "configOption" | "runtimeDirOption"> & { readonly address: string },
+): Command {
+  return command
     .option("--name <name>", "this node's name (default: the host name)")
-    .option(
-      "--address <address>",
-      "this node's own address (default: the one from which the first node is reached)",
-    )
+    .option("--address <address>", `this node's own address (default: ${address})`)
     .addOption(portOption())
-    .addOption(yesOption())
+    .addOption(new Option("--yes", "ask nothing; what cannot be found out is an error").default(false))
     .option(
       "--force",
       "even if this machine is configured already; the old file is kept beside the new one",
       false,
     )
-    .addOption(options.configOption())
-    .addOption(options.runtimeDirOption())
-    .action(
-      async (
-        target: string,
-        code: string,
-        given: Omit<JoinOptions, "target" | "code" | "paths" | "protocol"> & Places,
-      ) => {
-        const { config, runtimeDir, ...rest } = given;
-        const paths = pathsOf({ config, runtimeDir });
-        const { joinPair } = await import("./join.ts");
-        onEnd(await joinPair({ ...rest, target, code, paths, protocol }, terminal));
-      },
-    );
+    .addOption(configOption())
+    .addOption(runtimeDirOption());
 }
 
 function addInvite(program: Command, options: PairingCommandOptions): void {
@@ -176,10 +172,6 @@ function portOption(): Option {
     to: 65_535,
     by: PAIRING_PORT,
   });
-}
-
-function yesOption(): Option {
-  return new Option("--yes", "ask nothing; what cannot be found out is an error").default(false);
 }
 
 /** `by`: what it is when not given. */

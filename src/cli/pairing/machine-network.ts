@@ -4,6 +4,7 @@
 import { readFileSync, readdirSync } from "node:fs";
 import { networkInterfaces } from "node:os";
 import { defaultGateways, readKernelRoutes } from "../../system/kernel-routes.ts";
+import { isOwnAddress } from "../../system/own-addresses.ts";
 
 const INTERFACES_DIR = "/sys/class/net";
 /** linux/if.h */
@@ -28,6 +29,8 @@ export interface MachineNetwork {
   readonly interfaces: readonly MachineInterface[];
   /** Preferred ones first. */
   readonly gateways: readonly { readonly interface: string; readonly address: string }[];
+  /** Whether it has this address; also on an interface without a carrier, of which `interfaces` does not tell the addresses. */
+  readonly has: (address: string) => boolean;
 }
 
 export function readMachineNetwork(): MachineNetwork {
@@ -50,6 +53,8 @@ export function readMachineNetwork(): MachineNetwork {
   return {
     interfaces,
     gateways: gateways.map(({ interface: name, gateway }) => ({ interface: name, address: gateway })),
+    // Where the kernel does not tell, the node that needs the address will.
+    has: (address) => isOwnAddress(address) !== false,
   };
 }
 

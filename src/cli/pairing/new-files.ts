@@ -11,8 +11,8 @@ export interface NewFile {
   readonly path: string;
   readonly text: string;
   readonly mode: number;
-  /** What stands there is worth nothing to anybody: no backup. */
-  readonly isBlank?: boolean;
+  /** Whether what stands there is worth a backup; true when absent. */
+  readonly isKept?: boolean;
 }
 
 export type FilesWritten =
@@ -25,7 +25,7 @@ export type FilesWritten =
     }
   | { readonly kind: "failed"; readonly problem: string };
 
-/** What stands there already is kept beside it, as `.bak`, unless it is the same. */
+/** What stands there already is kept beside it, as `.bak`, unless it is the same or worth nothing. */
 export async function writeNewFiles(files: readonly NewFile[]): Promise<FilesWritten> {
   const backups: string[] = [];
   const undos: (() => Promise<unknown>)[] = [];
@@ -51,7 +51,7 @@ async function writeOne({
   path,
   text,
   mode,
-  isBlank = false,
+  isKept = true,
 }: NewFile): Promise<
   | { readonly kind: "written"; readonly backup: string | null; readonly undo: () => Promise<unknown> }
   | { readonly kind: "failed"; readonly problem: string }
@@ -66,7 +66,7 @@ async function writeOne({
     }
   }
   if (old === text) return { kind: "written", backup: null, undo: async () => Promise.resolve() };
-  const backup = old === undefined || isBlank ? {} : { backup: `${path}.bak` };
+  const backup = old === undefined || !isKept ? {} : { backup: `${path}.bak` };
   const replaced = await replaceFile({ path, text, newMode: mode, expected: old ?? null, ...backup });
   if (replaced.kind === "failed") return replaced;
   if (replaced.kind === "changed") {

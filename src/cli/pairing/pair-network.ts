@@ -3,7 +3,12 @@
 // is asked of the network here.
 
 import { BlockList } from "node:net";
-import { readInterfaceAddress, readInterfaceName, readIpAddress } from "../../config/address.ts";
+import {
+  readInterfaceAddress,
+  readInterfaceName,
+  readIpAddress,
+  readVirtualAddress,
+} from "../../config/address.ts";
 import { noSuch } from "../../config/nearest.ts";
 import type { MachineInterface, MachineNetwork, OwnAddress } from "./machine-network.ts";
 
@@ -42,7 +47,7 @@ export function choosePairNetwork(
   { ours = [] }: { readonly ours?: readonly string[] } = {},
 ): ChosenNetwork {
   const [bare = "", prefix] = wishes.vip.split("/");
-  const read = readIpAddress(bare);
+  const read = readVirtualAddress(bare);
   if (read.kind === "invalid") return problemOf(withoutStop(read.problem));
   const vip = read.value;
 
@@ -76,7 +81,7 @@ export function choosePairNetwork(
       ? { kind: "ok" as const, value: place.own.address }
       : readIpAddress(wishes.address);
   if (own.kind === "invalid") return problemOf(withoutStop(own.problem));
-  if (!hasAddress(all, own.value)) {
+  if (!machine.has(own.value)) {
     return problemOf(`this machine does not have the address ${own.value}; it has ${describeAll(all)}`);
   }
   const gateway = machine.gateways.find(
@@ -107,12 +112,6 @@ export function interfaceProblem(all: readonly MachineInterface[], wanted: strin
   if (found.state === "down") return `the interface ${wanted} is down: sudo ip link set ${wanted} up`;
   if (found.state === "no-carrier") return `the interface ${wanted} has no carrier: is the cable plugged in?`;
   return undefined;
-}
-
-/** Whether this machine has the address; all of 127.0.0.0/8 is its own. */
-export function hasAddress(all: readonly MachineInterface[], address: string): boolean {
-  if (address.startsWith("127.")) return true;
-  return all.some((one) => one.addresses.some((own) => own.address === address));
 }
 
 type Place = { readonly place: MachineInterface; readonly own: OwnAddress };

@@ -25,8 +25,10 @@ function place(line: string): MachineInterface {
 
 /** `gateways`: "eth0 192.168.1.1". */
 function machine(lines: readonly string[], gateways: readonly string[] = []): MachineNetwork {
+  const interfaces = ["lo: 127.0.0.1/8 ::1/128", ...lines].map(place);
   return {
-    interfaces: ["lo: 127.0.0.1/8 ::1/128", ...lines].map(place),
+    interfaces,
+    has: (wanted) => interfaces.some(({ addresses }) => addresses.some(({ address }) => address === wanted)),
     gateways: gateways.map((text) => {
       const [name = "", address = ""] = text.split(" ");
       return { interface: name, address };
@@ -106,7 +108,18 @@ describe("the network of a virtual address", () => {
 describe("a virtual address is refused", () => {
   const rows: readonly (readonly [name: string, NetworkWishes, RegExp])[] = [
     ["that is no address", { vip: "192.168.1.500" }, /^"192\.168\.1\.500" is not an IP address/],
-    ["that is link-local", { vip: "fe80::50" }, /link-local/],
+    ["that is link-local", { vip: "fe80::50" }, /link-local.*such as fd00::50$/],
+    [
+      "that means every address",
+      { vip: "0.0.0.0" },
+      /^"0\.0\.0\.0" means every address\. Choose one of the network that no machine has, such as 192\.168\.1\.50$/,
+    ],
+    ["that means every address of IPv6", { vip: "::/64" }, /^"::" means every address\. Choose one/],
+    [
+      "that is a multicast address",
+      { vip: "224.0.0.1" },
+      /^"224\.0\.0\.1" is a multicast address\. Choose one/,
+    ],
     ["that is the machine's own", { vip: "192.168.1.12" }, /own address on wlan0/],
     ["that is the gateway's", { vip: "192.168.1.1" }, /is the gateway on eth0/],
     ["that is the network", { vip: "192.168.1.0" }, /is the network itself/],
