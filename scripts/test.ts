@@ -133,7 +133,7 @@ function layers(): Layer[] {
       name: "integration",
       kind: "calm",
       globs: files("integration", CALM, true),
-      concurrency: 3,
+      concurrency: 2,
       limitMs: 900_000,
     },
     {
@@ -154,7 +154,7 @@ function layers(): Layer[] {
     // In this order: two at once must not be the first on a machine to make a network namespace, because iproute2 sets up
     // /run/netns then, without a lock.
     { name: "lab", kind: "measuring", globs: labFiles(false), concurrency: 1, limitMs: 1_200_000 },
-    { name: "lab", kind: "measuring", globs: labFiles(true), concurrency: 3, limitMs: 600_000 },
+    { name: "lab", kind: "measuring", globs: labFiles(true), concurrency: 2, limitMs: 600_000 },
     { name: "systemd", kind: "measuring", globs: [glob("systemd")], concurrency: 1, limitMs: 900_000 },
   ];
 }
