@@ -65,6 +65,16 @@ if [ "$action" = uninstall ]; then
   exit 0
 fi
 
+# What the package depends on. There is another arping, which takes other options.
+missing=''
+command -v ip >/dev/null || missing="$missing iproute2"
+arping -V 2>&1 | grep -q iputils || missing="$missing iputils-arping"
+command -v ping >/dev/null || missing="$missing iputils-ping"
+if [ -n "$missing" ]; then
+  echo "vipair needs programs that this machine does not have: sudo apt install$missing" >&2
+  exit 1
+fi
+
 ./scripts/install-packages.sh
 architecture=$(dpkg --print-architecture)
 version=$(node_modules/.bin/node -p 'require("./package.json").version')
@@ -77,11 +87,16 @@ if [ -e "$config" ]; then rm "$work/root$config"; fi
 (cd "$work/root" && find usr etc \( -path 'usr/lib/vipair*' -o -path 'usr/share/doc/vipair*' -o ! -type d \) ! -path "${config#/}" | sort) >"$work/list"
 
 before=''
+: >"$work/gone"
 if [ -f "$list" ]; then
   before=$version
   scripts/package/prerm upgrade "$version"
   sort "$list" | comm -23 - "$work/list" >"$work/gone"
 fi
+# Before anything is there, so that also what is cut off here can be taken off.
+mkdir -p "${list%/*}"
+cat "$work/list" "$work/gone" | sort -u >"$list.new"
+mv "$list.new" "$list"
 tar --create --directory "$work/root" --owner=0 --group=0 --file - . |
   tar --extract --directory / --no-overwrite-dir --keep-directory-symlink --file -
 if [ -s "$work/gone" ]; then remove_files "$work/gone"; fi

@@ -3,7 +3,9 @@
 
 import { runCommandLine } from "./cli/program.ts";
 import { PROTOCOL_VERSION } from "./control/peer-frame.ts";
+import { nameProcess } from "./system/process-name.ts";
 
+nameProcess("vipair");
 process.exitCode = await runCommandLine({
   args: process.argv.slice(2),
   run: async (options) => {

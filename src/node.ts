@@ -107,7 +107,7 @@ export async function runNode(options: RunOptions): Promise<number> {
     return cannotStart(started.problem, { manager, runtimeDir });
   }
   forgetLastWords(runtimeDir);
-  const targets = new RoleTargets(log);
+  const targets = new RoleTargets({ log, clock: monotonicClock });
   const report =
     manager &&
     new ServiceReport({

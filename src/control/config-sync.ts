@@ -71,6 +71,8 @@ export class ConfigSync {
   /** Of the file that this node has read last, and of the one that the peer says that it has. */
   #ours: string | undefined;
   #theirs: string | undefined;
+  /** Copies to the peer that are on their way. */
+  #pushes = 0;
 
   constructor(options: ConfigSyncOptions) {
     this.#options = options;
@@ -137,7 +139,19 @@ export class ConfigSync {
   }
 
   /** Copies this node's file to the peer; both reload. `dryRun`: the peer looks at it and that is all. */
-  async push({
+  async push(order: {
+    readonly force: boolean;
+    readonly dryRun: boolean;
+  }): Promise<SyncOutcome<ConfigPushResult>> {
+    this.#pushes += 1;
+    try {
+      return await this.#push(order);
+    } finally {
+      this.#pushes -= 1;
+    }
+  }
+
+  async #push({
     force,
     dryRun,
   }: {
@@ -224,6 +238,8 @@ export class ConfigSync {
       };
     }
     if (Buffer.byteLength(text) > FILE_BYTES_MAX) return { kind: "refused", reason: TOO_LARGE };
+    // Two pushes that cross would make the two files change places.
+    if (this.#pushes > 0) return { kind: "refused", reason: CROSSED };
     const old = await readConfigFile(path);
     if (old.kind === "unreadable") return { kind: "refused", reason: old.problem };
     if (old.digest !== expected) return { kind: "refused", reason: CHANGED };
@@ -318,6 +334,7 @@ export class ConfigSync {
 }
 
 const TOO_LARGE = "the file is larger than 1 MiB";
+const CROSSED = "pushes its own file in this moment. Look at `vipair config diff` and push again";
 const CHANGED = "its file has changed in this moment. Look at `vipair config diff` and push again";
 
 function refused(reason: string): { readonly kind: "refused"; readonly reason: string } {

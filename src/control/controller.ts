@@ -10,8 +10,9 @@ import type * as admin from "../protocol/admin.ts";
 import type { Status } from "../protocol/status.ts";
 import type { ErrorPages, WorkerConfig, WorkerCounters } from "../protocol/worker.ts";
 import type { ChangeValue } from "../election/changes.ts";
-import { type Clock, wallTime } from "../system/clock.ts";
+import type { Clock } from "../system/clock.ts";
 import type { Log } from "../system/log.ts";
+import { Moment } from "../system/moment.ts";
 import { writeAddressesFile } from "./addresses-file.ts";
 import { prepareAccessLog } from "./access-log-file.ts";
 import { backendOrderKey, isAboutBackend } from "./backend-orders.ts";
@@ -68,7 +69,7 @@ export class Controller {
   readonly #stickyKey: StickyKey;
   readonly #startedAt: number;
   /** Of the role of a node alone; a pair keeps its own. */
-  #since = wallTime();
+  #since: Moment;
   #config: Config;
   #errorPages: ErrorPages;
   #configHash: string;
@@ -89,6 +90,7 @@ export class Controller {
     this.#errorPages = options.errorPages;
     this.#configHash = hashConfig(config);
     this.#startedAt = clock();
+    this.#since = new Moment(clock);
     this.#stickyKey = new StickyKey(config.pair, dirname(options.configPath));
     this.#backends = new Backends({
       log,
@@ -118,12 +120,12 @@ export class Controller {
       },
       onFault: (reason) => {
         this.#workersFault = reason;
-        this.#since = wallTime();
+        this.#since = new Moment(clock);
         this.#pair?.fault("workers", reason);
       },
       onRecovered: () => {
         this.#workersFault = undefined;
-        this.#since = wallTime();
+        this.#since = new Moment(clock);
         this.#pair?.recovered("workers");
       },
     });
@@ -478,7 +480,7 @@ export class Controller {
       role: this.#workersFault === undefined ? "active" : "fault",
       reason: this.#workersFault ?? this.#restartReason() ?? alone,
       epoch: 0,
-      since: this.#since,
+      since: this.#since.format(),
       peer: null,
       virtualAddresses: [],
       groups: [],

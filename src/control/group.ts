@@ -8,8 +8,9 @@ import { reasonOf, roleOf } from "../election/role.ts";
 import type { Effect, Input, Maintenance, Settings, State } from "../election/state.ts";
 import { impairmentOf, impairmentsOf, priorityOf } from "../election/turn.ts";
 import type { GroupStatus, Role } from "../protocol/status.ts";
-import { type Clock, wallTime } from "../system/clock.ts";
+import type { Clock } from "../system/clock.ts";
 import type { Log } from "../system/log.ts";
+import { Moment } from "../system/moment.ts";
 import { ElectionDriver, type ReloadedSettings } from "./driver.ts";
 import type { RoleChange } from "./notifier.ts";
 import type { GroupWords, OwnGroup } from "./peer-groups.ts";
@@ -110,7 +111,7 @@ export class Group implements OwnGroup {
   #releaseRetry: NodeJS.Timeout | undefined;
   #isClosed = false;
   #role: Role = "standby";
-  #since = wallTime();
+  #since: Moment;
   /** In what the peer's groups differ from this one, while it is in touch. */
   #difference: string | undefined;
 
@@ -118,6 +119,7 @@ export class Group implements OwnGroup {
     this.#options = options;
     const { config, virtualAddresses, pair, settings, self, peer, clock, log, hook } = options;
     this.name = config.name;
+    this.#since = new Moment(clock);
     this.addresses = virtualAddresses.map(({ address }) => address);
     this.#log = log;
     this.#vips = new Vips(
@@ -234,7 +236,7 @@ export class Group implements OwnGroup {
       role: this.#role,
       reason: this.#reason(),
       epoch: state.epoch,
-      since: this.#since,
+      since: this.#since.format(),
       priority: settings.priority,
       effectivePriority: priorityOf({ settings, state, now }),
       impairments: impairmentsOf({ settings, state, now }).map(({ cause, detail, weight }) => ({
@@ -430,7 +432,7 @@ export class Group implements OwnGroup {
     const previous = this.#role;
     if (role !== previous) {
       this.#role = role;
-      this.#since = wallTime();
+      this.#since = new Moment(this.#options.clock);
       this.#tellRole({ previous });
     }
     this.#options.events.stepped(this);

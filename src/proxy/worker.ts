@@ -5,6 +5,7 @@
 import { flushCompileCache } from "node:module";
 import type { FromWorker, ToWorker } from "../protocol/worker.ts";
 import { type Log, createLog } from "../system/log.ts";
+import { nameProcess } from "../system/process-name.ts";
 import { areHandlesKnown } from "./accepted-socket.ts";
 import { Engine } from "./engine.ts";
 import { dropPrivileges } from "./privileges.ts";
@@ -14,6 +15,7 @@ const REPORT_INTERVAL_MS = 1000;
 const LAST_LINES_MS = 100;
 
 function runWorker(): void {
+  nameProcess("vipair-worker");
   const log = createWorkerLog("info");
   const ownsSockets = areHandlesKnown();
   if (!ownsSockets) log.warn({ node: process.versions.node }, "this Node is not the one expected: slower");

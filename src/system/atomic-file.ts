@@ -47,6 +47,11 @@ export async function replaceFile(replacement: FileReplacement): Promise<FileRep
       await copyAndSync(path, copy);
       await rename(copy, kept);
     }
+    // A slow disk took its time, in which somebody else may have written.
+    if (expected !== undefined && expected !== ((await readOld(path))?.text ?? null)) {
+      await rm(next, { force: true });
+      return { kind: "changed" };
+    }
     await rename(next, path);
     await syncDirectory(dirname(path));
     return { kind: "replaced", backup: kept };
@@ -147,7 +152,7 @@ function explain(error: unknown, path: string): string {
     case "EDQUOT":
       return `${path} cannot be written: the disk is full. Nothing has changed`;
     case "EROFS":
-      return `${path} cannot be written: the file system is read-only. Nothing has changed`;
+      return `${path} cannot be written: the file system is read-only, or the service may not write there. Nothing has changed`;
     case "EACCES":
     case "EPERM":
       if (process.getuid?.() !== 0) return `${path} cannot be written by this user. Run it with sudo`;

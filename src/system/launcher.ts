@@ -14,6 +14,7 @@ import type { ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { compileCacheEnvironment } from "./compile-cache.ts";
 import { heed, run, searchPath, type Run, type RunOptions, type RunResult } from "./exec.ts";
+import { nameProcess } from "./process-name.ts";
 
 /** So long after its time limit an urgent program without a result has a launcher that hangs. */
 const LATE_MS = 700;
@@ -165,6 +166,7 @@ class Launcher {
 
 /** The launcher's side. */
 function serve(): void {
+  nameProcess("vipair-launcher");
   const running = new Map<number, Run>();
   const obey = async (order: Order) => {
     const { id } = order;

@@ -200,6 +200,20 @@ test("a worker that dies is replaced and listens again; the other one is untouch
   assert.equal(death?.subject.signal, "SIGKILL");
 });
 
+test("a worker that hangs while it serves is killed after 10 s, and another one serves in its place", async (t) => {
+  const { workers, faults, lines } = await startedTeam(t);
+  const port = await freePort();
+  await workers.open("web", [{ host: "127.30.0.1", port }]);
+  const [victim = 0, survivor = 0] = pids(workers);
+  process.kill(victim, "SIGSTOP");
+  await until(() => !pids(workers).includes(victim) && pids(workers).length === 2, "another worker", 20_000);
+  const death = lines.find((line) => line.event === "worker died");
+  assert.equal(death?.subject.worker, victim);
+  assert.equal(death?.subject.cause, "it has given no sign of life for 10 s");
+  assert.ok(pids(workers).includes(survivor));
+  assert.deepEqual(faults, []);
+});
+
 test("a port that a foreign process holds is a clear problem, and is taken once it is free", async (t) => {
   const { workers } = await startedTeam(t);
   const stranger = createServer();

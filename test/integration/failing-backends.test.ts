@@ -64,7 +64,7 @@ async function threeBackends(
 
 /** Everybody was answered, with 200. */
 function assertNoneLost({ asked, answers, failures }: Seen): void {
-  assert.deepEqual(failures, []);
+  assert.deepEqual(failures, {});
   const good = Object.entries(answers).filter(([answer]) => answer.startsWith("200 "));
   assert.equal(
     good.reduce((sum, [, count]) => sum + count, 0),
@@ -106,7 +106,7 @@ describe("backends that fail", { concurrency: 1 }, () => {
     t.diagnostic(
       `${JSON.stringify(answers)}: ${String(web.retries)} retries, ${String(web.retriesRefused)} refused, ${String(web.reconnects)} reconnects`,
     );
-    assert.deepEqual(failures, []);
+    assert.deepEqual(failures, {});
     const good = backends.reduce((sum, { name }) => sum + (answers[`200 ${name}`] ?? 0), 0);
     assert.equal(asked - good, web.retriesRefused);
     assert.ok(web.retries > 0, "nobody met the death of the backend");
@@ -131,7 +131,7 @@ describe("backends that fail", { concurrency: 1 }, () => {
     backends[0].thaw();
     backends[2].thaw();
     const { asked, answers, failures } = await load.stop();
-    assert.deepEqual(failures, []);
+    assert.deepEqual(failures, {});
     assert.equal(asked, REQUESTS);
     assert.equal((answers["200 one"] ?? 0) + (answers["200 three"] ?? 0), 52, JSON.stringify(answers));
     assert.equal(answers["502 502 Bad Gateway"], 8);
@@ -223,7 +223,7 @@ describe("backends that fail", { concurrency: 1 }, () => {
     await backends[1].feel({ status: 500 });
     await vipair.until("the backend is ejected", ({ pools }) => stateOf(pools, "two") === "ejected");
     const first = await load.stop();
-    assert.deepEqual(first.failures, []);
+    assert.deepEqual(first.failures, {});
     const bad = first.answers["500 two"] ?? 0;
     assert.ok(bad >= 5, "five in a row eject a backend");
     const later = new SteadyLoad({ host, port: PORT, perSecond: PER_SECOND });

@@ -94,7 +94,7 @@ describe("ejection", { concurrency: 2 }, () => {
     const load = new SteadyLoad({ host, port: PORT, perSecond: 100 });
     await load.untilAsked(300);
     const { asked, answers: seen, failures } = await load.stop();
-    assert.deepEqual(failures, []);
+    assert.deepEqual(failures, {});
     const failed = Object.entries(seen).filter(([answer]) => !answer.startsWith("200 "));
     const count = failed.reduce((sum, [, times]) => sum + times, 0);
     t.diagnostic(`${String(count)} of ${String(asked)} requests got 500`);
@@ -123,7 +123,7 @@ describe("ejection", { concurrency: 2 }, () => {
     const { reason } = await untilState("two", "ejected");
     assert.match(reason ?? "", /^5 requests without a response in a row, the last one: connect: /);
     const { asked, answers, failures } = await load.stop();
-    assert.deepEqual(failures, []);
+    assert.deepEqual(failures, {});
     assert.deepEqual(answers, { "200 one": asked });
   });
 

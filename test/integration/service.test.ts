@@ -32,7 +32,9 @@ async function openService(t: TestContext): Promise<Service> {
   });
   const orders = join(site.folder, "orders");
   const bin = site.directory("bin");
-  writeFileSync(join(bin, "systemctl"), `#!/bin/sh\necho "$@" >> ${orders}\n`, { mode: 0o755 });
+  // Questions it does not answer.
+  const systemctl = `#!/bin/sh\n[ "$1" = is-active ] || echo "$@" >> ${orders}\n`;
+  writeFileSync(join(bin, "systemctl"), systemctl, { mode: 0o755 });
   return {
     site,
     socket,
@@ -62,6 +64,11 @@ function environmentOf(pid: number): string {
   return readFileSync(`/proc/${String(pid)}/environ`, "latin1");
 }
 
+/** What top calls it. */
+function commOf(pid: number): string {
+  return readFileSync(`/proc/${String(pid)}/comm`, "utf8").trim();
+}
+
 async function becomes(what: string, holds: () => boolean): Promise<void> {
   await waitUntil(async () => holds(), { what, ...WITHIN });
 }
@@ -83,6 +90,12 @@ describe("a service", { concurrency: 2 }, () => {
       "--no-block stop vipair-active.target vipair-standby.target",
       "--no-block start vipair-active.target",
     ]);
+
+    // The spare worker may still be on its way.
+    await becomes("names that people can read", () => {
+      const names = [vipair.pid, ...vipair.children()].map((pid) => commOf(pid));
+      return [...new Set(names)].toSorted().join() === "vipair,vipair-launcher,vipair-worker";
+    });
 
     // Its own processes cannot speak for it.
     for (const pid of vipair.children()) assert.doesNotMatch(environmentOf(pid), /NOTIFY|WATCHDOG/);

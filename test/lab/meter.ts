@@ -77,6 +77,10 @@ export function assertOutageAtMost(limitMs: number, report: OpenLoopReport): voi
   );
 }
 
+export function assertNoneFailed(report: OpenLoopReport): void {
+  assert.equal(report.failed, 0, `${describeReport(report)}: ${JSON.stringify(report.outcomes)}`);
+}
+
 export function ms(value: number): string {
   return `${String(Math.round(value))} ms`;
 }

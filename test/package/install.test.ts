@@ -51,7 +51,7 @@ test(
     files >$layers/before
     scripts/install.sh >&2
     vipair --version
-    [ "$(stat -c %U:%a /var/log/vipair)" = vipair:750 ]
+    [ "$(stat -c %U:%a /var/log/vipair)" = vipair:2750 ]
     [ -L /etc/systemd/system/multi-user.target.wants/vipair.service ]
     if vipair check; then exit 1; fi
     # Once more is an upgrade, and nobody's configuration is touched by it.
@@ -81,4 +81,34 @@ test("install.sh says what it cannot do", () => {
     const nothing = onMachine("exec scripts/install.sh --uninstall");
     assert.deepEqual(nothing, { status: 1, output: "nothing was installed by install.sh\n" });
   }
+});
+
+test(
+  "install.sh names the packages that are missing before it changes anything",
+  { skip: isImpossible() },
+  () => {
+    const { status, output } = onMachine(`
+    for folder in /usr/bin /usr/sbin; do rm -f $folder/arping $folder/ping; done
+    files >$layers/before
+    ! scripts/install.sh || exit 1
+    files | diff $layers/before - && echo nothing was changed`);
+    assert.equal(status, 0, output);
+    assert.match(output, /^vipair needs programs .*: sudo apt install iputils-arping iputils-ping$/m);
+    assert.match(output, /nothing was changed/);
+  },
+);
+
+test("an installation that was cut off can be undone", { skip: isImpossible() }, () => {
+  const { status, output } = onMachine(`
+    files >$layers/before
+    # What copies the files is cut off when it has copied them.
+    mkdir $layers/bin
+    printf '#!/bin/sh\\ncase $1 in --extract) /usr/bin/tar "$@"; kill -9 $PPID ;; *) exec /usr/bin/tar "$@" ;; esac\\n' >$layers/bin/tar
+    chmod +x $layers/bin/tar
+    ! PATH=$layers/bin:$PATH scripts/install.sh || exit 1
+    [ -e /usr/bin/vipair ]
+    scripts/install.sh --uninstall --purge
+    files | diff $layers/before - && echo nothing is left`);
+  assert.equal(status, 0, output);
+  assert.match(output, /nothing is left/);
 });

@@ -17,8 +17,8 @@ export interface Seen {
   readonly asked: number;
   /** How many got each answer: "200 one" for a status and a body. */
   readonly answers: Readonly<Record<string, number>>;
-  /** Why there was no whole answer, one text for each request. */
-  readonly failures: readonly string[];
+  /** How many got no whole answer, for each reason. */
+  readonly failures: Readonly<Record<string, number>>;
 }
 
 /** Not what an answer may take, but when to give up. */
@@ -30,7 +30,7 @@ export class SteadyLoad {
   readonly #startedAtMs = performance.now();
   readonly #timer: NodeJS.Timeout;
   readonly #answers = new Map<string, number>();
-  readonly #failures: string[] = [];
+  readonly #failures = new Map<string, number>();
   #asked = 0;
   #settled = 0;
   #wake: (() => void) | null = null;
@@ -62,7 +62,7 @@ export class SteadyLoad {
     return {
       asked: this.#asked,
       answers: Object.fromEntries(this.#answers),
-      failures: this.#failures,
+      failures: Object.fromEntries(this.#failures),
     };
   }
 
@@ -76,7 +76,7 @@ export class SteadyLoad {
     this.#asked += 1;
     const { host, port } = this.#options;
     const fail = (error: Error): void => {
-      this.#settle(() => this.#failures.push(error.message));
+      this.#settle(this.#failures, error.message);
     };
     const sent = request(
       { host, port, agent: this.#agent, signal: AbortSignal.timeout(TIMEOUT_MS) },
@@ -85,8 +85,7 @@ export class SteadyLoad {
         response.on("data", (bytes: Buffer) => (body += bytes.toString()));
         response.on("error", fail);
         response.on("end", () => {
-          const answer = `${String(response.statusCode)} ${body.trimEnd()}`;
-          this.#settle(() => this.#answers.set(answer, (this.#answers.get(answer) ?? 0) + 1));
+          this.#settle(this.#answers, `${String(response.statusCode)} ${body.trimEnd()}`);
         });
       },
     );
@@ -94,9 +93,9 @@ export class SteadyLoad {
     sent.end();
   }
 
-  #settle(note: () => void): void {
+  #settle(counts: Map<string, number>, what: string): void {
     this.#settled += 1;
-    note();
+    counts.set(what, (counts.get(what) ?? 0) + 1);
     this.#awake();
   }
 

@@ -13,6 +13,7 @@ import {
   rmSync,
   statSync,
   symlinkSync,
+  watch,
   writeFileSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
@@ -36,6 +37,22 @@ function modeOf(path: string): number {
 }
 
 describe("a file that is replaced", () => {
+  test("is left alone when somebody else writes it while the new one is being written", async (t) => {
+    const directory = folder(t);
+    const path = join(directory, "config");
+    writeFileSync(path, "old\n");
+    const watcher = watch(directory, (_, name) => {
+      if (name?.includes(".new-") === true) writeFileSync(path, "of somebody else\n");
+    });
+    t.after(() => {
+      watcher.close();
+    });
+    const replaced = await replaceFile({ path, text: "new\n", newMode: 0o644, expected: "old\n" });
+    assert.deepEqual(replaced, { kind: "changed" });
+    assert.equal(readFileSync(path, "utf8"), "of somebody else\n");
+    assert.deepEqual(readdirSync(directory), ["config"]);
+  });
+
   test("is made with the mode that was asked for, whatever the umask", async (t) => {
     const path = join(folder(t), "secret");
     const umask = process.umask(0o077);

@@ -15,6 +15,8 @@ export interface Packages {
   readonly current: string;
   readonly later: string;
   readonly laterVersion: string;
+  /** The program of the package where nothing is installed: on a third machine, say. */
+  readonly program: string;
 }
 
 /**
@@ -29,7 +31,7 @@ export async function makePackages(folder: string): Promise<Packages> {
   writeFileSync(control, readFileSync(control, "utf8").replace(/^Version: .*$/m, `Version: ${LATER}`));
   const later = join(folder, "vipair-later.deb");
   await run("dpkg-deb", ["-Znone", "--root-owner-group", "--build", unpacked, later]);
-  return { current, later, laterVersion: LATER };
+  return { current, later, laterVersion: LATER, program: join(unpacked, "usr/lib/vipair/scripts/vipair") };
 }
 
 async function makePackage(folder: string): Promise<string> {

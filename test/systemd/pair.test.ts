@@ -2,6 +2,7 @@
 // time. One story, because each chapter begins where the one before has left the machines, as in life.
 
 import assert from "node:assert/strict";
+import { once } from "node:events";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -10,21 +11,26 @@ import { after, afterEach, before, describe, it } from "node:test";
 import type { OpenLoopReport } from "../../src/cli/open-loop-client.ts";
 import { ipv4Of } from "../lab/network.ts";
 import { BACKEND_PORT, BACKENDS, VIP } from "../lab/lab-config.ts";
-import { assertOutageAtMost, describeReport, type Meter } from "../lab/meter.ts";
+import { assertNoneFailed, assertOutageAtMost, describeReport, type Meter } from "../lab/meter.ts";
 import { waitUntil } from "../support/wait-until.ts";
-import type { Machine } from "./machine.ts";
 import { Machines } from "./machines.ts";
 import { makePackages, type Packages } from "./packages.ts";
+import { startProbe } from "./probe.ts";
 import { machinesAreMissing } from "./requirements.ts";
+import { install, installByApt, restarted, says, statusText } from "./service.ts";
+import { tellOfTwoProtocols } from "./two-protocols.ts";
+import { tellOfUpgrades } from "./upgrades.ts";
 
 /** What the issue of this story promises. */
 const OUTAGE_MS_MAX = 1000;
 const TARGETS_SWAP_MS_MAX = 2000;
-/** For a change to be seen in the status text. */
-const STATUS_MS_MAX = 2000;
+/** For targets that somebody else has started to be put right, on a busy machine. */
+const TARGETS_CHECKED_MS_MAX = 10_000;
 const CONTROL_RSS_MIB_MAX = 80;
 const WORKER_RSS_MIB_MAX = 70;
 const REQUEST_EVERY_MS = 10;
+/** Of requests that an outage has held up, and nothing else. */
+const WAIT_MS_MIN = 300;
 
 /** What is there is on a disk of its own, where there is no room for one byte more. */
 const FILL_ETC_VIPAIR = `
@@ -32,6 +38,15 @@ cp -a /etc/vipair /root/etc-vipair
 mount -t tmpfs -o size=32k,mode=755 tmpfs /etc/vipair
 cp -a /root/etc-vipair/secret /root/etc-vipair/vipair.yaml /etc/vipair/
 ! cat /dev/zero > /etc/vipair/filling 2>/dev/null`;
+
+const ACCESS_LOG = "/var/log/vipair/access.log";
+
+/** For three seconds or more, which is longer than a try and the pause behind it. */
+const LOOK_AT_STATUS = `
+for look in $(seq 30); do
+  systemctl show --property=SubState,StatusText vipair | paste -sd ' '
+  sleep 0.1
+done`;
 
 const FILES =
   "find / -xdev -not -path '/var/log/*' -not -path '/root/*' -not -path '/proc/*' -not -path '/tmp/*' | sort";
@@ -75,7 +90,7 @@ describe("two machines with systemd", { skip: machinesAreMissing() }, () => {
 
   const [first, second] = [() => machines.both[0], () => machines.both[1]];
 
-  describe("installed by dpkg", () => {
+  describe("installed", () => {
     it("half: it says what to finish, and writes nothing that would be in the way of that", async () => {
       await second().run("dpkg", "--unpack", second().copyIn(packages.current));
       const { status, stderr } = await second().attempt("vipair", "init", "--vip", VIP, "--yes");
@@ -84,9 +99,9 @@ describe("two machines with systemd", { skip: machinesAreMissing() }, () => {
       await second().run("dpkg", "--configure", "vipair");
     });
 
-    it("waits, and says that it is not configured", async () => {
+    it("by apt or by dpkg, it waits, and says that it is not configured", async () => {
       filesBefore = (await first().run("sh", "-c", FILES)).split("\n");
-      await Promise.all(machines.both.map(async (machine) => install(machine, packages.current)));
+      await Promise.all([installByApt(first(), packages.current), install(second(), packages.current)]);
       for (const machine of machines.both) {
         assert.equal(await machine.isActive("vipair.service"), true, await machine.journal());
         assert.match(await statusText(machine), /not configured.*vipair init/);
@@ -131,13 +146,12 @@ describe("two machines with systemd", { skip: machinesAreMissing() }, () => {
         withinMs: 20_000,
       });
 
-      // Faults follow each other faster here than in life; the rest of the file is as init wrote it.
-      await first().run(
-        "sed",
-        "-i",
+      // Faults follow each other faster here than in life, and lines of requests are not for the journal; the rest of the file is as init wrote it.
+      const edits = [
         "s/^pair:.*/&\\n  roleChangesPerMinute: 1000/",
-        "/etc/vipair/vipair.yaml",
-      );
+        `$a logging: { access: { file: ${ACCESS_LOG} } }`,
+      ];
+      await first().run("sed", "-i", ...edits.flatMap((edit) => ["-e", edit]), "/etc/vipair/vipair.yaml");
       await first().run("systemctl", "restart", "vipair");
 
       const refused = await second().attempt("vipair", "join", ipv4Of("a"), "0000-0000-0000", "--yes");
@@ -175,6 +189,16 @@ describe("two machines with systemd", { skip: machinesAreMissing() }, () => {
       assert.match(await active.run("systemctl", "status", "vipair"), /Status: "active since/);
     });
 
+    it("who is in the group adm, and nobody else, reads the access log", async () => {
+      const { active } = await machines.settle();
+      const stat = await active.run("stat", "-c", "%a %U:%G", "/var/log/vipair", ACCESS_LOG);
+      assert.equal(stat, "2750 vipair:adm\n640 vipair:adm\n");
+      const reads = async (groups: string) =>
+        active.attempt("setpriv", "--reuid=nobody", "--regid=nogroup", groups, "test", "-r", ACCESS_LOG);
+      assert.equal((await reads("--groups=adm")).status, 0);
+      assert.equal((await reads("--clear-groups")).status, 1);
+    });
+
     it("a unit that is wanted by the target of the active runs there and nowhere else", async () => {
       const unit =
         "[Unit]\nBindsTo=vipair-active.target\nAfter=vipair-active.target\n[Service]\nExecStart=/bin/sleep 100000\n[Install]\nWantedBy=vipair-active.target\n";
@@ -193,6 +217,16 @@ describe("two machines with systemd", { skip: machinesAreMissing() }, () => {
         what: "the follower to move with the role",
         withinMs: TARGETS_SWAP_MS_MAX,
       });
+
+      // It is bound to the target, so that it brings it along.
+      await active.run("systemctl", "start", "role-follower.service");
+      assert.equal(await active.isActive("vipair-active.target"), true);
+      await waitUntil(
+        async () =>
+          (await machines.targetsFollow({ active: standby, standby: active })) &&
+          !(await active.isActive("role-follower.service")),
+        { what: "the targets to follow the role again", withinMs: TARGETS_CHECKED_MS_MAX },
+      );
       for (const machine of machines.both) {
         await machine.run("systemctl", "disable", "--now", "role-follower.service");
       }
@@ -227,8 +261,9 @@ describe("two machines with systemd", { skip: machinesAreMissing() }, () => {
       meter = await machines.startMeter(REQUEST_EVERY_MS);
     });
 
-    it("pulled from the active: the targets swap within 2 s, the client waits 1 s at most", async () => {
+    it("pulled from the active: the targets swap within 2 s, the client waits 1 s at most, and probe says so", async () => {
       const { active, standby } = await machines.settle();
+      const probe = await startProbe(machines.network, packages.program);
       await meter.mark("cable");
       const atMs = performance.now();
       await machines.network.pullCable(active.place);
@@ -239,12 +274,17 @@ describe("two machines with systemd", { skip: machinesAreMissing() }, () => {
       await waitUntil(swapped, { what: "the targets to swap", withinMs: TARGETS_SWAP_MS_MAX });
       console.log(`targets swapped after ${(performance.now() - atMs).toFixed(0)} ms`);
       const report = await seenSince("cable");
-      assertOutageAtMost(OUTAGE_MS_MAX, report);
-      assert.ok(report.failed > 0, "the cable carried the requests");
-
+      const said = await probe.end();
+      // Before anything else is said: later chapters need the cable.
       const plugged = await outageOf("cable plugged in again", () =>
         machines.network.plugCable(active.place),
       );
+      assertOutageAtMost(OUTAGE_MS_MAX, report);
+      // On a machine that is busy they may all have been late and none have failed.
+      const longestWaitMs = report.failed > 0 ? Infinity : (report.latencyMs?.max ?? 0);
+      assert.ok(longestWaitMs > WAIT_MS_MIN, "the cable carried the requests");
+      const [, longestMs] = /^(?:\d+ outages?, the longest (\d+) ms|no outage)$/m.exec(said) ?? [said];
+      assert.ok(Number(longestMs ?? 0) <= OUTAGE_MS_MAX + report.stalledMs, said);
       assertNoneFailed(plugged);
       const now = await machines.settle();
       assert.equal(now.active.name, standby.name, "the one that returns stays standby");
@@ -320,6 +360,22 @@ describe("two machines with systemd", { skip: machinesAreMissing() }, () => {
       await active.run("cp", "/root/good.yaml", "/etc/vipair/vipair.yaml");
       assert.notEqual(status, 0, "the reload is told to have failed");
       assert.equal((await machines.settle()).active.name, active.name);
+    });
+
+    it("its configuration broken at a start: the status says why all the time, between the tries and during them", async () => {
+      const { standby } = await machines.settle();
+      await standby.run("cp", "/etc/vipair/vipair.yaml", "/root/good.yaml");
+      standby.write("etc/vipair/vipair.yaml", "pools: 3\n");
+      assert.notEqual((await standby.attempt("systemctl", "restart", "vipair")).status, 0);
+      const looks = (await standby.run("sh", "-c", LOOK_AT_STATUS)).trim().split("\n");
+      await standby.run("cp", "/root/good.yaml", "/etc/vipair/vipair.yaml");
+      await standby.run("systemctl", "restart", "vipair");
+      const explained = looks.filter((look) => look.includes("cannot start: /etc/vipair/vipair.yaml:1:"));
+      const states = new Set(looks.map((look) => /\bSubState=(\S+)/.exec(look)?.[1]));
+      assert.ok(states.has("start") && states.has("auto-restart"), [...states].join());
+      // What is missing at most is the moment before the program is there.
+      assert.ok(explained.length >= 0.9 * looks.length, looks.join("\n"));
+      await machines.settle();
     });
   });
 
@@ -401,62 +457,39 @@ describe("two machines with systemd", { skip: machinesAreMissing() }, () => {
     });
   });
 
-  describe("upgraded", () => {
-    it("half: unpacked when the power went, it serves, and is configured afterwards", async () => {
-      const { active, standby } = await machines.settle();
-      const report = await outageOf("half an upgrade of the standby", async () => {
-        await standby.run("dpkg", "--unpack", standby.copyIn(packages.later));
-        await machines.cutPower(standby);
-        await machines.network.plugCable(standby.place);
-        await machines.boot(standby);
-        await machines.settle();
-        await standby.run("dpkg", "--configure", "vipair");
-      });
-      assertNoneFailed(report);
-      assert.equal((await machines.settle()).active.name, active.name);
-      await install(standby, packages.current);
-    });
+  tellOfUpgrades({ machines, packages: () => packages, outageOf });
 
-    it("one machine after the other: no request fails", async () => {
-      const { active, standby } = await machines.settle();
-      const report = await outageOf("upgrade", async () => {
-        await install(standby, packages.later);
-        await machines.settle();
-        await install(active, packages.later);
-      });
-      for (const machine of machines.both) assert.equal(await versionOf(machine), packages.laterVersion);
-      assertNoneFailed(report);
-      assert.equal(
-        (await machines.settle()).active.name,
-        standby.name,
-        "the role moved once, from the one that was active",
-      );
-    });
-
-    it("back to the version before, too", async () => {
-      const { active, standby } = await machines.settle();
-      const report = await outageOf("downgrade", async () => {
-        await install(standby, packages.current);
-        await machines.settle();
-        await install(active, packages.current);
-      });
-      assertNoneFailed(report);
-    });
-  });
+  tellOfTwoProtocols({ machines, meter: () => meter, seenSince });
 
   describe("made anew", () => {
     it("under another name: the service runs as that", async () => {
+      // As DHCP would leave it.
+      const own = `addr change ${ipv4Of("a")}/24 dev eth0 valid_lft 3600 preferred_lft 3600`;
+      await first().run("ip", ...own.split(" "));
       // It waits for a second node as long as it may.
-      const init = ["vipair", "init", "--force", "--yes", "--vip", VIP, "--name", "pi-z"];
-      const { stderr } = await first().attempt("timeout", "15", ...init);
-      assert.equal((await machines.status(first()))?.node, "pi-z", stderr);
+      const init = "echo $$ > /run/init.pid; exec vipair init --force --yes --vip $0 --name pi-z";
+      const started = first().start("sh", "-c", init, VIP);
+      let said = "";
+      started.stderr?.on("data", (chunk: Buffer) => (said += chunk.toString()));
+      const ended = once(started, "close");
+      await waitUntil(async () => (await machines.status(first()))?.node === "pi-z", {
+        what: "a node called pi-z",
+        withinMs: 30_000,
+      });
+      await first().run("sh", "-c", "kill -INT $(cat /run/init.pid)");
+      await ended;
+      assert.match(said, /for a time only \(DHCP\).*reserve it/);
     });
   });
 
   describe("purged", () => {
-    it("leaves nothing", async () => {
+    it("leaves nothing, also where the service was just starting, or could not", async () => {
+      second().write("etc/vipair/vipair.yaml", "pools: 3\n");
+      assert.notEqual((await second().attempt("systemctl", "restart", "vipair")).status, 0);
+      await first().run("systemctl", "--no-block", "restart", "vipair");
       for (const machine of [second(), first()]) {
         await machine.run("dpkg", "--purge", "vipair");
+        assert.equal((await machine.attempt("systemctl", "is-active", "vipair")).stdout, "inactive\n");
         assert.equal((await machine.attempt("id", "vipair")).status, 1, "the user has gone");
       }
       assert.equal(machines.watch.heldSince("pi-a"), null);
@@ -470,39 +503,6 @@ describe("two machines with systemd", { skip: machinesAreMissing() }, () => {
   });
 });
 
-function assertNoneFailed(report: OpenLoopReport): void {
-  assert.equal(report.failed, 0, `${describeReport(report)}: ${JSON.stringify(report.outcomes)}`);
-}
-
-async function restarted(machine: Machine, oldPid: string): Promise<void> {
-  await waitUntil(
-    async () => {
-      const now = await machine.property("vipair.service", "MainPID");
-      return now !== oldPid && now !== "0" && (await machine.isActive("vipair.service"));
-    },
-    { what: `systemd to start vipair on ${machine.name} again`, withinMs: 60_000, everyMs: 50 },
-  );
-}
-
 function rssMiB(text: string): number[] {
   return [...text.matchAll(/VmRSS:\s+(\d+) kB/g)].map(([, kib]) => Math.round(Number(kib) / 1024));
-}
-
-async function install(machine: Machine, deb: string): Promise<void> {
-  await machine.run("dpkg", "--install", machine.copyIn(deb));
-}
-
-async function versionOf(machine: Machine): Promise<string> {
-  return machine.run("dpkg-query", "--show", "--showformat=${Version}", "vipair");
-}
-
-async function statusText(machine: Machine): Promise<string> {
-  return machine.property("vipair.service", "StatusText");
-}
-
-async function says(machine: Machine, text: RegExp): Promise<void> {
-  await waitUntil(async () => text.test(await statusText(machine)), {
-    what: `${machine.name} to say ${String(text)}`,
-    withinMs: STATUS_MS_MAX,
-  });
 }

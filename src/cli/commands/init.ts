@@ -9,6 +9,7 @@ import { readName } from "../../config/fields.ts";
 import { noSuch } from "../../config/nearest.ts";
 import { nodeNameFile, readNodeName } from "../../system/node-name.ts";
 import { CONFIG_MODE, checkText, readConfig } from "../config-file.ts";
+import { lifetimeWarning } from "../pairing/address-lifetime.ts";
 import { probeAddress } from "../pairing/address-probe.ts";
 import { readMachineNetwork } from "../pairing/machine-network.ts";
 import { SECRET_FILE, writeConfig } from "../pairing/new-config.ts";
@@ -94,6 +95,8 @@ export async function initPair(options: InitOptions, terminal: Terminal): Promis
   for (const backup of written.backups) terminal.complain(`the old file is kept as ${backup}`);
   for (const line of summary(network, { name: name.value, config: paths.config, backends, known }))
     terminal.complain(line);
+  const warning = await lifetimeWarning(network.address);
+  if (warning !== undefined) terminal.complain(`vipair: ${warning}`);
 
   const applied = await startOrReload(paths, { name: name.value });
   if (applied.kind === "failed") {

@@ -10,6 +10,7 @@ import { readJoinCode } from "../../protocol/join-code.ts";
 import { nodeNameFile } from "../../system/node-name.ts";
 import { VERSION } from "../../system/version.ts";
 import { CONFIG_MODE, checkText, readConfig } from "../config-file.ts";
+import { lifetimeWarning } from "../pairing/address-lifetime.ts";
 import { deriveCodeKey } from "../pairing/code-key.ts";
 import { interfaceProblem } from "../pairing/pair-network.ts";
 import { readMachineNetwork } from "../pairing/machine-network.ts";
@@ -103,6 +104,8 @@ export async function joinPair(options: JoinOptions, terminal: Terminal): Promis
   }
   for (const backup of written.backups) terminal.complain(`the old file is kept as ${backup}`);
   terminal.print(`${name.value} and ${offer.name} are a pair; ${paths.config} is the same on both`);
+  const warning = await lifetimeWarning(address);
+  if (warning !== undefined) terminal.complain(`vipair: ${warning}`);
 
   const applied = await startOrReload(paths, { name: name.value });
   if (applied.kind === "failed") return fail(applied.problem);

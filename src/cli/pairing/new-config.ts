@@ -31,7 +31,7 @@ export function writeConfig(pair: NewPair): string {
 # After a change:  vipair check                   every mistake, with its line
 #                  sudo systemctl reload vipair   the node takes it
 #                  sudo vipair config push        the other node gets it, too
-# All keys:        docs/configuration.md
+# All keys:        /usr/share/doc/vipair/configuration.md (docs/configuration.md in a checkout)
 
 pair:
   nodes: # who they are, and where they find each other; the higher priority is preferred (100 when none is given)

@@ -147,7 +147,7 @@ const NEW_CODE = "`sudo vipair invite` on the other node makes a new one";
 
 function explainConnect(error: NodeJS.ErrnoException, where: string): string {
   if (error.code === "ECONNREFUSED") {
-    return `nobody waits on ${where}: the code may have expired, be used, or have had three wrong tries. ${NEW_CODE}`;
+    return `nobody waits on ${where}. Is it the address of the first node? The code may also have expired, be used, or have had three wrong tries: ${NEW_CODE}`;
   }
   return `${where} cannot be reached (${error.code ?? error.message}). Is it the right address, and the same network?`;
 }

@@ -80,7 +80,7 @@ async function stay(
   terminal: Terminal,
 ): Promise<number> {
   const port = node.port === PAIRING_PORT ? "" : ` --port ${String(node.port)}`;
-  terminal.complain("On the second machine, within 10 minutes:");
+  terminal.complain("On the second machine, within 10 minutes, while this one waits:");
   terminal.print(`sudo vipair join ${node.address} ${code}${port}`);
   const end = await host.ended;
   switch (end.kind) {
