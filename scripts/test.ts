@@ -58,7 +58,6 @@ const CALM: ReadonlySet<string> = new Set([
   "bad-input.test.ts",
   "config-sync.test.ts",
   "error-pages.test.ts",
-  "failing-backends.test.ts",
   "fault.test.ts",
   "health.test.ts",
   "no-root.test.ts",
