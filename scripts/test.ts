@@ -67,7 +67,6 @@ const CALM: ReadonlySet<string> = new Set([
   "pairing.test.ts",
   "reload.test.ts",
   "replication.test.ts",
-  "second-node.test.ts",
   "secrecy.test.ts",
   "service.test.ts",
   "sticky.test.ts",
