@@ -39,21 +39,60 @@ export function compileRegex(text: string): RE2JS {
   return RE2JS.compile(text);
 }
 
-/** Of the automaton of a set, in bytes. What does not fit is forgotten and made again. */
+/**
+ * Of the automaton of a set, in bytes. What does not fit is forgotten and made again, which costs a thousand times what
+ * it costs to look it up.
+ */
 const SET_MEMORY_MAX = 1 << 20;
+/** Of all sets of one RegexSet. */
+const MEMORY_MAX = 64 * SET_MEMORY_MAX;
 
-/** Expressions that are looked for together: one pass over a text, whatever their number. */
+/**
+ * Expressions that are looked for together: one pass over a text for some dozens of them. As many make a set as have the
+ * steps of the largest expression that is allowed: the states of an automaton grow with them, and those of a thousand
+ * expressions do not fit into its memory.
+ */
 export class RegexSet {
-  readonly #set = new RE2Set(RE2Set.UNANCHORED, 0, SET_MEMORY_MAX);
+  readonly #sets: readonly { readonly set: RE2Set; readonly first: number }[];
 
   /** `texts` went through readRegex. */
   constructor(texts: readonly string[]) {
-    for (const text of texts) this.#set.add(text);
-    this.#set.compile();
+    const groups = groupBySteps(texts);
+    const memory = Math.floor(Math.min(SET_MEMORY_MAX, MEMORY_MAX / groups.length));
+    let first = 0;
+    this.#sets = groups.map((group) => {
+      const set = new RE2Set(RE2Set.UNANCHORED, 0, memory);
+      for (const text of group) set.add(text);
+      set.compile();
+      first += group.length;
+      return { set, first: first - group.length };
+    });
   }
 
   /** The places in `texts` of those that are found in `text`, in ascending order. */
   matching(text: string): readonly number[] {
-    return this.#set.match(text);
+    const found: number[] = [];
+    for (const { set, first } of this.#sets) {
+      for (const place of set.match(text)) found.push(first + place);
+    }
+    return found;
   }
+}
+
+/** In their order. */
+function groupBySteps(texts: readonly string[]): readonly (readonly string[])[] {
+  const groups: string[][] = [];
+  let room = 0;
+  for (const text of texts) {
+    const steps = RE2JS.compile(text).programSize();
+    const group = groups.at(-1);
+    if (group !== undefined && steps <= room) {
+      group.push(text);
+      room -= steps;
+    } else {
+      groups.push([text]);
+      room = STEPS_MAX - steps;
+    }
+  }
+  return groups;
 }

@@ -23,7 +23,7 @@ const ANSWER_TIMEOUT_MS = 5_000;
  * A worker that serves is asked for its counters so often; one that leaves so many questions in a row without a word hangs, and with it every
  * client whom the kernel gives to it. Questions are counted, not time: a control process that was held up itself blames nobody.
  */
-const QUESTION_MS = 2_000;
+const QUESTION_MS = 1_000;
 const SILENT_QUESTIONS_MAX = 5;
 /** What a worker may take beyond a grace period to finish its own cutting of connections. */
 const GRACE_MARGIN_MS = 500;

@@ -36,10 +36,13 @@ export function readCookies(fields: readonly CookieField[]): ReadonlyMap<string,
     if (!isCookie(field)) continue;
     cookies ??= new Map();
     const { value } = field;
+    let equals = -1;
     for (let start = 0; start < value.length;) {
       const end = pairEnd(value, start);
-      const equals = value.indexOf("=", start);
-      if (equals !== -1 && equals < end) {
+      // Looked for once, and not again for each pair that has none: anyone can send thousands of those.
+      if (equals < start) equals = value.indexOf("=", start);
+      if (equals === -1) break;
+      if (equals < end) {
         const name = value.slice(skipSpace(value, start, equals), equals);
         if (!cookies.has(name)) cookies.set(name, valueBetween(value, equals + 1, end));
       }

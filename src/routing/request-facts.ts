@@ -27,6 +27,12 @@ export interface RoutedClient {
   readonly clientAddress: string;
 }
 
+interface Query {
+  readonly all: URLSearchParams;
+  /** The values of each name that a route asked for. */
+  readonly asked: Map<string, readonly string[]>;
+}
+
 /**
  * To match a list of languages costs its length times the number of those that routes name, and anyone can send one of
  * 16 KB. People name a handful.
@@ -42,7 +48,7 @@ export class RequestFacts {
   #clientAddress: string | undefined;
   #host: string | undefined;
   #path: string | undefined;
-  #query: URLSearchParams | null | undefined;
+  #query: Query | null | undefined;
   #cookies: ReadonlyMap<string, string> | undefined;
   #language: string | null | undefined;
   #client: AddressBlock | null | undefined;
@@ -68,19 +74,30 @@ export class RequestFacts {
     return (this.#path ??= normalizePath(pathOf(this.head.target)));
   }
 
-  /** All values of a parameter, decoded. */
+  /** All values of a parameter, decoded. Many routes ask for one name, and of that anyone can send thousands. */
   parameters(name: string): readonly string[] {
-    if (this.#query === undefined) {
-      const query = queryOf(this.head.target);
-      this.#query = query === "" ? null : new URLSearchParams(query);
-    }
-    return this.#query === null ? NO_VALUES : this.#query.getAll(name);
+    const query = this.#readQuery();
+    if (query === null) return NO_VALUES;
+    const { all, asked } = query;
+    let values = asked.get(name);
+    if (values === undefined) asked.set(name, (values = all.getAll(name)));
+    return values;
+  }
+
+  /** Each once. */
+  get parameterNames(): Iterable<string> {
+    const query = this.#readQuery();
+    return query === null ? NO_VALUES : new Set(query.all.keys());
   }
 
   /** The value of a cookie: of several of that name the first, as servers take it (RFC 6265 5.4). */
   cookie(name: string): string | undefined {
-    this.#cookies ??= readCookies(this.head.fields.list);
-    return this.#cookies.get(name);
+    return this.#readCookies().get(name);
+  }
+
+  /** Each once. */
+  get cookieNames(): Iterable<string> {
+    return this.#readCookies().keys();
   }
 
   /** The values of a field, a value for each line. `name` in lower case. */
@@ -102,6 +119,18 @@ export class RequestFacts {
   get client(): AddressBlock | null {
     if (this.#client === undefined) this.#client = parseAddressBlock(this.clientAddress);
     return this.#client;
+  }
+
+  #readQuery(): Query | null {
+    if (this.#query === undefined) {
+      const query = queryOf(this.head.target);
+      this.#query = query === "" ? null : { all: new URLSearchParams(query), asked: new Map() };
+    }
+    return this.#query;
+  }
+
+  #readCookies(): ReadonlyMap<string, string> {
+    return (this.#cookies ??= readCookies(this.head.fields.list));
   }
 
   #choose(list: string): string | null {

@@ -42,11 +42,18 @@ export const LOOKUPS: Readonly<Record<LookupKind, (placed: readonly Placed[]) =>
   method: (placed) => new RoutesByText(placed, ({ head }) => head.method),
   field: (placed) => new RoutesByField(placed),
   cookie: (placed) =>
-    new RoutesByNamed(placed, (facts, name) => {
-      const value = facts.cookie(name);
-      return value === undefined ? NO_VALUES : [value];
+    new RoutesByNamed(placed, {
+      names: ({ cookieNames }) => cookieNames,
+      values: (facts, name) => {
+        const value = facts.cookie(name);
+        return value === undefined ? NO_VALUES : [value];
+      },
     }),
-  query: (placed) => new RoutesByNamed(placed, (facts, name) => facts.parameters(name)),
+  query: (placed) =>
+    new RoutesByNamed(placed, {
+      names: ({ parameterNames }) => parameterNames,
+      values: (facts, name) => facts.parameters(name),
+    }),
   client: (placed) => new RoutesByClient(placed),
   language: (placed) => new RoutesByText(placed, ({ language }) => language),
   expression: (placed) => new RoutesByExpression(placed),
@@ -155,10 +162,14 @@ interface Wanting {
 }
 
 function gatherNamed(placed: readonly Placed[]): ReadonlyMap<string, Wanting> {
-  const names = new Set(placed.map(({ key }) => key.name));
+  const byName = new Map<string, Placed[]>();
+  for (const each of placed) {
+    const ofName = byName.get(each.key.name);
+    if (ofName === undefined) byName.set(each.key.name, [each]);
+    else ofName.push(each);
+  }
   return new Map(
-    [...names].map((name) => {
-      const ofName = placed.filter(({ key }) => key.name === name);
+    [...byName].map(([name, ofName]) => {
       const any = ofName.filter(({ key }) => key.value === null).map(({ route }) => route);
       const exact = ofName.filter(({ key }) => key.value !== null);
       return [name, { any, exact: gather(exact, ({ value }) => value ?? "") }];
@@ -166,12 +177,22 @@ function gatherNamed(placed: readonly Placed[]): ReadonlyMap<string, Wanting> {
   );
 }
 
-function firstWanting(wanting: Wanting, value: string, facts: RequestFacts, before: number): number {
-  const found = firstAmong(wanting.exact.get(value), facts, before);
-  return firstAmong(wanting.any, facts, found);
+/** `values`: all that the request has of the name. Anyone can send thousands, so no route is tried for each of them. */
+function firstWanting(
+  wanting: Wanting,
+  values: readonly string[],
+  facts: RequestFacts,
+  before: number,
+): number {
+  if (values.length === 0) return before;
+  let found = firstAmong(wanting.any, facts, before);
+  if (wanting.exact.size === 0) return found;
+  for (const value of values.length === 1 ? values : new Set(values))
+    found = firstAmong(wanting.exact.get(value), facts, found);
+  return found;
 }
 
-/** By a field of the head: its fields are gone through once, however many names the routes ask for. */
+/** By a field of the head: other fields than those that routes ask for are passed by, however many routes there are. */
 class RoutesByField implements Lookup {
   readonly first: number;
   readonly #wanting: ReadonlyMap<string, Wanting>;
@@ -186,31 +207,44 @@ class RoutesByField implements Lookup {
 
   firstMatch(facts: RequestFacts, before: number): number {
     let found = before;
-    for (const { name, value } of facts.head.fields.list) {
-      if (!this.#lengths.has(name.length)) continue;
-      const wanting = this.#wanting.get(name.toLowerCase());
-      if (wanting !== undefined) found = firstWanting(wanting, value, facts, found);
+    let seen: Set<string> | undefined;
+    for (const field of facts.head.fields.list) {
+      if (!this.#lengths.has(field.name.length)) continue;
+      const name = field.name.toLowerCase();
+      const wanting = this.#wanting.get(name);
+      if (wanting === undefined || seen?.has(name) === true) continue;
+      seen ??= new Set();
+      seen.add(name);
+      found = firstWanting(wanting, facts.field(name), facts, found);
     }
     return found;
   }
 }
 
-/** By a cookie or a parameter of the query. */
+/** What a request has by name, whatever the routes ask for. */
+interface Named {
+  /** Each once. */
+  readonly names: (facts: RequestFacts) => Iterable<string>;
+  readonly values: (facts: RequestFacts, name: string) => readonly string[];
+}
+
+/** By a cookie or a parameter of the query: those of the request are gone through, as it rarely has many. */
 class RoutesByNamed implements Lookup {
   readonly first: number;
   readonly #wanting: ReadonlyMap<string, Wanting>;
-  readonly #valuesOf: (facts: RequestFacts, name: string) => readonly string[];
+  readonly #named: Named;
 
-  constructor(placed: readonly Placed[], valuesOf: (facts: RequestFacts, name: string) => readonly string[]) {
+  constructor(placed: readonly Placed[], named: Named) {
     this.first = lowestOf(placed);
     this.#wanting = gatherNamed(placed);
-    this.#valuesOf = valuesOf;
+    this.#named = named;
   }
 
   firstMatch(facts: RequestFacts, before: number): number {
     let found = before;
-    for (const [name, wanting] of this.#wanting) {
-      for (const value of this.#valuesOf(facts, name)) found = firstWanting(wanting, value, facts, found);
+    for (const name of this.#named.names(facts)) {
+      const wanting = this.#wanting.get(name);
+      if (wanting !== undefined) found = firstWanting(wanting, this.#named.values(facts, name), facts, found);
     }
     return found;
   }

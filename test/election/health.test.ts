@@ -119,14 +119,15 @@ suite("rule 9: the node that is worse off yields to the other", () => {
   });
 
   test("the reason says what an impairment leaves of the priority, which is 1 at the least", () => {
-    const reason = (weight: number) => {
-      const state = story(A, STANDBY, `1200  impaired ${String(weight)}  standby`);
-      return reasonOf(A, state, 1200);
-    };
     const last = A.priority - 1;
-    assert.equal(reason(last), `check: slow (priority -${String(last)})`);
-    assert.equal(reason(last + 1), "check: slow (priority 1)");
-    assert.equal(reason(253), "check: slow (priority 1)");
+    for (const { weight, left } of [
+      { weight: last, left: `-${String(last)}` },
+      { weight: last + 1, left: "1" },
+      { weight: 253, left: "1" },
+    ]) {
+      const state = story(A, STANDBY, `1200  impaired ${String(weight)}  standby`);
+      assert.equal(reasonOf(A, state, 1200), `check: slow (priority ${left})`);
+    }
   });
 
   test("an impairment that ends gives the priority back, and nothing moves", () => {

@@ -4,8 +4,9 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import * as fc from "fast-check";
+import { RequestFacts, type RoutedHead } from "../../src/routing/request-facts.ts";
 import { RouteIndex } from "../../src/routing/route-index.ts";
-import { explainRoute, factsOf, findRoute } from "../../src/routing/route.ts";
+import { explainRoute, factsOf, findRoute, type RouteTable } from "../../src/routing/route.ts";
 import { request, routes } from "./routes.ts";
 
 const HOSTS = ["a.lan", "b.lan", "x.a.lan", "[::1]", "192.0.2.1"];
@@ -32,7 +33,12 @@ const CONDITIONS = {
     '["b.lan", "a.lan"]',
   ],
   path: [
-    ...["/", "/v1", "/v1/x", "/v2", '["/v1", "/v2"]', '["/v1", "/"]'],
+    "/",
+    "/v1",
+    "/v1/x",
+    "/v2",
+    '["/v1", "/v2"]',
+    '["/v1", "/"]',
     ...["/", "/v1", "/v1/x", "/v2/"].map((path) => `{ exact: ${path} }`),
     ...["^/v", "x$", "[0-9]", "(?i)^/V[12]"].map((regex) => `{ regex: '${regex}' }`),
     "[/v1/x, { regex: '[3-9]' }]",
@@ -73,13 +79,13 @@ describe("the index of routes", () => {
     const asked = fc.record({
       method: fc.constantFrom("GET", "POST", "PUT"),
       host: fc.constantFrom(...HOSTS, "A.LAN:80", "c.lan", ".a.lan", "xa.lan", ""),
-      target: fc.constantFrom(...PATHS, "/other", "/?/v1", "/v1?v=1", "/?v=2&v=1&debug", "*"),
+      target: fc.constantFrom(...PATHS, "/other", "/?/v1", "/v1?v=1", "/?v=2&v=1&v=2&debug", "*"),
       fields: fc.constantFrom(...FIELDS),
       clientAddress: fc.constantFrom(...CLIENTS),
     });
     fc.assert(
       fc.property(
-        fc.array(anyMatch, { minLength: 8, maxLength: 30 }),
+        fc.uniqueArray(anyMatch, { minLength: 8, maxLength: 30 }),
         fc.array(asked, { minLength: 60, maxLength: 60 }),
         (lines, requests) => {
           const table = routes(...lines);
@@ -130,21 +136,71 @@ describe("the index of routes", () => {
         (_, n) => `{ match: { ${kinds[index]?.(n) ?? ""} }, pool: a }`,
       );
       const table = routes(...lines);
-      const tried: number[] = [];
-      const counted = table.routes.map(({ config, conditions: [first, ...rest] }, number) => ({
-        config,
-        conditions: [
-          { wants: "", finds: () => "", holds: () => tried.push(number) > 0 },
-          ...(first === undefined ? [] : [first, ...rest]),
-        ],
-      }));
-      const facts = factsOf(table, head, { clientAddress: "10.7.0.1" });
-      assert.equal(new RouteIndex(counted).find(facts), 7, lines[7]);
-      assert.deepEqual(tried, [7], lines[7]);
+      assert.deepEqual(lookUp(table, head), { found: 7, tried: [7] }, lines[7]);
     }
+  });
+
+  test("tries a route once, however often a client repeats what it names", () => {
+    const kinds: readonly (readonly [string, (n: number) => string, RoutedHead])[] = [
+      [
+        "a parameter",
+        (n) => `query: { v: { prefix: "a${String(n)}" } }`,
+        request(`GET x.lan/?${repeated("v=b", 500).join("&")}`),
+      ],
+      [
+        "a parameter and its value",
+        (n) => `query: { v: "1", w: "1" }, path: [/p${String(n)}, { regex: x }]`,
+        request(`GET x.lan/?${repeated("v=1", 500).join("&")}`),
+      ],
+      [
+        "a field",
+        (n) => `header: { x-beta: { prefix: "a${String(n)}" } }`,
+        request("GET x.lan/", ...repeated("x-beta: b", 90)),
+      ],
+      [
+        "a field and its value",
+        (n) => `header: { x-beta: on, x-user: u${String(n)} }, method: [PUT, POST]`,
+        request("GET x.lan/", ...repeated("X-Beta: on", 90)),
+      ],
+    ];
+    for (const [what, matchOf, head] of kinds) {
+      const table = routes(...Array.from({ length: 10 }, (_, n) => `{ match: { ${matchOf(n)} }, pool: a }`));
+      const { found, tried } = lookUp(table, head);
+      assert.equal(found, 10, what);
+      assert.deepEqual(tried, [...new Set(tried)], what);
+    }
+  });
+
+  test("asks for the parameters and cookies that the request has, not for all that routes name", (t) => {
+    const asked = (["parameters", "cookie"] as const).map((what) =>
+      t.mock.method(RequestFacts.prototype, what),
+    );
+    const table = routes(
+      ...Array.from({ length: 20 }, (_, n) => `{ match: { query: { v${String(n)}: "1" } }, pool: a }`),
+      ...Array.from({ length: 20 }, (_, n) => `{ match: { cookie: { c${String(n)}: "1" } }, pool: a }`),
+    );
+    const head = request("GET x.lan/?v9=2&v8=2&x=1", "cookie: c7=1; y=1; c6=2");
+    assert.deepEqual(lookUp(table, head), { found: 27, tried: [27] });
+    const names = asked.flatMap(({ mock }) => mock.calls.map(({ arguments: [name] }) => name));
+    assert.deepEqual(new Set(names), new Set(["v9", "v8", "c7", "c6"]));
   });
 
   test("is made for many routes only", () => {
     assert.equal(routes("{ match: { host: a.lan }, pool: a }", "{ pool: b }").index, null);
   });
 });
+
+function repeated(what: string, times: number): string[] {
+  return Array.from({ length: times }, () => what);
+}
+
+/** What the index finds for a client of 10.7.0.1, and which routes it tries for that. */
+function lookUp(table: RouteTable, head: RoutedHead): { readonly found: number; readonly tried: number[] } {
+  const tried: number[] = [];
+  const counted = table.routes.map(({ config, conditions }, number) => ({
+    config,
+    conditions: [{ wants: "", finds: () => "", holds: () => tried.push(number) > 0 }, ...conditions],
+  }));
+  const found = new RouteIndex(counted).find(factsOf(table, head, { clientAddress: "10.7.0.1" }));
+  return { found, tried };
+}
