@@ -49,16 +49,14 @@ const NOT_UNIT: ReadonlySet<string> = new Set([
   "systemd",
 ]);
 
-/** Files of test/integration that hold vipair to no tight figures and count no request that a moving role fails: several at a time. */
+/** Files of test/integration that hold vipair to no tight figures and count no request that a moving role fails: two at a time. */
 const CALM: ReadonlySet<string> = new Set([
   "access-log.test.ts",
   "alone.test.ts",
   "backend-edit.test.ts",
   "backend-orders.test.ts",
   "bad-input.test.ts",
-  "config-sync.test.ts",
   "error-pages.test.ts",
-  "fault.test.ts",
   "health.test.ts",
   "no-root.test.ts",
   "notify.test.ts",
@@ -70,11 +68,9 @@ const CALM: ReadonlySet<string> = new Set([
   "secrecy.test.ts",
   "service.test.ts",
   "sticky.test.ts",
-  "stop.test.ts",
   "strangers.test.ts",
   "terminal.test.ts",
   "timings.test.ts",
-  "traffic.test.ts",
   "trust.test.ts",
 ]);
 
@@ -117,7 +113,7 @@ function layers(): Layer[] {
   ];
   const emulated = new Set(["arm64.test.ts"]);
   return [
-    { name: "sim", kind: "background", globs: [glob("sim")], concurrency: 2, limitMs: 900_000 },
+    { name: "sim", kind: "background", globs: [glob("sim")], concurrency: 2, limitMs: 1_200_000 },
     {
       name: "package",
       kind: "background",

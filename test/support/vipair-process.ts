@@ -19,7 +19,7 @@ const COMPILE_CACHE = { NODE_COMPILE_CACHE: join(import.meta.dirname, "../../nod
 const STATUS_TIMEOUT_MS = 2_000;
 const COMMAND_WITHIN_MS = 30_000;
 /** Not what vipair may take, but when to give up: on a busy machine a start alone takes seconds. */
-const WAIT_MS = 20_000;
+const WAIT_MS = 60_000;
 /** Between two questions for the status; each costs the node and the one who asks two milliseconds of processor time. */
 const POLL_MS = 20;
 /** How much of the log stands in the message of a wait that failed. */
