@@ -152,6 +152,48 @@ test("an explanation names the first condition that failed on each route, and en
   );
 });
 
+for (const [match, wants, finds, asked = ASKED, ...fields] of [
+  ["{ host: [a.lan, '*.b.lan'] }", "host a.lan or *.b.lan", "the host is api.example.lan"],
+  ["{ host: a.lan }", "host a.lan", "there is no host", "GET /"],
+  ["{ path: [/a, { regex: b$ }] }", "path /a or below or like b$", "the path is /v1/x"],
+  ["{ client: 192.0.2.0/24 }", "client in 192.0.2.0/24", "the client is 10.1.2.3"],
+  ["{ header: { X-Beta: on } }", "header x-beta: on", "there is no header x-beta"],
+  [
+    "{ header: { x-beta: { prefix: o } } }",
+    "header x-beta beginning with o",
+    "header x-beta is no",
+    ASKED,
+    "X-Beta: no",
+  ],
+  ["{ cookie: { beta: '*' } }", "cookie beta", "there is no cookie beta"],
+  ["{ cookie: { beta: on } }", "cookie beta: on", "cookie beta is off", ASKED, "Cookie: beta=off"],
+  ["{ query: { v: '2' } }", "query parameter v: 2", "query parameter v is 1", "GET a/?v=1&v=3"],
+  [
+    "{ language: [de, fr] }",
+    "language de or fr",
+    "the client names none of the languages here",
+    ASKED,
+    "Accept-Language: en",
+  ],
+] as const) {
+  test(`${match} is explained for ${[asked, ...fields].join(" | ")}`, () => {
+    const table = routes(`{ match: ${match}, pool: a }`);
+    const facts = factsOf(table, request(asked, ...fields), { clientAddress: "10.1.2.3" });
+    assert.deepEqual(explainRoute(table, facts)[0]?.missed, { wants, finds });
+  });
+}
+
+test("a language that the client likes better than the route's is named", () => {
+  const table = routes("{ match: { language: de }, pool: a }", "{ match: { language: en }, pool: b }");
+  const facts = factsOf(table, request(ASKED, "Accept-Language: en, de;q=0.5"), {
+    clientAddress: "10.1.2.3",
+  });
+  assert.deepEqual(
+    explainRoute(table, facts).map(({ missed }) => missed?.finds),
+    ["the client's choice is en", undefined],
+  );
+});
+
 test("an IPv6 host keeps its brackets, loses its port and has one spelling", () => {
   assert.equal(hostOf("[0:0::0:1]:80"), "[::1]");
   assert.equal(hostOf("[2001:DB8:0:0::1]"), "[2001:db8::1]");
