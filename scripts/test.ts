@@ -1,7 +1,8 @@
-// `npm test`: every check and every layer of tests, one after the other, and at the end one plain line
-// with the sum. Each check counts as one item beside the tests. Nothing can hang for ever: a layer that
-// takes longer than its limit is ended and counted as failed, and so is a layer in which no test ran, because
-// a suite that silently does not run looks exactly like one that passes.
+// `npm test`: every check and every layer of tests, and at the end one plain line with the sum. First come the layers
+// that hold nothing to figures, several files at once; what only computes runs beside them at the lowest priority, and has
+// ended before the first file that measures time begins. Each check counts as one item beside the tests. Nothing can hang
+// for ever: a layer that takes longer than its limit is ended and counted as failed, and so is a layer in which no test
+// ran, because a suite that silently does not run looks exactly like one that passes.
 
 import { spawn, type StdioOptions } from "node:child_process";
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
@@ -13,7 +14,9 @@ import { onOneLine, type TestResult } from "../test/support/reporter.ts";
 interface Layer {
   readonly name: string;
   readonly globs: readonly string[];
-  /** Test files at once. Those that measure time run alone. */
+  /** `background`: it only computes, and runs beside the calm ones. `measuring`: nothing runs beside it. */
+  readonly kind: "background" | "calm" | "measuring";
+  /** Test files at once. Those that hold vipair to figures run alone. */
   readonly concurrency: number;
   readonly limitMs: number;
 }
@@ -26,6 +29,15 @@ const CHECK_LIMIT_MS = 300_000;
 /** Between the polite and the hard end of a layer that takes too long. */
 const GRACE_MS = 5_000;
 
+/**
+ * Runs a command so that it takes only what others leave of the processors. Where the kernel groups processes by
+ * session (sched(7), autogroup), niceness counts within a session only, so that of the session is set as well.
+ */
+const IN_BACKGROUND = ["sh", "-c", 'echo 19 2>/dev/null >/proc/self/autogroup; exec nice -n 19 "$@"', "sh"];
+/** Makes the Debian of the booted machines, if need be; their tests would wait a minute for it. */
+const PREPARE_MACHINES = [process.execPath, "test/systemd/prepare.ts"];
+const PREPARE_LIMIT_MS = 600_000;
+
 /** Folders of test/ that are layers of their own; the others mirror src/ and make the unit layer. */
 const NOT_UNIT: ReadonlySet<string> = new Set([
   "sim",
@@ -37,7 +49,7 @@ const NOT_UNIT: ReadonlySet<string> = new Set([
   "systemd",
 ]);
 
-/** Files of test/integration that hold vipair to no tight figures and count no request that a moving role fails: two at a time, at the end. */
+/** Files of test/integration that hold vipair to no tight figures and count no request that a moving role fails: two at a time. */
 const CALM: ReadonlySet<string> = new Set([
   "access-log.test.ts",
   "alone.test.ts",
@@ -99,28 +111,54 @@ function layers(): Layer[] {
     ...files("hooks", WAITING, areWaiting),
     ...files("lab", WAITING, areWaiting),
   ];
+  const emulated = new Set(["arm64.test.ts"]);
   return [
+    { name: "sim", kind: "background", globs: [glob("sim")], concurrency: 2, limitMs: 1_200_000 },
+    {
+      name: "package",
+      kind: "background",
+      globs: files("package", emulated, true),
+      concurrency: 1,
+      limitMs: 1_200_000,
+    },
     // Most of them wait for something most of the time.
-    { name: "unit", globs: units.map(glob), concurrency: 3, limitMs: 900_000 },
-    { name: "sim", globs: [glob("sim")], concurrency: 2, limitMs: 480_000 },
-    { name: "integration", globs: files("integration", CALM, false), concurrency: 1, limitMs: 600_000 },
-    { name: "integration", globs: files("integration", CALM, true), concurrency: 2, limitMs: 600_000 },
-    { name: "package", globs: [glob("package")], concurrency: 1, limitMs: 1_200_000 },
-    { name: "load", globs: [glob("load")], concurrency: 1, limitMs: 480_000 },
+    { name: "unit", kind: "calm", globs: units.map(glob), concurrency: 3, limitMs: 900_000 },
+    {
+      name: "integration",
+      kind: "calm",
+      globs: files("integration", CALM, true),
+      concurrency: 2,
+      limitMs: 900_000,
+    },
+    {
+      name: "package",
+      kind: "calm",
+      globs: files("package", emulated, false),
+      concurrency: 2,
+      limitMs: 600_000,
+    },
+    {
+      name: "integration",
+      kind: "measuring",
+      globs: files("integration", CALM, false),
+      concurrency: 1,
+      limitMs: 600_000,
+    },
+    { name: "load", kind: "measuring", globs: [glob("load")], concurrency: 1, limitMs: 480_000 },
     // In this order: two at once must not be the first on a machine to make a network namespace, because iproute2 sets up
     // /run/netns then, without a lock.
-    { name: "lab", globs: labFiles(false), concurrency: 1, limitMs: 1_200_000 },
-    { name: "lab", globs: labFiles(true), concurrency: 2, limitMs: 600_000 },
-    { name: "systemd", globs: [glob("systemd")], concurrency: 1, limitMs: 900_000 },
+    { name: "lab", kind: "measuring", globs: labFiles(false), concurrency: 1, limitMs: 1_200_000 },
+    { name: "lab", kind: "measuring", globs: labFiles(true), concurrency: 2, limitMs: 600_000 },
+    { name: "systemd", kind: "measuring", globs: [glob("systemd")], concurrency: 1, limitMs: 900_000 },
   ];
 }
 
 /** Runs a command in a process group of its own; past the limit the whole group is ended. */
 async function run(
-  argv: readonly [string, ...string[]],
+  argv: readonly string[],
   { limitMs, stdio }: { readonly limitMs: number; readonly stdio: StdioOptions },
 ): Promise<{ readonly code: number | null; readonly output: string; readonly timedOut: boolean }> {
-  const [command, ...args] = argv;
+  const [command = "", ...args] = argv;
   const child = spawn(command, args, { stdio, detached: true });
   const endGroup = (signal: NodeJS.Signals) => {
     if (child.pid === undefined) return;
@@ -179,7 +217,9 @@ async function runCheck(name: string): Promise<TestResult> {
 async function runLayer(layer: Layer): Promise<TestResult[]> {
   const folder = mkdtempSync(join(tmpdir(), "vipair-test-"));
   const resultsFile = join(folder, "results");
+  const isInBackground = layer.kind === "background";
   const argv = [
+    ...(isInBackground ? IN_BACKGROUND : []),
     process.execPath,
     "--test",
     `--test-concurrency=${String(layer.concurrency)}`,
@@ -188,11 +228,12 @@ async function runLayer(layer: Layer): Promise<TestResult[]> {
     "--test-reporter=./test/support/reporter.ts",
     `--test-reporter-destination=${resultsFile}`,
     ...layer.globs,
-  ] as const;
-  const { code, timedOut } = await run(argv, {
+  ];
+  const { code, output, timedOut } = await run(argv, {
     limitMs: layer.limitMs,
-    stdio: ["ignore", "inherit", "inherit"],
+    stdio: isInBackground ? ["ignore", "pipe", "pipe"] : ["ignore", "inherit", "inherit"],
   });
+  if (isInBackground) console.log(`\n== ${layer.name}, beside the others\n${output}`);
   const results = readResults(resultsFile);
   rmSync(folder, { recursive: true });
   const failure = (name: string): TestResult => ({ outcome: "failed", name, file: layer.name, reason: null });
@@ -202,6 +243,13 @@ async function runLayer(layer: Layer): Promise<TestResult[]> {
     results.push(failure(`node --test ended with ${String(code)}`));
   }
   return results;
+}
+
+/** Has no results: where it cannot be made, test/systemd says why. */
+async function prepareMachines(): Promise<TestResult[]> {
+  const argv = [...IN_BACKGROUND, ...PREPARE_MACHINES];
+  await run(argv, { limitMs: PREPARE_LIMIT_MS, stdio: "ignore" });
+  return [];
 }
 
 function readResults(file: string): TestResult[] {
@@ -230,11 +278,18 @@ if (isWanted("check")) {
   console.log("\n== check");
   results.push(...(await Promise.all(CHECKS.map(runCheck))));
 }
-for (const layer of layers()) {
+const wanted = layers().filter(({ name }) => isWanted(name));
+const background = Promise.all([
+  ...wanted.filter(({ kind }) => kind === "background").map(runLayer),
+  isWanted("systemd") ? prepareMachines() : [],
+]);
+for (const layer of wanted.filter(({ kind }) => kind !== "background")) {
+  if (layer.kind === "measuring") await background;
   if (!isWanted(layer.name)) continue;
   console.log(`\n== ${layer.name}`);
   results.push(...(await runLayer(layer)));
 }
+results.push(...(await background).flat());
 
 const having = (outcome: TestResult["outcome"]) => results.filter((result) => result.outcome === outcome);
 for (const outcome of ["skipped", "failed"] as const) {

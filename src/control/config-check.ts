@@ -1,6 +1,7 @@
 // Everything that is wrong with a configuration file, by `vipair check` in a process of its own: parsing a large file
 // takes so long that the heartbeats of the control process would wait.
 
+import { compileCacheEnvironment } from "../system/compile-cache.ts";
 import { explainRun } from "../system/exec.ts";
 import { launch } from "../system/launcher.ts";
 
@@ -17,7 +18,8 @@ export async function checkConfigFile(
   { node, program }: { readonly node: string; readonly program: string },
 ): Promise<CheckResult> {
   const args = [program, "check", "--config", path, "--node", node];
-  const result = await launch(process.execPath, args, { env: {}, timeoutMs: TIMEOUT_MS }).result;
+  const env = compileCacheEnvironment();
+  const result = await launch(process.execPath, args, { env, timeoutMs: TIMEOUT_MS }).result;
   if (result.kind === "exit" && result.code === 0) return { kind: "good" };
   const said = result.kind === "exit" ? result.stderr.trim() : "";
   return {

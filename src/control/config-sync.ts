@@ -400,7 +400,7 @@ function explain(error: unknown): string {
     case "EDQUOT":
       return "the disk is full";
     case "EROFS":
-      return "the file system is read-only";
+      return "the file system is read-only, or the service may not write there";
     case "EACCES":
     case "EPERM":
       return "vipair may not write there";

@@ -385,17 +385,21 @@ describe("vipair config", { concurrency: 2 }, () => {
     assert.equal((await ask({ host: pair.virtualAddress })).body, "one");
   });
 
-  test("five backups are kept", async (t) => {
+  test("five backups are kept, the oldest go", async (t) => {
     const { pair, nodes } = await startPair(t);
-    for (let round = 0; round < 7; round += 1) {
-      write(pair, "a", withPool(pair, `round-${String(round)}`));
+    const old = [1, 2, 3, 4, 5].map((day) => `vipair.yaml.backup-2001010${String(day)}T000000000Z`);
+    for (const name of old) writeFileSync(join(folderOf(pair, "b"), name), name);
+    for (const round of ["first", "second"]) {
+      write(pair, "a", withPool(pair, round));
       // oxlint-disable-next-line no-await-in-loop -- one push after the other
       const { code, stderr } = await nodes.a.command("config", "push");
       assert.equal(code, 0, stderr);
     }
-    const backups = readdirSync(folderOf(pair, "b")).filter((name) => name.includes(".backup-"));
+    const backups = readdirSync(folderOf(pair, "b"))
+      .filter((name) => name.includes(".backup-"))
+      .toSorted();
     assert.equal(backups.length, 5);
-    const [oldest = ""] = backups.toSorted();
-    assert.match(readFileSync(join(folderOf(pair, "b"), oldest), "utf8"), /round-1/);
+    assert.deepEqual(backups.slice(0, 3), old.slice(2));
+    assert.match(readFileSync(join(folderOf(pair, "b"), backups[4] ?? ""), "utf8"), /first/);
   });
 });

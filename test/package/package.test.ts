@@ -177,7 +177,7 @@ describe("the package", { skip: isMissing("dpkg-deb") }, () => {
     const { status, stdout, stderr } = spawnSync(
       "lintian",
       ["--fail-on", "error", "--suppress-tags", ours, packages.path(ARCHITECTURE)],
-      { encoding: "utf8", timeout: 120_000 },
+      { encoding: "utf8", timeout: 300_000 },
     );
     assert.equal(status, 0, stdout + stderr);
     assert.doesNotMatch(stdout, /^E: /m);

@@ -62,40 +62,44 @@ test("when a weight grows, clients move to that pool and nowhere else", () => {
   assert.ok(moved > 0);
 });
 
-function pooled(split: string, client: string, ...fields: readonly string[]): string {
+/** Which pool a client with these fields gets. */
+function splitting(split: string): (client: string, ...fields: readonly string[]) => string {
   const table = routes(`{ split: ${split} }`);
   const action = table.routes[0]?.config.action;
   assert.equal(action?.kind, "split");
-  return poolOf(action, factsOf(table, request("GET x/", ...fields), { clientAddress: client }));
+  return (client, ...fields) =>
+    poolOf(action, factsOf(table, request("GET x/", ...fields), { clientAddress: client }));
 }
 
 test("a person stays in one pool: by address, by cookie, by header field", () => {
-  const byAddress = "{ pools: { a: 1, b: 1 } }";
-  const byCookie = "{ pools: { a: 1, b: 1 }, by: { cookie: session } }";
-  const byHeader = "{ pools: { a: 1, b: 1 }, by: { header: X-User } }";
+  const byAddress = splitting("{ pools: { a: 1, b: 1 } }");
+  const byCookie = splitting("{ pools: { a: 1, b: 1 }, by: { cookie: session } }");
+  const byHeader = splitting("{ pools: { a: 1, b: 1 }, by: { header: X-User } }");
   const seen = new Set<string>();
   for (const client of CLIENTS.slice(0, 50)) {
-    const home = pooled(byAddress, client);
+    const home = byAddress(client);
     seen.add(home);
-    assert.equal(pooled(byAddress, client, "Cookie: session=other"), home);
+    assert.equal(byAddress(client, "Cookie: session=other"), home);
     // Without what the file names, the address counts.
-    assert.equal(pooled(byCookie, client), home);
-    assert.equal(pooled(byHeader, client), home);
+    assert.equal(byCookie(client), home);
+    assert.equal(byHeader(client), home);
     // Nor does it tell anyone apart while it is empty.
-    assert.equal(pooled(byCookie, client, "Cookie: session="), home);
-    assert.equal(pooled(byHeader, client, "x-user:"), home);
-    assert.equal(pooled(byCookie, client, `Cookie: session=${client}`), home);
-    assert.equal(pooled(byCookie, "10.9.9.9", `Cookie: session=${client}`), home);
-    assert.equal(pooled(byHeader, "10.9.9.9", `x-user: ${client}`), home);
+    assert.equal(byCookie(client, "Cookie: session="), home);
+    assert.equal(byHeader(client, "x-user:"), home);
+    assert.equal(byCookie(client, `Cookie: session=${client}`), home);
+    assert.equal(byCookie("10.9.9.9", `Cookie: session=${client}`), home);
+    assert.equal(byHeader("10.9.9.9", `x-user: ${client}`), home);
   }
   assert.deepEqual([...seen].toSorted(), ["a", "b"]);
 });
 
 test("who sends the field of the override goes to its pool, whatever the weights", () => {
-  const split = "{ pools: { a: 1, b: 0 }, override: { header: X-Beta-User, pool: b } }";
-  assert.equal(pooled(split, "10.0.0.1"), "a");
-  assert.equal(pooled(split, "10.0.0.1", "x-beta-user: 1"), "b");
-  const strict = "{ pools: { a: 1 }, override: { header: x-beta-user, value: yes-please, pool: c } }";
-  assert.equal(pooled(strict, "10.0.0.1", "x-beta-user: 1"), "a");
-  assert.equal(pooled(strict, "10.0.0.1", "x-beta-user: yes-please"), "c");
+  const split = splitting("{ pools: { a: 1, b: 0 }, override: { header: X-Beta-User, pool: b } }");
+  assert.equal(split("10.0.0.1"), "a");
+  assert.equal(split("10.0.0.1", "x-beta-user: 1"), "b");
+  const strict = splitting(
+    "{ pools: { a: 1 }, override: { header: x-beta-user, value: yes-please, pool: c } }",
+  );
+  assert.equal(strict("10.0.0.1", "x-beta-user: 1"), "a");
+  assert.equal(strict("10.0.0.1", "x-beta-user: yes-please"), "c");
 });

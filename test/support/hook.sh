@@ -4,13 +4,13 @@
 # ACTION-fails.NODE and ACTION-hangs.NODE make an action do so.
 set -eu
 
-here=$(dirname "$0")
+here=${0%/*}
 action=$1
 now=$(($(date +%s%N) / 1000000))
 lease_end=$((now + VIPAIR_LEASE_SECONDS * 1000))
 
-note() {
-  echo "$(($(date +%s%N) / 1000000)) $VIPAIR_NODE $action $1 $VIPAIR_EPOCH $lease_end $VIPAIR_ADDRESS" >>"$here/calls"
+note() { # MS EVENT
+  echo "$1 $VIPAIR_NODE $action $2 $VIPAIR_EPOCH $lease_end $VIPAIR_ADDRESS" >>"$here/calls"
 }
 
 # held NODE: whether the address is on that node's interface.
@@ -19,7 +19,7 @@ held() {
   [ "$now" -lt "$until" ]
 }
 
-note begin
+note "$now" begin
 if [ -e "$here/$action-fails.$VIPAIR_NODE" ]; then
   echo "ordered to fail" >&2
   exit 1
@@ -40,4 +40,4 @@ case $action in
   release) rm -f "$here/held.$VIPAIR_NODE.$VIPAIR_ADDRESS" ;;
   status) held "$VIPAIR_NODE" || exit 1 ;;
 esac
-note done
+note "$(($(date +%s%N) / 1000000))" done

@@ -21,6 +21,8 @@ const PARENT_FOLDER = process.getuid?.() === 0 ? "/run" : tmpdir();
 const HOOK = join(import.meta.dirname, "hook.sh");
 /** Held for as long as this process lives, so that no other test process uses the same network. */
 const LOCK_PORT = 40_000;
+/** A pair takes seconds to come to rest, and needs the processor for it. */
+const REST_EVERY_MS = 100;
 const NETWORKS_MAX = 250;
 const HOSTS_MAX = 250;
 
@@ -52,6 +54,11 @@ async function takeNetwork(): Promise<{ prefix: string; lock: Server; lastHost: 
   }
   throw new Error("no network is left in 127.40.0.0/16");
 }
+
+/** How hot or full the machine of the tests is is none of their stories, and each look at it starts a process. */
+const NO_VITALS = Object.fromEntries(
+  ["temperature", "memory", "disk", "underVoltage"].map((vital) => [vital, { weight: 0 }]),
+);
 
 export interface PairOptions {
   /** Keys of `pair` that differ from the site's. */
@@ -189,6 +196,7 @@ export class PairSite {
         port: PEER_PORT,
         advertisementInterval: "100ms",
         hook: "hook",
+        vitals: NO_VITALS,
         ...this.#options.pair,
         ...pair,
       },
@@ -225,6 +233,7 @@ export class PairSite {
     await standby.until(
       "a standby in touch with an active peer",
       ({ role, reason, peer }) => role === "standby" && reason === null && peer?.role === "active",
+      { everyMs: REST_EVERY_MS },
     );
   }
 

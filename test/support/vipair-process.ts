@@ -19,7 +19,9 @@ const COMPILE_CACHE = { NODE_COMPILE_CACHE: join(import.meta.dirname, "../../nod
 const STATUS_TIMEOUT_MS = 2_000;
 const COMMAND_WITHIN_MS = 30_000;
 /** Not what vipair may take, but when to give up: on a busy machine a start alone takes seconds. */
-const WAIT_MS = 20_000;
+const WAIT_MS = 60_000;
+/** Between two questions for the status; each costs the node and the one who asks two milliseconds of processor time. */
+const POLL_MS = 20;
 /** How much of the log stands in the message of a wait that failed. */
 const LOG_TAIL_LINES = 12;
 
@@ -162,7 +164,7 @@ export class VipairProcess {
   async until(
     what: string,
     holds: (status: Status) => boolean,
-    { withinMs = WAIT_MS } = {},
+    { withinMs = WAIT_MS, everyMs = POLL_MS }: { readonly withinMs?: number; readonly everyMs?: number } = {},
   ): Promise<Status> {
     let last: Status | undefined;
     try {
@@ -172,7 +174,7 @@ export class VipairProcess {
           last = await this.#askStatus();
           return last !== undefined && holds(last) ? last : undefined;
         },
-        { what, withinMs },
+        { what, withinMs, everyMs },
       );
     } catch (error) {
       throw new Error(`${String(error)}\nstatus: ${JSON.stringify(last)}\n${this.#logTail()}`, {
