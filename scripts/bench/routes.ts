@@ -41,7 +41,7 @@ const HEADER = (n: number) => `header: { x-feature-${String(n)}: on }`;
 const COOKIE = (n: number) => `cookie: { group: g${String(n)} }`;
 const QUERY = (n: number) => `query: { version: "${String(n)}" }`;
 const CLIENT = (n: number) => `client: 10.${String(n)}.0.0/16`;
-const LANGUAGE = (n: number) => `language: ${["de", "fr", "it", "es"][n % 4] ?? "pl"}`;
+const LANGUAGE = (n: number) => `language: de-${String(100 + n)}`;
 const REGEX = (n: number) => `path: { regex: "^/report${String(n)}/[0-9]+$" }`;
 
 interface Table {
