@@ -20,11 +20,12 @@ import { parseFromWorker } from "./worker-messages.ts";
 /** A worker that has not answered `ready` or `listening` by then hangs; it is killed. */
 const ANSWER_TIMEOUT_MS = 5_000;
 /**
- * A worker that serves is asked for its counters so often; one that leaves so many questions in a row without a word hangs, and with it every
- * client whom the kernel gives to it. Questions are counted, not time: a control process that was held up itself blames nobody.
+ * So often it is looked whether a worker that serves has said something; one that has not is asked for its counters. After so many looks in a row
+ * without a word it hangs, and with it every client whom the kernel gives to it. Looks are counted, not time: a control process that was
+ * held up itself blames nobody.
  */
-const QUESTION_MS = 1_000;
-const SILENT_QUESTIONS_MAX = 5;
+const LOOK_MS = 1_000;
+const SILENT_LOOKS_MAX = 5;
 /** What a worker may take beyond a grace period to finish its own cutting of connections. */
 const GRACE_MARGIN_MS = 500;
 
@@ -66,9 +67,9 @@ export class WorkerProcess {
   /** Sockets by listener and address; each promise ends in the problem, or null when the worker listens. */
   readonly #sockets = new Map<string, OpenSocket>();
   #readyTimer: NodeJS.Timeout | undefined;
-  readonly #questionTimer: NodeJS.Timeout;
-  /** Since the last message from it. */
-  #silentQuestions = 0;
+  readonly #lookTimer: NodeJS.Timeout;
+  /** Looks since the last message from it. */
+  #silentLooks = 0;
   #ready = false;
   #gone = false;
   #killCause: string | null = null;
@@ -96,7 +97,7 @@ export class WorkerProcess {
       if (child.pid === undefined) this.#finish({ code: null, signal: null, cause: error.message });
     });
     this.#readyTimer = setTimeout(() => this.kill("it was not ready in time"), ANSWER_TIMEOUT_MS);
-    this.#questionTimer = setInterval(() => this.#question(), QUESTION_MS);
+    this.#lookTimer = setInterval(() => this.#look(), LOOK_MS);
   }
 
   /** -1 when the process could not be started at all. */
@@ -226,15 +227,16 @@ export class WorkerProcess {
     return "the worker ended before it listened";
   }
 
-  #question(): void {
+  #look(): void {
     if (!this.isReady) return;
-    if (this.#silentQuestions >= SILENT_QUESTIONS_MAX) {
-      const seconds = (QUESTION_MS * SILENT_QUESTIONS_MAX) / 1000;
+    if (this.#silentLooks >= SILENT_LOOKS_MAX) {
+      const seconds = (LOOK_MS * SILENT_LOOKS_MAX) / 1000;
       this.kill(`it has given no sign of life for ${String(seconds)} s`);
       return;
     }
-    this.#silentQuestions += 1;
-    this.send({ kind: "report" });
+    // One that has something to do reports by itself.
+    if (this.#silentLooks > 0) this.send({ kind: "report" });
+    this.#silentLooks += 1;
   }
 
   #giveServer(message: ToWorker, server: Server): void {
@@ -271,7 +273,7 @@ export class WorkerProcess {
   }
 
   #receive(raw: unknown): void {
-    this.#silentQuestions = 0;
+    this.#silentLooks = 0;
     const message = parseFromWorker(raw);
     if (message === undefined) {
       this.kill("it sent a message that no worker sends");
@@ -308,7 +310,7 @@ export class WorkerProcess {
     if (this.#gone) return;
     this.#gone = true;
     clearTimeout(this.#readyTimer);
-    clearInterval(this.#questionTimer);
+    clearInterval(this.#lookTimer);
     for (const name of this.#answers.keys()) this.#settle(name, false);
     this.#exited.resolve();
     this.#options.onExit(exit);
