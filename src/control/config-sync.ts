@@ -139,10 +139,7 @@ export class ConfigSync {
   }
 
   /** Copies this node's file to the peer; both reload. `dryRun`: the peer looks at it and that is all. */
-  async push(order: {
-    readonly force: boolean;
-    readonly dryRun: boolean;
-  }): Promise<SyncOutcome<ConfigPushResult>> {
+  async push(order: PushOrder): Promise<SyncOutcome<ConfigPushResult>> {
     this.#pushes += 1;
     try {
       return await this.#push(order);
@@ -151,13 +148,7 @@ export class ConfigSync {
     }
   }
 
-  async #push({
-    force,
-    dryRun,
-  }: {
-    readonly force: boolean;
-    readonly dryRun: boolean;
-  }): Promise<SyncOutcome<ConfigPushResult>> {
+  async #push({ force, dryRun }: PushOrder): Promise<SyncOutcome<ConfigPushResult>> {
     const { path, check, reload, log } = this.#options;
     const ours = await readConfigFile(path);
     if (ours.kind === "unreadable") return refused(ours.problem);
@@ -331,6 +322,11 @@ export class ConfigSync {
       this.#options.log.warn({ reason: stored.problem }, "which file both nodes had could not be stored");
     }
   }
+}
+
+interface PushOrder {
+  readonly force: boolean;
+  readonly dryRun: boolean;
 }
 
 const TOO_LARGE = "the file is larger than 1 MiB";

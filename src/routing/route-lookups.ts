@@ -82,14 +82,8 @@ function gather(
   placed: readonly Placed[],
   textOf: (key: Key) => string = ({ name }) => name,
 ): ReadonlyMap<string, Routes> {
-  const gathered = new Map<string, NumberedRoute[]>();
-  for (const { key, route } of placed) {
-    const text = textOf(key);
-    const routes = gathered.get(text);
-    if (routes === undefined) gathered.set(text, [route]);
-    else routes.push(route);
-  }
-  return gathered;
+  const gathered = Map.groupBy(placed, ({ key }) => textOf(key));
+  return new Map([...gathered].map(([text, some]) => [text, some.map(({ route }) => route)]));
 }
 
 /** Those that no key leads to: each is tried. */
@@ -162,14 +156,8 @@ interface Wanting {
 }
 
 function gatherNamed(placed: readonly Placed[]): ReadonlyMap<string, Wanting> {
-  const byName = new Map<string, Placed[]>();
-  for (const each of placed) {
-    const ofName = byName.get(each.key.name);
-    if (ofName === undefined) byName.set(each.key.name, [each]);
-    else ofName.push(each);
-  }
   return new Map(
-    [...byName].map(([name, ofName]) => {
+    [...Map.groupBy(placed, ({ key }) => key.name)].map(([name, ofName]) => {
       const any = ofName.filter(({ key }) => key.value === null).map(({ route }) => route);
       const exact = ofName.filter(({ key }) => key.value !== null);
       return [name, { any, exact: gather(exact, ({ value }) => value ?? "") }];
