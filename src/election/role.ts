@@ -26,6 +26,8 @@ export function reasonOf(settings: Settings, state: State, now: number): string 
   const { phase, faults, offer, maintenance } = state;
   switch (phase.kind) {
     case "fault":
+      // Of what it was in it has recovered; it only waits for its hook.
+      if (faults.length === 0) return "stopping, giving the virtual addresses up";
       return faults.map(({ cause, detail }) => `${cause}: ${detail}`).join("; ");
     case "listening":
       if (maintenance !== "off") return IN_MAINTENANCE;
