@@ -17,6 +17,7 @@ import {
 } from "./phases.ts";
 import type { ActivePhase, ListeningPhase, Phase, State } from "./state.ts";
 import {
+  arbiterChanceUntil,
   arbiterVouches,
   freshWords,
   isArbiterSilent,
@@ -140,9 +141,14 @@ function decideActive(turn: Turn, phase: ActivePhase): void {
     }
     // It is claiming on our own offer: hold until it holds.
   }
-  if (!phase.forced && isIsolated(turn)) return leaveToOthers(turn);
+  if (!phase.forced && isIsolated(turn)) {
+    // Rule 5: whom it could not hear it hears now, if at all. Until then nothing is done that a successor could suffer from.
+    if (turn.now >= arbiterChanceUntil(turn)) leaveToOthers(turn);
+    return;
+  }
   if (turn.state.offer === undefined) considerHandover(turn, phase);
-  tendAddress(turn);
+  // One that leaves has its own rules.
+  if (turn.state.phase.kind === "active") tendAddress(turn);
 }
 
 // Rule 6: the peer may have taken over where everybody can see it; here nobody can. Without a peer nobody has.

@@ -226,6 +226,8 @@ export interface State {
    * the peer is not judged.
    */
   readonly stalledSince: number | undefined;
+  /** When it had read them, the first time since the peer was heard last: from then on others had a chance to be heard. */
+  readonly wokeAt: number | undefined;
   /** When step() last ran. */
   readonly at: number;
 }

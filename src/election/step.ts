@@ -22,7 +22,16 @@ import {
   START_WAIT_MS,
   VACANCY_ACTIVE_DOWNS,
 } from "./timing.ts";
-import { arbiterLostAt, log, pairIntervalMs, peerDownMs, type Turn, update } from "./turn.ts";
+import {
+  arbiterChanceUntil,
+  arbiterLostAt,
+  log,
+  pairIntervalMs,
+  peerChanceUntil,
+  peerDownMs,
+  type Turn,
+  update,
+} from "./turn.ts";
 
 /** What an earlier life of the node has left behind. */
 export interface Memory {
@@ -60,6 +69,7 @@ export function start(settings: Settings, now: number, memory: Memory = {}): Ste
     switchover: "none",
     stopping: false,
     stalledSince: undefined,
+    wokeAt: undefined,
     at: now,
   };
   const turn: Turn = { settings, now, state, effects: [{ kind: "release" }] };
@@ -101,6 +111,8 @@ export function nextDeadline(settings: Settings, state: State): number {
   look(state.dampedUntil);
   for (const fault of state.faults) look(fault.until);
   if (peer.kind === "heard") look(peer.at + activeDown);
+  look(peerChanceUntil({ settings, state }));
+  look(arbiterChanceUntil({ settings, state }));
   if (peer.kind === "estranged") look(peer.at + REDIAL_MEMORY_MS);
   if (peer.kind === "dead") look(peer.at + deathMemoryMs(settings.peerPriority, settings.intervalMs));
   if (peer.kind === "estranged" || peer.kind === "dead") {
@@ -145,7 +157,7 @@ export function nextDeadline(settings: Settings, state: State): number {
 /** Rule 5: a process that woke late reads what waits for it before it judges its peer by the clock. */
 function noticeStall(turn: Turn, input: Input): void {
   if (input.kind === "queue-read") {
-    return update(turn, { stalledSince: undefined });
+    return update(turn, { stalledSince: undefined, wokeAt: chanceGivenAt(turn) });
   }
   if (turn.state.stalledSince !== undefined) return;
   const deadline = nextDeadline(turn.settings, turn.state);
@@ -155,6 +167,12 @@ function noticeStall(turn: Turn, input: Input): void {
   turn.effects.push({ kind: "read-queue" });
   log(turn, "warn", "this process was stalled", { lateMs: Math.round(lateMs) });
   listenAfterStall(turn, lateMs);
+}
+
+/** Each silence of the peer gets one chance, or a process that stalls all the time would never judge. */
+function chanceGivenAt({ now, state: { peer, wokeAt } }: Turn): number {
+  const wasGiven = wokeAt !== undefined && peer.kind === "heard" && peer.at < wokeAt;
+  return wasGiven ? wokeAt : now;
 }
 
 /**

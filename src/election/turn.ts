@@ -121,6 +121,16 @@ export function isArbiterSilent({ settings, now, state: { arbiter } }: Turn): bo
   );
 }
 
+/** Rule 5: until then the peer's silence says nothing, because this node could not hear it; -Infinity: it never stood still. */
+export function peerChanceUntil(knowledge: Omit<Knowledge, "now">): number {
+  return (knowledge.state.wokeAt ?? -Infinity) + pairIntervalMs(knowledge);
+}
+
+/** The same of the arbiter, which answers only who asks. */
+export function arbiterChanceUntil({ settings, state: { wokeAt } }: Omit<Knowledge, "now">): number {
+  return (wokeAt ?? -Infinity) + ARBITER_SILENT * arbiterIntervalMs(settings.intervalMs);
+}
+
 /** When the silence of the arbiter becomes an impairment; undefined: there is none, or it has never answered. */
 export function arbiterLostAt({ settings, state: { arbiter, phase } }: Knowledge): number | undefined {
   if (!settings.arbiter || arbiter.kind !== "answered") return undefined;

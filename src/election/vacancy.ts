@@ -13,6 +13,7 @@ import {
   log,
   outranksPeer,
   pairIntervalMs,
+  peerChanceUntil,
   peerDownMs,
   type Turn,
   update,
@@ -171,6 +172,7 @@ function findVacancy(turn: Turn, phase: Waiting): Vacancy | undefined {
   }
   const silentMs = now - peer.at;
   if (silentMs >= activeDown) {
+    if (now < peerChanceUntil(turn)) return undefined;
     return guess(turn, `no advertisement for ${String(Math.round(silentMs))} ms`);
   }
   if (settings.claim === "safe" && mayKeepLonger(turn)) return undefined;

@@ -85,6 +85,60 @@ suite("rule 6: the arbiter tells who of the two is cut off", () => {
     );
   });
 
+  /** So that it is not the age of the lease that ends it. */
+  const WITH_LONG_LEASE = { ...WITH_A, leaseMs: 5000 };
+  const STOOD_STILL = `
+      10100  arbiter silent  active
+      10100  freezes         active
+      11100  wakes           active: read-queue
+      11100  queue-read      active
+  `;
+
+  test("rule 6: an active that stood still with all the others is not cut off: they are heard again at once", () => {
+    story(
+      WITH_A,
+      SETTLED,
+      ASKED_ACTIVE,
+      STOOD_STILL,
+      `
+      11101  hears standby 1 ready ...  active: announce
+      11102  arbiter answers            active
+      20000                             active: announce, announce, announce, announce, announce
+      `,
+    );
+  });
+
+  test("rule 6: an active that stood still and then hears nobody renews nothing, and releases as soon as they are silent", () => {
+    story(
+      WITH_LONG_LEASE,
+      SETTLED,
+      ASKED_ACTIVE,
+      "10000  renewals-hang  active",
+      STOOD_STILL,
+      `
+      11867                        active
+      11868                        listening: release, says leaving
+      `,
+    );
+  });
+
+  test("rule 6: standing still again and again is no way to keep an address that nobody confirms", () => {
+    story(
+      WITH_LONG_LEASE,
+      SETTLED,
+      ASKED_ACTIVE,
+      STOOD_STILL,
+      `
+      11100  freezes     active
+      11700  wakes       active: read-queue
+      11700  queue-read  active
+      11700  freezes     active
+      12300  wakes       active: read-queue
+      12300  queue-read  listening: release, says leaving
+      `,
+    );
+  });
+
   test("rule 6: an active whose arbiter answers goes on, whatever became of the peer", () => {
     story(
       WITH_A,

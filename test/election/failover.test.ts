@@ -309,7 +309,34 @@ suite("stalled process", () => {
     story(A, STANDBY, due, `1345  wakes  standby: read-queue`);
   });
 
-  test("it claims when nothing was waiting", () => {
+  test("it claims when nothing was waiting, and nothing comes for an interval: the peer may have stood still as well", () => {
+    const asleep = `
+      1020  hears active 1  standby
+      1020  freezes         standby
+      1860  wakes           standby: read-queue
+      1860  queue-read      standby
+    `;
+    story(
+      A,
+      STANDBY,
+      asleep,
+      `
+      2115  standby
+      2116  claiming: claim 2, says claiming
+      `,
+    );
+    story(
+      A,
+      STANDBY,
+      asleep,
+      `
+      1861  hears active 1 ...  standby
+      5000                      standby
+      `,
+    );
+  });
+
+  test("one that stands still again and again gives a silent peer one interval, not one each time", () => {
     story(
       A,
       STANDBY,
@@ -317,7 +344,10 @@ suite("stalled process", () => {
       1020  hears active 1  standby
       1020  freezes         standby
       1860  wakes           standby: read-queue
-      1860  queue-read      claiming: claim 2, says claiming
+      1860  queue-read      standby
+      1860  freezes         standby
+      2400  wakes           standby: read-queue
+      2400  queue-read      claiming: claim 2, says claiming
       `,
     );
   });
@@ -403,6 +433,19 @@ suite("stalled process", () => {
 });
 
 suite("lease", () => {
+  test("an active that is told to stop, with nothing to finish, in the moment of its renewal renews nothing", () => {
+    story(
+      { ...A, stopGraceMs: 0 },
+      ACTIVE,
+      `
+      1331  renewals-hang  active: announce
+      1331  hears fault 0  active
+      1331  freezes        active
+      1332  stop           standby: drain, release, says leaving
+      `,
+    );
+  });
+
   test("it is renewed each quarter of its time", () => {
     const state = story(
       A,

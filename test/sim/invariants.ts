@@ -73,6 +73,8 @@ interface Told {
   arbiterAt: number;
   /** The peer's words, or a sign of its machine, count until then. */
   peerUntil: number;
+  /** When it had read what waited while it stood still, the first time since the peer was heard. */
+  wokeAt: number;
   epoch: number;
   /** An operator has forced the role upon it. */
   isForced: boolean;
@@ -87,6 +89,7 @@ function nothingTold(): Told {
     leaseFrom: 0,
     arbiterAt: -Infinity,
     peerUntil: -Infinity,
+    wokeAt: -Infinity,
     epoch: 0,
     isForced: false,
     claimed: 0,
@@ -168,6 +171,9 @@ export class Invariants {
       fail("a deadline is something to do", `node ${settings.node}`);
     }
     this.#note(told, elector, input, clock);
+    if (before.stalledSince !== undefined && state.stalledSince === undefined) {
+      if (before.peer.kind !== "heard" || told.wokeAt <= before.peer.at) told.wokeAt = clock;
+    }
     for (const effect of effects) {
       if (effect.kind === "claim") this.#checkClaim(elector, before, state, effect, clock);
       if (effect.kind === "claim" && before.peer.kind === "unknown") {
@@ -179,7 +185,7 @@ export class Invariants {
     }
     if (before.phase.kind !== state.phase.kind) this.#checkReason(elector, before, state, effects);
     this.#checkDamping(elector, before, after, clock);
-    this.#checkIsolation(elector, state, clock);
+    this.#checkIsolation(elector, after, clock);
     if (input.kind === "advertisement") this.#checkTieBreak(elector, input.advertisement, state);
   }
 
@@ -237,6 +243,9 @@ export class Invariants {
     const vouchedMs = ARBITER_VOUCHES * arbiterIntervalMs(settings.intervalMs);
     if (isGuess && this.#world.scenario.arbiter && clock - told.arbiterAt >= vouchedMs) {
       fail("rule 6: nobody claims on silence unless the arbiter answers", settings.node);
+    }
+    if (isGuess && before.peer.kind === "heard" && clock < told.wokeAt + settings.intervalMs) {
+      fail("rule 5: who stood still gives the others a chance to be heard", settings.node);
     }
     const recent = told.roleChangesAt.filter((at) => clock - at < FLAP_WINDOW_MS);
     if (isGuess && recent.length > settings.roleChangesMax) {
@@ -373,13 +382,19 @@ export class Invariants {
     }
   }
 
-  // Rule 6: an active that hears neither its peer nor its arbiter lets go.
-  #checkIsolation({ node, settings, late }: Elector, { phase, stalledSince }: State, clock: number): void {
-    // By force an operator has taken the matter into his hands, until somebody is heard again.
-    if (phase.kind !== "active" || phase.forced || !this.#world.scenario.arbiter) return;
-    if (stalledSince !== undefined || late.byMs > 0) return;
+  // Rule 6: an active that hears neither its peer nor its arbiter lets go; but not because it could not hear them (rule 5).
+  #checkIsolation({ node, settings, late }: Elector, { state, effects }: Step, clock: number): void {
+    if (!this.#world.scenario.arbiter) return;
     const told = this.#told[node];
     const silentMs = ARBITER_SILENT * arbiterIntervalMs(settings.intervalMs);
+    const hasChance = clock < told.wokeAt + silentMs;
+    const letsGo = effects.some((effect) => effect.kind === "log" && effect.event.startsWith("isolated"));
+    if (hasChance && letsGo)
+      fail("rule 5: who stood still gives the others a chance to be heard", settings.node);
+    const { phase, stalledSince } = state;
+    // By force an operator has taken the matter into his hands, until somebody is heard again.
+    if (phase.kind !== "active" || phase.forced || hasChance) return;
+    if (stalledSince !== undefined || late.byMs > 0) return;
     if (clock >= told.peerUntil + 1 && clock >= told.arbiterAt + silentMs + 1) {
       fail("rule 6: an isolated active lets go", settings.node);
     }

@@ -12,6 +12,7 @@ export const MUTANTS = [
   "judges by its own interval only",
   "does not wait anew for one that died",
   "skips the queue",
+  "judges as soon as it wakes",
   "ignores the arbiter",
   "doubts the arbiter",
   "claims during maintenance",
@@ -41,6 +42,7 @@ export function mutateState(mutant: Mutant | undefined, state: State, now: numbe
       return { ...state, peerTimes: { ...state.peerTimes, intervalMs: 0 } };
     }
   }
+  if (mutant === "judges as soon as it wakes") return { ...state, wokeAt: undefined };
   if (mutant === "forgets damping") return { ...state, dampedUntil: undefined };
   return state;
 }
