@@ -273,10 +273,33 @@ if (unknown.length > 0) {
 }
 const isWanted = (part: string) => (parts.size === 0 || parts.has(part)) && process.exitCode === undefined;
 
+/** Of all that has ended by now and was waited for (proc_pid_stat(5), fields 16 and 17), in seconds; 0 where there is no /proc. */
+function processorSeconds(): number {
+  const TICKS_PER_SECOND = 100;
+  try {
+    const stat = readFileSync("/proc/self/stat", "utf8");
+    const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+    return (Number(fields[13]) + Number(fields[14])) / TICKS_PER_SECOND;
+  } catch {
+    return 0;
+  }
+}
+
+/** What the run cost, for whoever wants it to cost less. What runs in the background is counted where it ends. */
+const costs: string[] = [];
+
+async function counted(name: string, act: () => Promise<TestResult[]>): Promise<void> {
+  const begin = { ms: performance.now(), processors: processorSeconds() };
+  results.push(...(await act()));
+  const seconds = (performance.now() - begin.ms) / 1000;
+  const used = processorSeconds() - begin.processors;
+  costs.push(`${name} ${seconds.toFixed(0)} s (${used.toFixed(0)} s of processors)`);
+}
+
 const results: TestResult[] = [];
 if (isWanted("check")) {
   console.log("\n== check");
-  results.push(...(await Promise.all(CHECKS.map(runCheck))));
+  await counted("check", async () => Promise.all(CHECKS.map(runCheck)));
 }
 const wanted = layers().filter(({ name }) => isWanted(name));
 const background = Promise.all([
@@ -287,7 +310,7 @@ for (const layer of wanted.filter(({ kind }) => kind !== "background")) {
   if (layer.kind === "measuring") await background;
   if (!isWanted(layer.name)) continue;
   console.log(`\n== ${layer.name}`);
-  results.push(...(await runLayer(layer)));
+  await counted(layer.name, async () => runLayer(layer));
 }
 results.push(...(await background).flat());
 
@@ -298,6 +321,7 @@ for (const outcome of ["skipped", "failed"] as const) {
   }
 }
 if (having("failed").length > 0) process.exitCode = 1;
+console.log(`\ntook     ${costs.join(", ")}`);
 console.log(
   `\n${String(having("passed").length)} passed, ${String(having("failed").length)} failed, ${String(having("skipped").length)} skipped`,
 );
