@@ -114,12 +114,14 @@ export class Vip {
   }
 
   /** Adds the address with its lease, or sets the lease anew when it is there already. */
-  claim(options: ClaimOptions): Promise<HookResult> {
-    this.#epoch = options.epoch;
-    return this.#order("claim", {
-      ...(options.handover ? { VIPAIR_HANDOVER: "1" } : {}),
-      ...(options.probe ? { VIPAIR_PROBE: "1" } : {}),
+  async claim({ epoch, handover, probe }: ClaimOptions): Promise<HookResult> {
+    this.#epoch = epoch;
+    const claimed = await this.#order("claim", {
+      ...(handover ? { VIPAIR_HANDOVER: "1" } : {}),
+      ...(probe ? { VIPAIR_PROBE: "1" } : {}),
     });
+    // Nobody answers for as long as a second, and the lease begins after that: nobody but a renewal tells when.
+    return probe && claimed.kind === "done" ? this.renew() : claimed;
   }
 
   /** Extends the lease; never brings the address back: that fails with `gone`. */

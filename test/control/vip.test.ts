@@ -57,7 +57,7 @@ async function eventually(holds: () => boolean): Promise<void> {
 }
 
 test("a hook is told the address, the lease, the epoch and both nodes", async (t) => {
-  const hook = hookOf(t, `note "$1"; env | grep ^VIPAIR_ | sort >>"\${0%/*}/journal"`);
+  const hook = hookOf(t, `[ "$1" = claim ] || exit 0; note "$1"; env | grep ^VIPAIR_ | sort >>"\${0%/*}/journal"`);
   const result = await vipOf(hook.path).claim({ epoch: 7, handover: true, probe: true });
   assert.equal(result.kind, "done");
   assert.deepEqual(hook.journal(), [
@@ -81,6 +81,22 @@ test("a claim that is neither probed nor a handover does not say so, and a renew
   await vip.claim(CLAIM);
   await vip.renew();
   assert.deepEqual(hook.journal(), ["claim 7 no no", "renew 7 no no"]);
+});
+
+test("of a claim that asks the network first, which takes a second, the lease counts from a renewal right after it", async (t) => {
+  const hook = hookOf(t, `note "$1"; [ "$1" != claim ] || sleep 0.3`);
+  const before = monotonicClock();
+  const result = await vipOf(hook.path, { leaseMs: 1000 }).claim({ ...CLAIM, probe: true });
+  assert.ok(result.kind === "done");
+  assert.ok(result.startedAtMs >= before + 300, `${String(result.startedAtMs - before)} ms`);
+  assert.deepEqual(hook.journal(), ["claim", "renew"]);
+});
+
+test("a claim that asked the network first and whose address has gone by then has failed", async (t) => {
+  const hook = hookOf(t, `[ "$1" != renew ] || { echo "it is gone" >&2; exit 4; }`);
+  const result = await vipOf(hook.path).claim({ ...CLAIM, probe: true });
+  assert.ok(result.kind === "failed");
+  assert.deepEqual([result.failure, result.reason], ["gone", "renew hook: exit 4: it is gone"]);
 });
 
 test("the lease counts from the start of the claim and ends by itself", async (t) => {

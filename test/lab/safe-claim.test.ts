@@ -3,15 +3,19 @@
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
 import { tellFailures } from "./failures.ts";
 import { FAULTS } from "./faults.ts";
-import { Lab } from "./lab.ts";
+import { Lab, NODES } from "./lab.ts";
 import { type Meter, ms } from "./meter.ts";
 import { labIsMissing } from "./requirements.ts";
 import { describeRound, median, runRound } from "./round.ts";
 
 /** A second of lease, the active-down interval, two hooks and their announcement. */
 const SILENT_OUTAGE_MS_MAX = 2200;
+const SHORTEST_LEASE_MS = 1000;
+/** Start, the time of a reunion, the predecessor's lease and a second for the question. */
+const ALONE_WITHIN_MS = 10_000;
 const ROUNDS = 3;
 const SILENT: ReadonlySet<string> = new Set([
   "frozen (SIGSTOP)",
@@ -54,3 +58,19 @@ for (const fault of FAULTS.filter(({ servedBy }) => servedBy === "the standby"))
     },
   );
 }
+
+test(
+  "the power comes back for one node only: it asks the network, and serves for as long as it is alone",
+  { skip },
+  async () => {
+    await lab.settle();
+    await Promise.all(NODES.map(async (node) => lab.powerOff(node)));
+    const since = performance.now();
+    await lab.powerOn("a");
+    await lab.waitForRole("a", "active", { withinMs: ALONE_WITHIN_MS });
+    // Longer than a lease: the first one is renewed.
+    await sleep(2 * SHORTEST_LEASE_MS);
+    assert.deepEqual(await lab.holders(), ["a"]);
+    assert.equal(lab.watch.claimsSince(since).length, 1);
+  },
+);

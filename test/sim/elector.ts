@@ -199,8 +199,14 @@ export class Elector {
 
   #claim(epoch: number, probes: boolean): void {
     const generation = ++this.#claims;
+    let isRenewed = !probes;
     const settle = (end: string, startedAt: number): void => {
       if (end === "aborted") return;
+      if (end === "done" && !isRenewed) {
+        isRenewed = true;
+        this.#vip.order("renew", settle);
+        return;
+      }
       if (end === "done") {
         this.input({ kind: "claimed", epoch, startedAt });
         return;
