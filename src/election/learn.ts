@@ -3,13 +3,12 @@
 
 import type { Advertisement } from "./advertisement.ts";
 import { endDamping } from "./damping.ts";
-import { announceTimes, isCountedOn, isLeaseStale, leaseGoneAt } from "./lease.ts";
+import { announceTimes, hookSlackMs, isCountedOn, isLeaseStale, leaseGoneAt } from "./lease.ts";
 import { answerDone } from "./phases.ts";
 import type { Impairment, Input, Lease, PeerTimes, Settings } from "./state.ts";
 import {
   CLAIM_RETRY_MS,
   CLAIM_RETRY_MS_MAX,
-  HOOK_SLACK_MS,
   LOSS_WINDOW_MS,
   LOSSES_MAX,
   reunionMs,
@@ -141,7 +140,8 @@ function learnTimes(turn: Turn, { intervalMs, leaseGoneMs }: Advertisement): Pee
   const newest = { intervalMs, leaseGoneMs, longerUntil: undefined };
   if (known === undefined || leaseGoneMs >= known.leaseGoneMs) return newest;
   // Counted from its first word: unheard, the earlier life may have renewed its lease up to its end.
-  const longerUntil = known.longerUntil ?? (hadNoLease(turn) ? now : now + known.leaseGoneMs + HOOK_SLACK_MS);
+  const longerUntil =
+    known.longerUntil ?? (hadNoLease(turn) ? now : now + known.leaseGoneMs + hookSlackMs(turn.state));
   return now < longerUntil ? { intervalMs, leaseGoneMs: known.leaseGoneMs, longerUntil } : newest;
 }
 
@@ -158,7 +158,8 @@ function learnDeath(turn: Turn, { everHeard }: { readonly everHeard: boolean }):
   if (peer.kind === "dead") return update(turn, { peer: { ...peer, at: turn.now } });
   const hadNone = hadNoLease(turn);
   log(turn, "warn", "the peer's process is dead", { peer: peerName(turn.settings) });
-  update(turn, { peer: { kind: "dead", mayHold: !hadNone, everHeard, at: turn.now } });
+  const wasClaiming = peer.kind === "heard" && peer.said.role === "claiming";
+  update(turn, { peer: { kind: "dead", mayHold: !hadNone, wasClaiming, everHeard, at: turn.now } });
   const { phase } = turn.state;
   if (hadNone || phase.kind !== "awaiting-lease") return;
   // It was only silent until now: unheard it may have renewed its lease up to its end.

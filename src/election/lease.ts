@@ -2,12 +2,13 @@
 // ended, and the network is told where the address is.
 
 import { listen, enterFault, releaseIfHeld, standBy } from "./phases.ts";
-import type { Lease } from "./state.ts";
+import type { Lease, State } from "./state.ts";
 import {
   ANNOUNCE_AFTER_LEASE_MS,
   ANNOUNCE_AFTER_MS,
   ANNOUNCE_EVERY_MS,
   CLAIM_RETRY_MS,
+  CLAIM_SLACK_MS,
   HOOK_SLACK_MS,
   leaseGoneMs,
   LEASE_TRUST,
@@ -76,7 +77,14 @@ function peerLeaseGoneMs({ settings, state: { peerTimes } }: Turn): number {
 
 /** When a lease that the peer set just now has ended, however slow its hook was. */
 export function leaseGoneAt(turn: Turn): number {
-  return turn.now + peerLeaseGoneMs(turn) + HOOK_SLACK_MS;
+  return turn.now + peerLeaseGoneMs(turn) + hookSlackMs(turn.state);
+}
+
+/** How long a hook that the peer started with its last words may run before it sets a lease. */
+export function hookSlackMs({ peer }: State): number {
+  const isClaiming =
+    peer.kind === "dead" ? peer.wasClaiming : peer.kind === "heard" && peer.said.role === "claiming";
+  return isClaiming ? CLAIM_SLACK_MS : HOOK_SLACK_MS;
 }
 
 /** The moments after a claim, or after a duel, at which the network is told (rule 3); ascending. */

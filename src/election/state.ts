@@ -135,7 +135,14 @@ export type Peer =
   | { readonly kind: "absent" }
   | { readonly kind: "heard"; readonly said: Advertisement; readonly at: number }
   /** Its machine refused a connection, last `at`: no vipair runs there. `mayHold`: its lease may still run. */
-  | { readonly kind: "dead"; readonly mayHold: boolean; readonly everHeard: boolean; readonly at: number }
+  | {
+      readonly kind: "dead";
+      readonly mayHold: boolean;
+      /** Those were its last words, so that its hook may run yet. */
+      readonly wasClaiming: boolean;
+      readonly everHeard: boolean;
+      readonly at: number;
+    }
   /** It answers but cannot be understood. */
   | { readonly kind: "estranged"; readonly problem: string; readonly at: number };
 

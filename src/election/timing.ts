@@ -67,8 +67,10 @@ interface LeaseTimes {
 /** How much longer than a lease a careful successor waits: clocks drift, hooks start late. */
 const LEASE_MARGIN = 1.05;
 
-/** And that much more: a hook that was running when its process died sets the lease as late as that. */
+/** And that much more: a renewal that was running when its process died sets the lease as late as that. */
 export const HOOK_SLACK_MS = 300;
+/** The same of a claim, which may ask the network for a second first; no hook runs for longer. */
+export const CLAIM_SLACK_MS = 2000;
 
 /** An estranged peer shows that it lives with each redial, at most 1 s apart; after this it is taken for silent. */
 export const REDIAL_MEMORY_MS = 3000;

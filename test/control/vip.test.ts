@@ -57,7 +57,10 @@ async function eventually(holds: () => boolean): Promise<void> {
 }
 
 test("a hook is told the address, the lease, the epoch and both nodes", async (t) => {
-  const hook = hookOf(t, `[ "$1" = claim ] || exit 0; note "$1"; env | grep ^VIPAIR_ | sort >>"\${0%/*}/journal"`);
+  const hook = hookOf(
+    t,
+    `[ "$1" = claim ] || exit 0; note "$1"; env | grep ^VIPAIR_ | sort >>"\${0%/*}/journal"`,
+  );
   const result = await vipOf(hook.path).claim({ epoch: 7, handover: true, probe: true });
   assert.equal(result.kind, "done");
   assert.deepEqual(hook.journal(), [

@@ -200,6 +200,27 @@ suite("the active goes", () => {
     assert.equal(expiryLateMs(1), 0);
   });
 
+  test("claim: safe: a peer that dies or falls silent while it claims may ask the network yet, and set its lease after that", () => {
+    for (const [end, waitsFrom] of [
+      ["dead", 2010],
+      ["silence", 2832],
+    ] as const) {
+      const claimAt = waitsFrom + 2100 + 2000;
+      story(
+        { ...A, ...SAFE },
+        STANDBY,
+        `
+        1999  hears standby 1     standby
+        2000  hears claiming 2    standby
+        2010  ${end}              ${end === "dead" ? "awaiting-lease: says awaiting-lease" : "standby"}
+        2832                      awaiting-lease${end === "dead" ? "" : ": says awaiting-lease"}
+        ${String(claimAt - 1)}    awaiting-lease
+        ${String(claimAt)}        claiming: claim 3, says claiming
+        `,
+      );
+    }
+  });
+
   test("claim: safe: the words that waited for a stalled process do not prove that a dead peer had no lease", () => {
     story(
       { ...A, ...SAFE },

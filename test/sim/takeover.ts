@@ -6,12 +6,13 @@
 import type { State } from "../../src/election/state.ts";
 import {
   activeDownMs,
+  CLAIM_SLACK_MS,
   HOOK_SLACK_MS,
   leaseGoneMs,
   REDIAL_MEMORY_MS,
   VACANCY_ACTIVE_DOWNS,
 } from "../../src/election/timing.ts";
-import { SLOW_HOOK_MS } from "./address.ts";
+import { PROBE_MS, SLOW_HOOK_MS } from "./address.ts";
 import { type NodeId, otherOf } from "./network.ts";
 import { extremesOf, type Fault, settingsOf, type Times } from "./scenario.ts";
 import { CLOCKS, type ObservedWorld } from "./truth.ts";
@@ -102,8 +103,9 @@ export class Takeover {
     // One that was not understood is taken for silent late (decision 0006).
     const estrangedMs = this.#stateOf(node)?.peer.kind === "estranged" ? REDIAL_MEMORY_MS : 0;
     const knownMs = (1 + VACANCY_ACTIVE_DOWNS) * activeDownMs(settings.priority, intervalMs) + estrangedMs;
-    const waitMs = claim === "safe" ? leaseGoneMs(settings) + HOOK_SLACK_MS + leaseMs : 0;
-    if (now - since > CLOCKS * (knownMs + waitMs) + 2 * SLOW_HOOK_MS + 2 * intervalMs) {
+    // The other may have died while it claimed, and this one may have to ask the network.
+    const waitMs = claim === "safe" ? leaseGoneMs(settings) + CLAIM_SLACK_MS + leaseMs : 0;
+    if (now - since > CLOCKS * (knownMs + waitMs) + PROBE_MS + 2 * SLOW_HOOK_MS + 2 * intervalMs) {
       fail("a standby that could take over for so long has done so", settings.node);
     }
   }
