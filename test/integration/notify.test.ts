@@ -88,12 +88,16 @@ describe("notify hooks", { concurrency: 3 }, () => {
     const { a, b } = await pair.startBoth();
     const repair = pair.sabotage("a", "renew", "fails");
     await b.becomes("active");
-    const calls = await has("a", 3);
-    assert.deepEqual(changes(calls), [">standby", "standby>active", "active>fault"]);
-    assert.match(calls[2]?.reason ?? "", /^renewal: the lease could not be renewed/);
+    const hasFailed = () => told("a").some(({ role }) => role === "fault");
+    await waitUntil(hasFailed, { what: "a call about the fault", withinMs: 10_000 });
+    const calls = told("a");
+    assert.deepEqual(changes(calls).slice(0, 2), [">standby", "standby>active"]);
+    // On a machine that pauses the lease may be old before it is known that its renewal failed: then a claims once more.
+    assert.equal(changes(calls).at(-1), "active>fault");
+    assert.match(calls.at(-1)?.reason ?? "", /^renewal: the lease could not be renewed/);
     repair();
     await pair.isWell(a);
-    assert.deepEqual(changes(await has("a", 4)).slice(3), ["fault>standby"]);
+    assert.deepEqual(changes(await has("a", calls.length + 1)).slice(calls.length), ["fault>standby"]);
     assert.deepEqual(changes(told("b")), [">standby", "standby>active"]);
   });
 
