@@ -61,6 +61,9 @@ export class ChangeInvariants {
   /** That nothing is ordered by this change needs no entry: both disks have it, or nothing of the key. */
   forgets(node: NodeId, change: Change): void {
     this.#forgotten[node].add(change);
+    // A copy of the order that it ended may still be on its way over another connection; it is taken back once more.
+    const order = this.#endings.get(JSON.stringify(change));
+    if (order !== undefined) this.#forgotten[node].add(order);
     this.#raise(otherOf(node), change);
     this.#checkKept(otherOf(node));
   }
