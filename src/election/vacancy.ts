@@ -172,7 +172,8 @@ function findVacancy(turn: Turn, phase: Waiting): Vacancy | undefined {
   }
   const silentMs = now - peer.at;
   if (silentMs >= activeDown) {
-    if (now < peerChanceUntil(turn)) return undefined;
+    // Whoever awaits its lease has judged it silent before.
+    if (phase.kind === "standby" && now < peerChanceUntil(turn)) return undefined;
     return guess(turn, `no advertisement for ${String(Math.round(silentMs))} ms`);
   }
   if (settings.claim === "safe" && mayKeepLonger(turn)) return undefined;

@@ -357,6 +357,22 @@ suite("stalled process", () => {
     );
   });
 
+  test("claim: safe: standing still while it waits for the lease of a silent peer does not make it wait anew", () => {
+    story(
+      { ...A, ...SAFE },
+      STANDBY,
+      `
+      1020  hears active 1  standby
+      1852                  awaiting-lease: says awaiting-lease
+      1900  freezes         awaiting-lease
+      2500  wakes           awaiting-lease: read-queue
+      2500  queue-read      awaiting-lease
+      4251                  awaiting-lease
+      4252                  claiming: claim 2, says claiming
+      `,
+    );
+  });
+
   test("one that stands still again and again gives a silent peer one interval, not one each time", () => {
     story(
       A,

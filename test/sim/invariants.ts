@@ -244,7 +244,8 @@ export class Invariants {
     if (isGuess && this.#world.scenario.arbiter && clock - told.arbiterAt >= vouchedMs) {
       fail("rule 6: nobody claims on silence unless the arbiter answers", settings.node);
     }
-    if (isGuess && before.peer.kind === "heard" && clock < told.wokeAt + settings.intervalMs) {
+    const judges = isGuess && before.peer.kind === "heard" && before.phase.kind === "standby";
+    if (judges && clock < told.wokeAt + settings.intervalMs) {
       fail("rule 5: who stood still gives the others a chance to be heard", settings.node);
     }
     const recent = told.roleChangesAt.filter((at) => clock - at < FLAP_WINDOW_MS);
