@@ -7,10 +7,11 @@
 //   renew             takes the turn of an announce or status; waits for what else runs
 //   announce, status  wait; one whose turn a renewal took runs again after it, for what is left of its time
 //
-// So a lease is never set later than one hook after the election asked for it: by then the node may have handed
-// the address over. An action that waits already is not queued a second time: the older one is dropped (`superseded`).
+// So a lease is never set later than one hook after the election asked for it (two when a claim asks the network first:
+// a renewal follows it): by then the node may have handed the address over. An action that waits already is not queued a second time: the older one is dropped (`superseded`).
 
 import type { NodeConfig, VirtualAddress } from "../config/config.ts";
+import { LEASE_TRUST } from "../election/timing.ts";
 import type { Clock } from "../system/clock.ts";
 import { explainRun, lastLine, programProblem } from "../system/exec.ts";
 import type { Run, RunResult } from "../system/exec.ts";
@@ -22,6 +23,9 @@ export type VipAction = "claim" | "renew" | "release" | "announce" | "status";
 
 /** No hook may take longer, whatever it does. */
 const HOOK_TIMEOUT_MS = 2000;
+
+/** For so long a claim asks the network whether somebody has the address, when nobody answers. */
+const ASKING_MS = 1000;
 
 /** Exit codes that scripts/hooks/vip gives a meaning to. */
 const EXIT_NOT_HELD = 1;
@@ -40,6 +44,8 @@ export type HookResult =
       readonly kind: "done";
       readonly startedAtMs: number;
       readonly finishedAtMs: number;
+      /** By the clock of the process that started the hook, so without the time for which its end was not read. */
+      readonly ranMs: number;
       readonly stdout: string;
       /** Not empty: it was done, but not all went as it should. */
       readonly stderr: string;
@@ -100,6 +106,8 @@ export class Vip {
   /** At most one of each action, oldest first. */
   #waiting: Intent[] = [];
   #epoch = 0;
+  /** Grows with each claim and release: a claim goes on only while it is the newest wish. */
+  #wish = 0;
   /** When the kernel removes the address unless it is renewed; undefined: not held as far as we know. */
   #leaseEndsAtMs: number | undefined;
 
@@ -116,12 +124,18 @@ export class Vip {
   /** Adds the address with its lease, or sets the lease anew when it is there already. */
   async claim({ epoch, handover, probe }: ClaimOptions): Promise<HookResult> {
     this.#epoch = epoch;
+    const wish = ++this.#wish;
     const claimed = await this.#order("claim", {
       ...(handover ? { VIPAIR_HANDOVER: "1" } : {}),
       ...(probe ? { VIPAIR_PROBE: "1" } : {}),
     });
-    // Nobody answers for as long as a second, and the lease begins after that: nobody but a renewal tells when.
-    return probe && claimed.kind === "done" ? this.renew() : claimed;
+    if (!probe || claimed.kind !== "done") return claimed;
+    if (wish !== this.#wish) return { kind: "superseded" };
+    // Nobody answers for as long as a second, and the lease begins after that: nobody but a renewal tells when. Unless
+    // this process stood still since then: then it may have ended (rule 4), and whoever counts from the start lets go.
+    const { clock, leaseMs } = this.#options;
+    const setAtMs = claimed.startedAtMs + Math.min(claimed.ranMs, ASKING_MS);
+    return clock() - setAtMs < LEASE_TRUST * leaseMs ? this.renew() : claimed;
   }
 
   /** Extends the lease; never brings the address back: that fails with `gone`. */
@@ -131,6 +145,7 @@ export class Vip {
 
   /** Removes the address; that it is not there is success. */
   release(): Promise<HookResult> {
+    this.#wish += 1;
     return this.#order("release", {});
   }
 
@@ -146,6 +161,7 @@ export class Vip {
 
   /** The process is ending: kills the hook that runs, drops what waits. The lease ends what is left. */
   abandon(): void {
+    this.#wish += 1;
     for (const intent of this.#waiting.splice(0)) intent.settle({ kind: "superseded" });
     this.#kill({ yields: false });
   }
@@ -245,7 +261,7 @@ export class Vip {
       const subject = { ...this.#subject(action), tookMs: Math.round(result.durationMs) };
       if (stderr === "") this.#options.log.debug(subject, "hook done");
       else this.#options.log.warn({ ...subject, stderr }, "hook done, with a complaint");
-      return { kind: "done", ...times, stdout: result.stdout.trim(), stderr };
+      return { kind: "done", ...times, ranMs: result.durationMs, stdout: result.stdout.trim(), stderr };
     }
     const { failure, reason } = explainFailure(action, result);
     if (failure !== "not-held") {

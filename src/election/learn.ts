@@ -3,7 +3,7 @@
 
 import type { Advertisement } from "./advertisement.ts";
 import { endDamping } from "./damping.ts";
-import { announceTimes, hookSlackMs, isCountedOn, isLeaseStale, leaseGoneAt } from "./lease.ts";
+import { announceTimes, hookSlackMs, isCountedOn, isLeaseStale, leaseGoneAt, wasClaiming } from "./lease.ts";
 import { answerDone } from "./phases.ts";
 import type { Impairment, Input, Lease, PeerTimes, Settings } from "./state.ts";
 import {
@@ -36,7 +36,7 @@ export function learn(turn: Turn, input: Input): void {
     case "peer-dead":
       return learnDeath(turn, { everHeard: input.everHeard ?? true });
     case "peer-estranged":
-      return update(turn, { peer: { kind: "estranged", problem: input.problem, at: turn.now } });
+      return learnEstranged(turn, input.problem);
     case "fault": {
       const { cause, detail, soft = false } = input;
       return addFault(turn, { cause, detail, until: undefined, soft });
@@ -153,13 +153,19 @@ function hadNoLease(turn: Turn): boolean {
   return peer.kind === "heard" && isFresh(turn) && !isContender(peer) && peer.said.role !== "leaving";
 }
 
+function learnEstranged(turn: Turn, problem: string): void {
+  const { peer } = turn.state;
+  update(turn, { peer: { kind: "estranged", problem, wasClaiming: wasClaiming(peer), at: turn.now } });
+}
+
 function learnDeath(turn: Turn, { everHeard }: { readonly everHeard: boolean }): void {
   const { peer } = turn.state;
   if (peer.kind === "dead") return update(turn, { peer: { ...peer, at: turn.now } });
   const hadNone = hadNoLease(turn);
   log(turn, "warn", "the peer's process is dead", { peer: peerName(turn.settings) });
-  const wasClaiming = peer.kind === "heard" && peer.said.role === "claiming";
-  update(turn, { peer: { kind: "dead", mayHold: !hadNone, wasClaiming, everHeard, at: turn.now } });
+  update(turn, {
+    peer: { kind: "dead", mayHold: !hadNone, wasClaiming: wasClaiming(peer), everHeard, at: turn.now },
+  });
   const { phase } = turn.state;
   if (hadNone || phase.kind !== "awaiting-lease") return;
   // It was only silent until now: unheard it may have renewed its lease up to its end.

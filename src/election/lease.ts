@@ -2,7 +2,7 @@
 // ended, and the network is told where the address is.
 
 import { listen, enterFault, releaseIfHeld, standBy } from "./phases.ts";
-import type { Lease, State } from "./state.ts";
+import type { Lease, Peer, State } from "./state.ts";
 import {
   ANNOUNCE_AFTER_LEASE_MS,
   ANNOUNCE_AFTER_MS,
@@ -82,9 +82,21 @@ export function leaseGoneAt(turn: Turn): number {
 
 /** How long a hook that the peer started with its last words may run before it sets a lease. */
 export function hookSlackMs({ peer }: State): number {
-  const isClaiming =
-    peer.kind === "dead" ? peer.wasClaiming : peer.kind === "heard" && peer.said.role === "claiming";
-  return isClaiming ? CLAIM_SLACK_MS : HOOK_SLACK_MS;
+  return wasClaiming(peer) ? CLAIM_SLACK_MS : HOOK_SLACK_MS;
+}
+
+/** By its last words that were understood. */
+export function wasClaiming(peer: Peer): boolean {
+  switch (peer.kind) {
+    case "unknown":
+    case "absent":
+      return false;
+    case "heard":
+      return peer.said.role === "claiming";
+    case "dead":
+    case "estranged":
+      return peer.wasClaiming;
+  }
 }
 
 /** The moments after a claim, or after a duel, at which the network is told (rule 3); ascending. */

@@ -144,7 +144,12 @@ export type Peer =
       readonly at: number;
     }
   /** It answers but cannot be understood. */
-  | { readonly kind: "estranged"; readonly problem: string; readonly at: number };
+  | {
+      readonly kind: "estranged";
+      readonly problem: string;
+      readonly wasClaiming: boolean;
+      readonly at: number;
+    };
 
 /** Two files may differ, as they do while somebody changes them, so each node tells the other its own times. */
 export interface PeerTimes {
@@ -233,8 +238,13 @@ export interface State {
    * the peer is not judged.
    */
   readonly stalledSince: number | undefined;
-  /** When it had read them, the first time since the peer was heard last: from then on others had a chance to be heard. */
-  readonly wokeAt: number | undefined;
+  /** When it had read them: from then on others had a chance to be heard. Of several times since they were heard last, the first. */
+  readonly chanceFrom: {
+    /** Of the peer. */
+    readonly peer: number;
+    /** Of any of the two, the peer and the arbiter. */
+    readonly either: number;
+  };
   /** When step() last ran. */
   readonly at: number;
 }

@@ -69,7 +69,7 @@ export function start(settings: Settings, now: number, memory: Memory = {}): Ste
     switchover: "none",
     stopping: false,
     stalledSince: undefined,
-    wokeAt: undefined,
+    chanceFrom: { peer: -Infinity, either: -Infinity },
     at: now,
   };
   const turn: Turn = { settings, now, state, effects: [{ kind: "release" }] };
@@ -157,7 +157,7 @@ export function nextDeadline(settings: Settings, state: State): number {
 /** Rule 5: a process that woke late reads what waits for it before it judges its peer by the clock. */
 function noticeStall(turn: Turn, input: Input): void {
   if (input.kind === "queue-read") {
-    return update(turn, { stalledSince: undefined, wokeAt: chanceGivenAt(turn) });
+    return update(turn, { stalledSince: undefined, chanceFrom: chanceFrom(turn) });
   }
   if (turn.state.stalledSince !== undefined) return;
   const deadline = nextDeadline(turn.settings, turn.state);
@@ -169,10 +169,16 @@ function noticeStall(turn: Turn, input: Input): void {
   listenAfterStall(turn, lateMs);
 }
 
-/** Each silence of the peer gets one chance, or a process that stalls all the time would never judge. */
-function chanceGivenAt({ now, state: { peer, wokeAt } }: Turn): number {
-  const wasGiven = wokeAt !== undefined && peer.kind === "heard" && peer.at < wokeAt;
-  return wasGiven ? wokeAt : now;
+/** Each silence gets one chance, or a process that stalls all the time would never judge. */
+function chanceFrom({ now, state }: Turn): State["chanceFrom"] {
+  const { peer, arbiter, chanceFrom: given } = state;
+  const isPeerSilent = (since: number) => peer.kind === "heard" && peer.at < since;
+  const isArbiterSilent = (since: number) => arbiter.kind !== "answered" || arbiter.at < since;
+  const { either } = given;
+  return {
+    peer: isPeerSilent(given.peer) ? given.peer : now,
+    either: isPeerSilent(either) && isArbiterSilent(either) ? either : now,
+  };
 }
 
 /**

@@ -69,7 +69,7 @@ const LEASE_MARGIN = 1.05;
 
 /** And that much more: a renewal that was running when its process died sets the lease as late as that. */
 export const HOOK_SLACK_MS = 300;
-/** The same of a claim, which may ask the network for a second first; no hook runs for longer. */
+/** The same of a claim, which may ask the network for a second first; a claim hook that runs for longer is ended. */
 export const CLAIM_SLACK_MS = 2000;
 
 /** An estranged peer shows that it lives with each redial, at most 1 s apart; after this it is taken for silent. */

@@ -123,12 +123,12 @@ export function isArbiterSilent({ settings, now, state: { arbiter } }: Turn): bo
 
 /** Rule 5: until then the peer's silence says nothing, because this node could not hear it; -Infinity: it never stood still. */
 export function peerChanceUntil(knowledge: Omit<Knowledge, "now">): number {
-  return (knowledge.state.wokeAt ?? -Infinity) + pairIntervalMs(knowledge);
+  return knowledge.state.chanceFrom.peer + pairIntervalMs(knowledge);
 }
 
-/** The same of the arbiter, which answers only who asks. */
-export function arbiterChanceUntil({ settings, state: { wokeAt } }: Omit<Knowledge, "now">): number {
-  return (wokeAt ?? -Infinity) + ARBITER_SILENT * arbiterIntervalMs(settings.intervalMs);
+/** The same of peer and arbiter together; the arbiter answers only who asks. */
+export function arbiterChanceUntil({ settings, state: { chanceFrom } }: Omit<Knowledge, "now">): number {
+  return chanceFrom.either + ARBITER_SILENT * arbiterIntervalMs(settings.intervalMs);
 }
 
 /** When the silence of the arbiter becomes an impairment; undefined: there is none, or it has never answered. */

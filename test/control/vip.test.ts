@@ -2,10 +2,11 @@ import assert from "node:assert/strict";
 import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { test } from "node:test";
+import { suite, test } from "node:test";
 import type { TestContext } from "node:test";
 import { Vip, Vips, hookProblem } from "../../src/control/vip.ts";
 import { monotonicClock } from "../../src/system/clock.ts";
+import { startLauncher, stopLauncher } from "../../src/system/launcher.ts";
 import type { Log } from "../../src/system/log.ts";
 import { Stopwatch } from "../support/stopwatch.ts";
 
@@ -100,6 +101,47 @@ test("a claim that asked the network first and whose address has gone by then ha
   const result = await vipOf(hook.path).claim({ ...CLAIM, probe: true });
   assert.ok(result.kind === "failed");
   assert.deepEqual([result.failure, result.reason], ["gone", "renew hook: exit 4: it is gone"]);
+});
+
+suite("a process that stands still while its claim asks the network", () => {
+  /** Its hook has ended and nobody has read that yet: with the launcher, as in the control process. */
+  async function claimUnread(t: TestContext, stillMs: number) {
+    startLauncher(() => undefined);
+    t.after(stopLauncher);
+    const hook = hookOf(t, `note "$1"`);
+    const vip = vipOf(hook.path, { leaseMs: 1000 });
+    await vip.status();
+    const claim = vip.claim({ ...CLAIM, probe: true });
+    // The order leaves this process in the next turn of its event loop.
+    await new Promise((resolve) => setImmediate(resolve));
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, stillMs);
+    return { vip, claim, journal: hook.journal };
+  }
+
+  test("rule 4: renews nothing when the lease may have ended", async (t) => {
+    const before = monotonicClock();
+    const { claim, journal } = await claimUnread(t, 1500);
+    const result = await claim;
+    assert.ok(result.kind === "done");
+    assert.ok(result.startedAtMs - before < 1000, "as old as it is");
+    assert.deepEqual(journal(), ["status", "claim"]);
+  });
+
+  test("renews nothing that was given up meanwhile", async (t) => {
+    const { vip, claim, journal } = await claimUnread(t, 500);
+    const release = vip.release();
+    assert.deepEqual(await claim, { kind: "superseded" });
+    assert.equal((await release).kind, "done");
+    assert.deepEqual(journal(), ["status", "claim", "release"]);
+  });
+
+  test("starts no hook when the process ends", async (t) => {
+    const { vip, claim, journal } = await claimUnread(t, 500);
+    vip.abandon();
+    assert.deepEqual(await claim, { kind: "superseded" });
+    await vip.status();
+    assert.deepEqual(journal(), ["status", "claim", "status"]);
+  });
 });
 
 test("the lease counts from the start of the claim and ends by itself", async (t) => {

@@ -108,6 +108,24 @@ suite("rule 6: the arbiter tells who of the two is cut off", () => {
     );
   });
 
+  test("rule 6: alone, too, each time that it stands still: the arbiter answered in between", () => {
+    story(
+      WITH_LONG_LEASE,
+      SETTLED,
+      ASKED_ACTIVE,
+      STOOD_STILL,
+      `
+      11101  arbiter answers  active
+      40000  arbiter silent   active
+      40000  freezes          active
+      41000  wakes            active: read-queue
+      41000  queue-read       active
+      41001  arbiter answers  active
+      50000                   active
+      `,
+    );
+  });
+
   test("rule 6: an active that stood still and then hears nobody renews nothing, and releases as soon as they are silent", () => {
     story(
       WITH_LONG_LEASE,

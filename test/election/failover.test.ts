@@ -201,6 +201,18 @@ suite("the active goes", () => {
   });
 
   test("claim: safe: a peer that dies or falls silent while it claims may ask the network yet, and set its lease after that", () => {
+    story(
+      { ...A, ...SAFE },
+      STANDBY,
+      `
+      1999  hears standby 1   standby
+      2000  hears claiming 2  standby
+      2010  estranged         standby
+      2020  dead              awaiting-lease: says awaiting-lease
+      6119                    awaiting-lease
+      6120                    claiming: claim 3, says claiming
+      `,
+    );
     for (const [end, waitsFrom] of [
       ["dead", 2010],
       ["silence", 2832],

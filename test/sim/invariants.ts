@@ -73,8 +73,9 @@ interface Told {
   arbiterAt: number;
   /** The peer's words, or a sign of its machine, count until then. */
   peerUntil: number;
-  /** When it had read what waited while it stood still, the first time since the peer was heard. */
+  /** When it had read what waited while it stood still, the first time since the peer was heard, or either of peer and arbiter. */
   wokeAt: number;
+  wokeAmongAll: number;
   epoch: number;
   /** An operator has forced the role upon it. */
   isForced: boolean;
@@ -90,6 +91,7 @@ function nothingTold(): Told {
     arbiterAt: -Infinity,
     peerUntil: -Infinity,
     wokeAt: -Infinity,
+    wokeAmongAll: -Infinity,
     epoch: 0,
     isForced: false,
     claimed: 0,
@@ -172,7 +174,9 @@ export class Invariants {
     }
     this.#note(told, elector, input, clock);
     if (before.stalledSince !== undefined && state.stalledSince === undefined) {
-      if (before.peer.kind !== "heard" || told.wokeAt <= before.peer.at) told.wokeAt = clock;
+      const peerAt = before.peer.kind === "heard" ? before.peer.at : Infinity;
+      if (told.wokeAt <= peerAt) told.wokeAt = clock;
+      if (told.wokeAmongAll <= Math.max(peerAt, told.arbiterAt)) told.wokeAmongAll = clock;
     }
     for (const effect of effects) {
       if (effect.kind === "claim") this.#checkClaim(elector, before, state, effect, clock);
@@ -388,7 +392,7 @@ export class Invariants {
     if (!this.#world.scenario.arbiter) return;
     const told = this.#told[node];
     const silentMs = ARBITER_SILENT * arbiterIntervalMs(settings.intervalMs);
-    const hasChance = clock < told.wokeAt + silentMs;
+    const hasChance = clock < told.wokeAmongAll + silentMs;
     const letsGo = effects.some((effect) => effect.kind === "log" && effect.event.startsWith("isolated"));
     if (hasChance && letsGo)
       fail("rule 5: who stood still gives the others a chance to be heard", settings.node);

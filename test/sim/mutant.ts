@@ -42,7 +42,8 @@ export function mutateState(mutant: Mutant | undefined, state: State, now: numbe
       return { ...state, peerTimes: { ...state.peerTimes, intervalMs: 0 } };
     }
   }
-  if (mutant === "judges as soon as it wakes") return { ...state, wokeAt: undefined };
+  if (mutant === "judges as soon as it wakes")
+    return { ...state, chanceFrom: { peer: -Infinity, either: -Infinity } };
   if (mutant === "forgets damping") return { ...state, dampedUntil: undefined };
   return state;
 }
