@@ -103,21 +103,21 @@ test("a claim that asked the network first and whose address has gone by then ha
   assert.deepEqual([result.failure, result.reason], ["gone", "renew hook: exit 4: it is gone"]);
 });
 
-suite("a process that stands still while its claim asks the network", () => {
-  /** Its hook has ended and nobody has read that yet: with the launcher, as in the control process. */
-  async function claimUnread(t: TestContext, stillMs: number) {
-    startLauncher(() => undefined);
-    t.after(stopLauncher);
-    const hook = hookOf(t, `note "$1"`);
-    const vip = vipOf(hook.path, { leaseMs: 1000 });
-    await vip.status();
-    const claim = vip.claim({ ...CLAIM, probe: true });
-    // The order leaves this process in the next turn of its event loop.
-    await new Promise((resolve) => setImmediate(resolve));
-    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, stillMs);
-    return { vip, claim, journal: hook.journal };
-  }
+/** A claim that asks the network and whose hook has ended and nobody has read that yet: with the launcher, as in the control process. */
+async function claimUnread(t: TestContext, stillMs: number) {
+  startLauncher(() => undefined);
+  t.after(stopLauncher);
+  const hook = hookOf(t, `note "$1"`);
+  const vip = vipOf(hook.path, { leaseMs: 1000 });
+  await vip.status();
+  const claim = vip.claim({ ...CLAIM, probe: true });
+  // The order leaves this process in the next turn of its event loop.
+  await new Promise((resolve) => setImmediate(resolve));
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, stillMs);
+  return { vip, claim, journal: hook.journal };
+}
 
+suite("a process that stands still while its claim asks the network", () => {
   test("rule 4: renews nothing when the lease may have ended", async (t) => {
     const before = monotonicClock();
     const { claim, journal } = await claimUnread(t, 1500);
