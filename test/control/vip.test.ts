@@ -114,7 +114,9 @@ async function claimUnread(t: TestContext, stillMs: number) {
   // The order leaves this process in the next turn of its event loop.
   await new Promise((resolve) => setImmediate(resolve));
   const nobody = new Int32Array(new SharedArrayBuffer(4));
-  while (!hook.journal().includes("claim")) Atomics.wait(nobody, 0, 0, 10);
+  for (let waits = 0; waits < 500 && !hook.journal().includes("claim"); waits += 1) {
+    Atomics.wait(nobody, 0, 0, 10);
+  }
   Atomics.wait(nobody, 0, 0, stillMs);
   return { vip, claim, journal: hook.journal };
 }
