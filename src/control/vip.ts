@@ -8,7 +8,8 @@
 //   announce, status  wait; one whose turn a renewal took runs again after it, for what is left of its time
 //
 // So a lease is never set later than one hook after the election asked for it (two when a claim asks the network first:
-// a renewal follows it): by then the node may have handed the address over. An action that waits already is not queued a second time: the older one is dropped (`superseded`).
+// a renewal follows it): by then the node may have handed the address over. An action that waits already is not queued
+// a second time: the older one is dropped (`superseded`).
 
 import type { NodeConfig, VirtualAddress } from "../config/config.ts";
 import { LEASE_TRUST } from "../election/timing.ts";

@@ -3,7 +3,7 @@
 
 import type { Advertisement } from "./advertisement.ts";
 import { endDamping } from "./damping.ts";
-import { announceTimes, hookSlackMs, isCountedOn, isLeaseStale, leaseGoneAt, wasClaiming } from "./lease.ts";
+import { announceTimes, hookSlackMs, isCountedOn, isLeaseStale, leaseGoneAt } from "./lease.ts";
 import { answerDone } from "./phases.ts";
 import type { Impairment, Input, Lease, PeerTimes, Settings } from "./state.ts";
 import {
@@ -26,6 +26,7 @@ import {
   peerName,
   type Turn,
   update,
+  wasClaiming,
 } from "./turn.ts";
 
 export function learn(turn: Turn, input: Input): void {

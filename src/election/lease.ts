@@ -2,7 +2,7 @@
 // ended, and the network is told where the address is.
 
 import { listen, enterFault, releaseIfHeld, standBy } from "./phases.ts";
-import type { Lease, Peer, State } from "./state.ts";
+import type { Lease, State } from "./state.ts";
 import {
   ANNOUNCE_AFTER_LEASE_MS,
   ANNOUNCE_AFTER_MS,
@@ -13,7 +13,7 @@ import {
   leaseGoneMs,
   LEASE_TRUST,
 } from "./timing.ts";
-import { addFault, isPeerReady, log, type Turn, update } from "./turn.ts";
+import { addFault, isPeerReady, log, type Turn, update, wasClaiming } from "./turn.ts";
 
 // Rule 4: a lease of which more than 0.8 has passed may have ended. Renewing it now could create the
 // address again under the feet of a successor; so give up, and listen before claiming anything.
@@ -83,20 +83,6 @@ export function leaseGoneAt(turn: Turn): number {
 /** How long a hook that the peer started with its last words may run before it sets a lease. */
 export function hookSlackMs({ peer }: State): number {
   return wasClaiming(peer) ? CLAIM_SLACK_MS : HOOK_SLACK_MS;
-}
-
-/** By its last words that were understood. */
-export function wasClaiming(peer: Peer): boolean {
-  switch (peer.kind) {
-    case "unknown":
-    case "absent":
-      return false;
-    case "heard":
-      return peer.said.role === "claiming";
-    case "dead":
-    case "estranged":
-      return peer.wasClaiming;
-  }
 }
 
 /** The moments after a claim, or after a duel, at which the network is told (rule 3); ascending. */

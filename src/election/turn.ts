@@ -57,6 +57,20 @@ export function isContender(peer: Peer): boolean {
   return peer.kind === "heard" && (peer.said.role === "active" || peer.said.role === "claiming");
 }
 
+/** By its last words that were understood. */
+export function wasClaiming(peer: Peer): boolean {
+  switch (peer.kind) {
+    case "unknown":
+    case "absent":
+      return false;
+    case "heard":
+      return peer.said.role === "claiming";
+    case "dead":
+    case "estranged":
+      return peer.wasClaiming;
+  }
+}
+
 /**
  * The advertisement interval by which silence is judged. RFC 9568 6.1 takes the active's (Active_Adver_Interval); here it
  * is the longer of the two, so that files that differ move no role (rule 11).
